@@ -1,1 +1,18 @@
-//! towpath-admit
+//! From bytes to checked events: the one place where the content of an event is judged.
+//!
+//! Three kinds of input end here. Entries of PutAuditEvents calls become records of integration events or are refused
+//! one by one ([`AuditEntry`], [`EventIds`]). Log files of an import are taken apart into records without copying them
+//! ([`LogFile`]). Towpath's own API calls become CloudTrail records ([`ApiCall`]). Nothing here does IO of its own.
+
+mod entry;
+mod identity;
+#[allow(dead_code)]
+mod json;
+mod refusal;
+
+pub use entry::{
+    AuditEntry, ChannelRef, CheckedEntry, MAX_CALL_BYTES, MAX_ENTRIES, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, ParsedEntry,
+    check_call,
+};
+pub use identity::{Candidates, ContentDigest, EventIds, WindowError};
+pub use refusal::{CallRefusal, JsonFlaw, Refusal};
