@@ -56,6 +56,11 @@ impl<'a> RawStr<'a> {
         String::from_utf8_lossy(self.inner)
     }
 
+    /// The string's characters as bytes, which need not be UTF-8 if the scanned text was not.
+    pub(crate) fn bytes(self) -> Cow<'a, [u8]> {
+        if self.escaped { Cow::Owned(unescape(self.inner).into_bytes()) } else { Cow::Borrowed(self.inner) }
+    }
+
     /// True if the string's characters are `plain`; cheap when the string has no escapes.
     pub(crate) fn is(self, plain: &str) -> bool {
         if self.escaped { self.decode() == plain } else { self.inner == plain.as_bytes() }
@@ -77,11 +82,6 @@ impl<'a> Raw<'a> {
     /// True if the value is an object.
     pub(crate) fn is_object(self) -> bool {
         self.0.first() == Some(&b'{')
-    }
-
-    /// True if the value is an array.
-    pub(crate) fn is_array(self) -> bool {
-        self.0.first() == Some(&b'[')
     }
 
     /// True if the value is `null`.
@@ -143,14 +143,14 @@ impl<'a> Scan<'a> {
         self.at
     }
 
+    /// The text of the value that began at `start` and ends here.
+    pub(crate) fn since(&self, start: usize) -> Raw<'a> {
+        Raw(&self.text[start..self.at])
+    }
+
     /// The next byte, or the end.
     pub(crate) fn peek(&self) -> Result<u8, Flaw> {
         self.text.get(self.at).copied().ok_or(Flaw::Ends)
-    }
-
-    /// Passes over one byte.
-    pub(crate) fn step(&mut self) {
-        self.at += 1;
     }
 
     /// Passes over white space.
@@ -358,7 +358,7 @@ impl<'a> Scan<'a> {
             let value = self.nested()?;
             visit(key, value)?;
         }
-        Ok(Raw(&self.text[start..self.at]))
+        Ok(self.since(start))
     }
 
     /// Passes over a value inside an object or array whose bracket was counted by the caller.

@@ -6,8 +6,9 @@
 
 mod entry;
 mod identity;
-#[allow(dead_code)]
+mod imported;
 mod json;
+mod log_file;
 mod refusal;
 
 pub use entry::{
@@ -15,4 +16,6 @@ pub use entry::{
     check_call,
 };
 pub use identity::{Candidates, ContentDigest, EventIds, WindowError};
+pub use imported::{Fallback, ImportedRecord, Reason, RecordProblem};
+pub use log_file::{Encoding, Foreign, Item, LogFile, LogFileError, LogFileLimits, LogFileTotals};
 pub use refusal::{CallRefusal, JsonFlaw, Refusal};
