@@ -109,6 +109,19 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Visits the items of an array in order; visits none if the value is something else.
+    pub(crate) fn items(self, mut visit: impl FnMut(Raw<'a>)) {
+        let mut scan = Scan::new(self.0);
+        // The value was checked when it was made, so that a flaw cannot occur but at the end.
+        while let Ok(b'[' | b',') = scan.peek() {
+            scan.at += 1;
+            scan.blanks();
+            let Ok(item) = scan.value() else { return };
+            visit(item);
+            scan.blanks();
+        }
+    }
+
     /// Finds the first member of an object with this key.
     pub(crate) fn member(self, name: &str) -> Option<Raw<'a>> {
         let mut found = None;

@@ -4,6 +4,7 @@
 //! one by one ([`AuditEntry`], [`EventIds`]). Log files of an import are taken apart into records without copying them
 //! ([`LogFile`]). Towpath's own API calls become CloudTrail records ([`ApiCall`]). Nothing here does IO of its own.
 
+mod api_call;
 mod entry;
 mod identity;
 mod imported;
@@ -11,6 +12,9 @@ mod json;
 mod log_file;
 mod refusal;
 
+pub use api_call::{
+    ApiCall, ApiSource, Outcome, Parameters, Plane, RecordCopy, Resource, RoleSession, TlsDetails, UserIdentity,
+};
 pub use entry::{
     AuditEntry, ChannelRef, CheckedEntry, MAX_CALL_BYTES, MAX_ENTRIES, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, ParsedEntry,
     check_call,

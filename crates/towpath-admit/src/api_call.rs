@@ -1,0 +1,282 @@
+//! Towpath's own API calls as CloudTrail records, exact in form.
+//!
+//! Each call to Towpath, allowed or denied, is an event in the account it concerns. The service describes the call
+//! ([`ApiCall`]); this file writes the record: keys in the order of delivered records, fields cut or left out at the
+//! published sizes, secrets never present because [`Parameters`] cannot hold them.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use towpath_model::{AccountId, Arn, Category, Event, EventFacts, EventTime, Region, eventtime_text};
+
+mod identity;
+mod parameters;
+
+pub use identity::{RoleSession, UserIdentity};
+pub use parameters::Parameters;
+
+/// The version of the record format that is written.
+const EVENT_VERSION: &str = "1.11";
+/// The longest userAgent, errorCode, errorMessage and requestID, in bytes; longer ones are cut.
+const MAX_TEXT_BYTES: usize = 1024;
+/// The longest requestParameters and responseElements, in bytes; longer ones are left out.
+const MAX_PARAMETERS_BYTES: usize = 100 * 1024;
+
+/// The service that was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiSource {
+    /// CloudTrail and CloudTrail Lake.
+    CloudTrail,
+    /// PutAuditEvents.
+    CloudTrailData,
+    /// GetCallerIdentity and AssumeRole.
+    Sts,
+}
+
+impl ApiSource {
+    /// The `eventSource` of its records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CloudTrail => "cloudtrail.amazonaws.com",
+            Self::CloudTrailData => "cloudtrail-data.amazonaws.com",
+            Self::Sts => "sts.amazonaws.com",
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was done; what it answered. Recorded only of calls that change something, and of AssumeRole.
+    Success(Parameters),
+    /// It was refused or failed.
+    Failure {
+        /// The API's name of the error.
+        code: String,
+        /// What the caller was told.
+        message: Option<String>,
+    },
+}
+
+/// Whether a call is a management or a data event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plane {
+    /// It manages resources.
+    Management,
+    /// It works on the contents of one: PutAuditEvents.
+    Data,
+}
+
+/// A resource that a call concerned.
+#[derive(Clone, Debug, Serialize)]
+pub struct Resource {
+    /// Its owner.
+    #[serde(rename = "accountId")]
+    pub account: AccountId,
+    /// Such as `AWS::CloudTrail::Channel`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its ARN.
+    #[serde(rename = "ARN")]
+    pub arn: Arn,
+}
+
+/// The TLS connection that a call came through.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsDetails {
+    /// Such as `TLSv1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_version: Option<String>,
+    /// Such as `TLS_AES_128_GCM_SHA256`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cipher_suite: Option<String>,
+    /// The host that the client asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_provided_host_header: Option<String>,
+}
+
+/// A call to Towpath's API.
+#[derive(Clone, Debug)]
+pub struct ApiCall {
+    /// Who called.
+    pub identity: UserIdentity,
+    /// When the call ended.
+    pub time: Timestamp,
+    /// The service called.
+    pub source: ApiSource,
+    /// The operation, as in the API.
+    pub name: String,
+    /// The region that the call was signed for.
+    pub region: Region,
+    /// The caller's address.
+    pub source_ip: String,
+    /// The User-Agent header.
+    pub user_agent: Option<String>,
+    /// What was asked.
+    pub request: Parameters,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The id that the caller was given for the call.
+    pub request_id: String,
+    /// True if the operation changes nothing.
+    pub read_only: bool,
+    /// What it concerned.
+    pub resources: Vec<Resource>,
+    /// Management or data event.
+    pub plane: Plane,
+    /// The connection, if it is known.
+    pub tls: Option<TlsDetails>,
+}
+
+/// One account's copy of a call's record.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordCopy {
+    /// The account whose event it is.
+    pub recipient: AccountId,
+    /// The id of this copy.
+    pub event_id: Uuid,
+    /// The same for all copies, where several accounts get one.
+    pub shared: Option<Uuid>,
+}
+
+/// A record in the order of its keys.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    event_version: &'static str,
+    user_identity: Cow<'a, UserIdentity>,
+    event_time: String,
+    event_source: &'static str,
+    event_name: &'a str,
+    aws_region: &'a str,
+    #[serde(rename = "sourceIPAddress")]
+    source_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<&'a str>,
+    request_parameters: Option<Cow<'a, RawValue>>,
+    response_elements: Option<Cow<'a, RawValue>>,
+    #[serde(rename = "requestID")]
+    request_id: &'a str,
+    #[serde(rename = "eventID")]
+    event_id: Uuid,
+    read_only: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    resources: &'a [Resource],
+    event_type: &'static str,
+    management_event: bool,
+    recipient_account_id: AccountId,
+    #[serde(rename = "sharedEventID", skip_serializing_if = "Option::is_none")]
+    shared_event_id: Option<Uuid>,
+    event_category: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_details: Option<&'a TlsDetails>,
+}
+
+impl ApiCall {
+    /// The category of its records.
+    pub const fn category(&self) -> Category {
+        match self.plane {
+            Plane::Management => Category::Management,
+            Plane::Data => Category::Data,
+        }
+    }
+
+    /// Writes one account's copy. The event has no destinations yet.
+    ///
+    /// In the copy of another account than the caller's, the caller is only an account and a principal.
+    pub fn event(&self, copy: &RecordCopy, admitted: Timestamp) -> Event {
+        // The text of a record has whole seconds, and the event says the same.
+        let seconds = self.time.as_millisecond().div_euclid(1000) * 1000;
+        let time = EventTime::from_millis(seconds).unwrap_or(EventTime::from(self.time));
+        Event {
+            key: copy.event_id.into(),
+            time,
+            admitted,
+            category: self.category(),
+            account: copy.recipient,
+            region: self.region.clone(),
+            destinations: SmallVec::new(),
+            json: self.record(copy),
+        }
+    }
+
+    fn record(&self, copy: &RecordCopy) -> Bytes {
+        let (error_code, error_message) = match &self.outcome {
+            Outcome::Success(_) => (None, None),
+            Outcome::Failure { code, message } => (Some(cut(code)), message.as_deref().map(cut)),
+        };
+        let response = match &self.outcome {
+            Outcome::Success(response) if !self.read_only || self.name == "AssumeRole" => {
+                response.capped("responseElements")
+            }
+            _ => None,
+        };
+        let record = Record {
+            event_version: EVENT_VERSION,
+            user_identity: self.identity.seen_by(copy.recipient),
+            event_time: eventtime_text(self.time),
+            event_source: self.source.as_str(),
+            event_name: cut(&self.name),
+            aws_region: self.region.as_str(),
+            source_ip: cut(&self.source_ip),
+            user_agent: self.user_agent.as_deref().map(cut),
+            error_code,
+            error_message,
+            request_parameters: self.request.capped("requestParameters"),
+            response_elements: response,
+            request_id: cut(&self.request_id),
+            event_id: copy.event_id,
+            read_only: self.read_only,
+            resources: &self.resources,
+            event_type: "AwsApiCall",
+            management_event: self.plane == Plane::Management,
+            recipient_account_id: copy.recipient,
+            shared_event_id: copy.shared,
+            event_category: self.category().as_str(),
+            tls_details: self.tls.as_ref(),
+        };
+        Bytes::from(serde_json::to_vec(&record).expect("texts, numbers and checked JSON are always written"))
+    }
+
+    /// The type and ARN of each resource, for [`ApiCall::facts`].
+    pub fn resource_facts(&self) -> Vec<(Option<&str>, Option<&str>)> {
+        self.resources.iter().map(|resource| (Some(resource.kind), Some(resource.arn.as_str()))).collect()
+    }
+
+    /// What selectors look at.
+    pub fn facts<'a>(&'a self, resources: &'a [(Option<&'a str>, Option<&'a str>)]) -> EventFacts<'a> {
+        EventFacts {
+            category: self.category().as_str(),
+            read_only: Some(self.read_only),
+            event_source: Some(self.source.as_str()),
+            event_name: Some(&self.name),
+            event_type: Some("AwsApiCall"),
+            user_arn: self.identity.arn(),
+            error_code: match &self.outcome {
+                Outcome::Failure { code, .. } => Some(code),
+                Outcome::Success(_) => None,
+            },
+            resources,
+            ..EventFacts::default()
+        }
+    }
+}
+
+/// The longest prefix of whole characters that has at most [`MAX_TEXT_BYTES`].
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
+#[cfg(test)]
+mod tests;
