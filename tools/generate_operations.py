@@ -315,7 +315,7 @@ class Service:
         parts = []
         for name in names:
             variants = ",\n".join(
-                f'    /// `{value}`\n    {camel(value)} = "{value}"' for value in self.shapes[name]["enum"]
+                f'        /// `{value}`\n        {camel(value)} = "{value}"' for value in self.shapes[name]["enum"]
             )
             parts.append(
                 f"string_enum! {{\n    /// The values of the service model's `{name}`.\n"

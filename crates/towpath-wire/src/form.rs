@@ -1,7 +1,6 @@
 //! Forms and query strings: names and values, percent-decoded.
 //!
-//! In a query string `+` is a plus sign, in a form body it is a blank. The signature sees a query string as RFC 3986
-//! does, so reading its `+` as a blank would let somebody on the way change what a signed request means.
+//! `+` is a blank in both, as the signature reads it; a plus sign is sent as `%2B`.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +8,6 @@ use percent_encoding::percent_decode;
 
 use crate::error::ApiError;
 use crate::limits::{MAX_PARAMETERS, MAX_QUERY_BYTES};
-
-/// How `+` is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plus {
-    Sign,
-    Blank,
-}
 
 /// The parameters of a request, each name at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,16 +20,16 @@ impl Parameters {
             return Err(malformed("the query string is too long"));
         }
         let mut parameters = Self::default();
-        parameters.add(query.as_bytes(), Plus::Sign)?;
+        parameters.add(query.as_bytes())?;
         Ok(parameters)
     }
 
     /// Adds the parameters of a query string or form body.
-    pub(crate) fn add(&mut self, text: &[u8], plus: Plus) -> Result<(), ApiError> {
+    pub(crate) fn add(&mut self, text: &[u8]) -> Result<(), ApiError> {
         for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-            let name = decoded(&pair[..equals], plus)?;
-            let value = decoded(pair.get(equals + 1..).unwrap_or_default(), plus)?;
+            let name = decoded(&pair[..equals])?;
+            let value = decoded(pair.get(equals + 1..).unwrap_or_default())?;
             if self.0.len() >= MAX_PARAMETERS {
                 return Err(malformed("too many parameters"));
             }
@@ -64,16 +56,9 @@ impl Parameters {
     }
 }
 
-fn decoded(text: &[u8], plus: Plus) -> Result<String, ApiError> {
-    let blanks: Vec<u8>;
-    let text = match plus {
-        Plus::Sign => text,
-        Plus::Blank => {
-            blanks = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
-            &blanks
-        }
-    };
-    let decoded = percent_decode(text).decode_utf8();
+fn decoded(text: &[u8]) -> Result<String, ApiError> {
+    let blanks: Vec<u8> = text.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+    let decoded = percent_decode(&blanks).decode_utf8();
     decoded.map(|text| text.into_owned()).map_err(|_| malformed("a parameter is not UTF-8"))
 }
 

@@ -9,14 +9,14 @@
 //! 3. [`Route::decode`] turns the body into a typed [`Input`], checked against every constraint of the service model.
 //! 4. [`ApiError::response`] and [`response::success`] write the answer as the protocol wants it.
 //!
+//! [`client`] is the other direction, for Towpath's own command line.
+//!
 //! The operations, their structures and their constraints are generated from the AWS service models
 //! (`tools/generate_operations.py`).
 
-#[macro_use]
-mod string_enum;
-
 mod audit_events;
 mod call;
+pub mod client;
 mod decode;
 mod error;
 mod form;
@@ -31,6 +31,7 @@ mod route;
 mod scalar;
 mod shape;
 pub mod sigv4;
+mod string_enum;
 pub mod sts;
 mod validate;
 mod violation;

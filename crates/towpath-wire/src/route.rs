@@ -13,7 +13,7 @@ use crate::operation::Service;
 use crate::protocol::{Protocol, is_form};
 
 /// The prefix of `X-Amz-Target` for operations that are Towpath's own.
-const TOWPATH_TARGET: &str = "Towpath_20261120";
+pub(crate) const TOWPATH_TARGET: &str = "Towpath_20261120";
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,13 +15,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(pub jiff::Timestamp);
 
 impl Timestamp {
-    /// Reads seconds since 1970, rounded to the microsecond. `None` outside the years -9999 to 9999.
+    /// Reads seconds since 1970, rounded to the millisecond as AWS does. `None` outside the years -9999 to 9999.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
-        let micros = (seconds * 1e6).round();
-        if !micros.is_finite() || micros.abs() > 9e17 {
+        let millis = (seconds * 1e3).round();
+        if !millis.is_finite() || millis.abs() > 1e15 {
             return None;
         }
-        jiff::Timestamp::from_microsecond(micros as i64).ok().map(Self)
+        jiff::Timestamp::from_millisecond(millis as i64).ok().map(Self)
     }
 
     /// Reads ISO 8601 text or a number written as text.

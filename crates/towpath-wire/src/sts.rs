@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::decode::typed;
 use crate::error::ApiError;
-use crate::form::{Parameters, Plus};
+use crate::form::Parameters;
 use crate::limits::{MAX_FORM_BODY, MAX_QUERY_BYTES};
 use crate::protocol::Protocol;
 use crate::request_id::RequestId;
@@ -70,8 +70,8 @@ impl StsRequest {
             return Err(ApiError::new("MalformedQueryString", "the query string is too long"));
         }
         let mut parameters = Parameters::default();
-        parameters.add(query.as_bytes(), Plus::Sign)?;
-        parameters.add(body, Plus::Blank)?;
+        parameters.add(query.as_bytes())?;
+        parameters.add(body)?;
 
         let action = parameters.get("Action").ok_or_else(|| ApiError::new("MissingAction", "Action is missing"))?;
         let version = parameters.get("Version").unwrap_or("NO_VERSION_SPECIFIED");

@@ -35,7 +35,10 @@ pub(crate) fn path(path: &str) -> String {
     percent_encode(normal.as_bytes(), RESERVED_IN_PATH).to_string()
 }
 
-/// The query string decoded, encoded again, sorted; without the parameter `except`. `+` is a plus sign.
+/// The query string decoded, encoded again, sorted; without the parameter `except`.
+///
+/// `+` is a blank here and wherever the parameters are read, so nobody on the way can change what a request means by
+/// respelling it.
 pub(crate) fn query(query: &str, except: Option<&str>) -> Result<String, StrayPercent> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -55,13 +58,13 @@ fn recoded(text: &str) -> Result<String, StrayPercent> {
     Ok(percent_encode(&bytes, RESERVED).to_string())
 }
 
-/// Undoes percent-encoding; `None` if a `%` stands alone.
+/// Undoes the encoding of a query string: `+` and percent signs; `None` if a `%` stands alone.
 pub(crate) fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
-            out.push(byte);
+            out.push(if byte == b'+' { b' ' } else { byte });
             continue;
         }
         let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
@@ -149,7 +152,8 @@ mod tests {
             ("b=2&a=1", "a=1&b=2"),
             ("a=2&a=1&a", "a=&a=1&a=2"),
             ("a=%2f%C3%A9", "a=%2F%C3%A9"),
-            ("a=x+y", "a=x%2By"),
+            ("a=x+y", "a=x%20y"),
+            ("a=x%2By", "a=x%2By"),
             ("a=x%20y", "a=x%20y"),
             ("a=b=c", "a=b%3Dc"),
             ("a-b=1&a=1", "a=1&a-b=1"),

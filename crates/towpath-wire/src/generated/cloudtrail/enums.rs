@@ -6,299 +6,299 @@ use crate::string_enum::string_enum;
 string_enum! {
     /// The values of the service model's `BillingMode`.
     pub enum BillingMode {
-    /// `EXTENDABLE_RETENTION_PRICING`
-    ExtendableRetentionPricing = "EXTENDABLE_RETENTION_PRICING",
-    /// `FIXED_RETENTION_PRICING`
-    FixedRetentionPricing = "FIXED_RETENTION_PRICING",
+        /// `EXTENDABLE_RETENTION_PRICING`
+        ExtendableRetentionPricing = "EXTENDABLE_RETENTION_PRICING",
+        /// `FIXED_RETENTION_PRICING`
+        FixedRetentionPricing = "FIXED_RETENTION_PRICING",
     }
 }
 
 string_enum! {
     /// The values of the service model's `DashboardStatus`.
     pub enum DashboardStatus {
-    /// `CREATING`
-    Creating = "CREATING",
-    /// `CREATED`
-    Created = "CREATED",
-    /// `UPDATING`
-    Updating = "UPDATING",
-    /// `UPDATED`
-    Updated = "UPDATED",
-    /// `DELETING`
-    Deleting = "DELETING",
+        /// `CREATING`
+        Creating = "CREATING",
+        /// `CREATED`
+        Created = "CREATED",
+        /// `UPDATING`
+        Updating = "UPDATING",
+        /// `UPDATED`
+        Updated = "UPDATED",
+        /// `DELETING`
+        Deleting = "DELETING",
     }
 }
 
 string_enum! {
     /// The values of the service model's `DashboardType`.
     pub enum DashboardType {
-    /// `MANAGED`
-    Managed = "MANAGED",
-    /// `CUSTOM`
-    Custom = "CUSTOM",
+        /// `MANAGED`
+        Managed = "MANAGED",
+        /// `CUSTOM`
+        Custom = "CUSTOM",
     }
 }
 
 string_enum! {
     /// The values of the service model's `DeliveryStatus`.
     pub enum DeliveryStatus {
-    /// `SUCCESS`
-    Success = "SUCCESS",
-    /// `FAILED`
-    Failed = "FAILED",
-    /// `FAILED_SIGNING_FILE`
-    FailedSigningFile = "FAILED_SIGNING_FILE",
-    /// `PENDING`
-    Pending = "PENDING",
-    /// `RESOURCE_NOT_FOUND`
-    ResourceNotFound = "RESOURCE_NOT_FOUND",
-    /// `ACCESS_DENIED`
-    AccessDenied = "ACCESS_DENIED",
-    /// `ACCESS_DENIED_SIGNING_FILE`
-    AccessDeniedSigningFile = "ACCESS_DENIED_SIGNING_FILE",
-    /// `CANCELLED`
-    Cancelled = "CANCELLED",
-    /// `UNKNOWN`
-    Unknown = "UNKNOWN",
+        /// `SUCCESS`
+        Success = "SUCCESS",
+        /// `FAILED`
+        Failed = "FAILED",
+        /// `FAILED_SIGNING_FILE`
+        FailedSigningFile = "FAILED_SIGNING_FILE",
+        /// `PENDING`
+        Pending = "PENDING",
+        /// `RESOURCE_NOT_FOUND`
+        ResourceNotFound = "RESOURCE_NOT_FOUND",
+        /// `ACCESS_DENIED`
+        AccessDenied = "ACCESS_DENIED",
+        /// `ACCESS_DENIED_SIGNING_FILE`
+        AccessDeniedSigningFile = "ACCESS_DENIED_SIGNING_FILE",
+        /// `CANCELLED`
+        Cancelled = "CANCELLED",
+        /// `UNKNOWN`
+        Unknown = "UNKNOWN",
     }
 }
 
 string_enum! {
     /// The values of the service model's `DestinationType`.
     pub enum DestinationType {
-    /// `EVENT_DATA_STORE`
-    EventDataStore = "EVENT_DATA_STORE",
-    /// `AWS_SERVICE`
-    AwsService = "AWS_SERVICE",
+        /// `EVENT_DATA_STORE`
+        EventDataStore = "EVENT_DATA_STORE",
+        /// `AWS_SERVICE`
+        AwsService = "AWS_SERVICE",
     }
 }
 
 string_enum! {
     /// The values of the service model's `EventCategory`.
     pub enum EventCategory {
-    /// `insight`
-    Insight = "insight",
+        /// `insight`
+        Insight = "insight",
     }
 }
 
 string_enum! {
     /// The values of the service model's `EventCategoryAggregation`.
     pub enum EventCategoryAggregation {
-    /// `Data`
-    Data = "Data",
+        /// `Data`
+        Data = "Data",
     }
 }
 
 string_enum! {
     /// The values of the service model's `EventDataStoreStatus`.
     pub enum EventDataStoreStatus {
-    /// `CREATED`
-    Created = "CREATED",
-    /// `ENABLED`
-    Enabled = "ENABLED",
-    /// `PENDING_DELETION`
-    PendingDeletion = "PENDING_DELETION",
-    /// `STARTING_INGESTION`
-    StartingIngestion = "STARTING_INGESTION",
-    /// `STOPPING_INGESTION`
-    StoppingIngestion = "STOPPING_INGESTION",
-    /// `STOPPED_INGESTION`
-    StoppedIngestion = "STOPPED_INGESTION",
+        /// `CREATED`
+        Created = "CREATED",
+        /// `ENABLED`
+        Enabled = "ENABLED",
+        /// `PENDING_DELETION`
+        PendingDeletion = "PENDING_DELETION",
+        /// `STARTING_INGESTION`
+        StartingIngestion = "STARTING_INGESTION",
+        /// `STOPPING_INGESTION`
+        StoppingIngestion = "STOPPING_INGESTION",
+        /// `STOPPED_INGESTION`
+        StoppedIngestion = "STOPPED_INGESTION",
     }
 }
 
 string_enum! {
     /// The values of the service model's `FederationStatus`.
     pub enum FederationStatus {
-    /// `ENABLING`
-    Enabling = "ENABLING",
-    /// `ENABLED`
-    Enabled = "ENABLED",
-    /// `DISABLING`
-    Disabling = "DISABLING",
-    /// `DISABLED`
-    Disabled = "DISABLED",
+        /// `ENABLING`
+        Enabling = "ENABLING",
+        /// `ENABLED`
+        Enabled = "ENABLED",
+        /// `DISABLING`
+        Disabling = "DISABLING",
+        /// `DISABLED`
+        Disabled = "DISABLED",
     }
 }
 
 string_enum! {
     /// The values of the service model's `ImportFailureStatus`.
     pub enum ImportFailureStatus {
-    /// `FAILED`
-    Failed = "FAILED",
-    /// `RETRY`
-    Retry = "RETRY",
-    /// `SUCCEEDED`
-    Succeeded = "SUCCEEDED",
+        /// `FAILED`
+        Failed = "FAILED",
+        /// `RETRY`
+        Retry = "RETRY",
+        /// `SUCCEEDED`
+        Succeeded = "SUCCEEDED",
     }
 }
 
 string_enum! {
     /// The values of the service model's `ImportStatus`.
     pub enum ImportStatus {
-    /// `INITIALIZING`
-    Initializing = "INITIALIZING",
-    /// `IN_PROGRESS`
-    InProgress = "IN_PROGRESS",
-    /// `FAILED`
-    Failed = "FAILED",
-    /// `STOPPED`
-    Stopped = "STOPPED",
-    /// `COMPLETED`
-    Completed = "COMPLETED",
+        /// `INITIALIZING`
+        Initializing = "INITIALIZING",
+        /// `IN_PROGRESS`
+        InProgress = "IN_PROGRESS",
+        /// `FAILED`
+        Failed = "FAILED",
+        /// `STOPPED`
+        Stopped = "STOPPED",
+        /// `COMPLETED`
+        Completed = "COMPLETED",
     }
 }
 
 string_enum! {
     /// The values of the service model's `InsightType`.
     pub enum InsightType {
-    /// `ApiCallRateInsight`
-    ApiCallRateInsight = "ApiCallRateInsight",
-    /// `ApiErrorRateInsight`
-    ApiErrorRateInsight = "ApiErrorRateInsight",
+        /// `ApiCallRateInsight`
+        ApiCallRateInsight = "ApiCallRateInsight",
+        /// `ApiErrorRateInsight`
+        ApiErrorRateInsight = "ApiErrorRateInsight",
     }
 }
 
 string_enum! {
     /// The values of the service model's `InsightsMetricDataType`.
     pub enum InsightsMetricDataType {
-    /// `FillWithZeros`
-    FillWithZeros = "FillWithZeros",
-    /// `NonZeroData`
-    NonZeroData = "NonZeroData",
+        /// `FillWithZeros`
+        FillWithZeros = "FillWithZeros",
+        /// `NonZeroData`
+        NonZeroData = "NonZeroData",
     }
 }
 
 string_enum! {
     /// The values of the service model's `ListInsightsDataDimensionKey`.
     pub enum ListInsightsDataDimensionKey {
-    /// `EventId`
-    EventId = "EventId",
-    /// `EventName`
-    EventName = "EventName",
-    /// `EventSource`
-    EventSource = "EventSource",
+        /// `EventId`
+        EventId = "EventId",
+        /// `EventName`
+        EventName = "EventName",
+        /// `EventSource`
+        EventSource = "EventSource",
     }
 }
 
 string_enum! {
     /// The values of the service model's `ListInsightsDataType`.
     pub enum ListInsightsDataType {
-    /// `InsightsEvents`
-    InsightsEvents = "InsightsEvents",
+        /// `InsightsEvents`
+        InsightsEvents = "InsightsEvents",
     }
 }
 
 string_enum! {
     /// The values of the service model's `LookupAttributeKey`.
     pub enum LookupAttributeKey {
-    /// `EventId`
-    EventId = "EventId",
-    /// `EventName`
-    EventName = "EventName",
-    /// `ReadOnly`
-    ReadOnly = "ReadOnly",
-    /// `Username`
-    Username = "Username",
-    /// `ResourceType`
-    ResourceType = "ResourceType",
-    /// `ResourceName`
-    ResourceName = "ResourceName",
-    /// `EventSource`
-    EventSource = "EventSource",
-    /// `AccessKeyId`
-    AccessKeyId = "AccessKeyId",
+        /// `EventId`
+        EventId = "EventId",
+        /// `EventName`
+        EventName = "EventName",
+        /// `ReadOnly`
+        ReadOnly = "ReadOnly",
+        /// `Username`
+        Username = "Username",
+        /// `ResourceType`
+        ResourceType = "ResourceType",
+        /// `ResourceName`
+        ResourceName = "ResourceName",
+        /// `EventSource`
+        EventSource = "EventSource",
+        /// `AccessKeyId`
+        AccessKeyId = "AccessKeyId",
     }
 }
 
 string_enum! {
     /// The values of the service model's `MaxEventSize`.
     pub enum MaxEventSize {
-    /// `Standard`
-    Standard = "Standard",
-    /// `Large`
-    Large = "Large",
+        /// `Standard`
+        Standard = "Standard",
+        /// `Large`
+        Large = "Large",
     }
 }
 
 string_enum! {
     /// The values of the service model's `QueryStatus`.
     pub enum QueryStatus {
-    /// `QUEUED`
-    Queued = "QUEUED",
-    /// `RUNNING`
-    Running = "RUNNING",
-    /// `FINISHED`
-    Finished = "FINISHED",
-    /// `FAILED`
-    Failed = "FAILED",
-    /// `CANCELLED`
-    Cancelled = "CANCELLED",
-    /// `TIMED_OUT`
-    TimedOut = "TIMED_OUT",
+        /// `QUEUED`
+        Queued = "QUEUED",
+        /// `RUNNING`
+        Running = "RUNNING",
+        /// `FINISHED`
+        Finished = "FINISHED",
+        /// `FAILED`
+        Failed = "FAILED",
+        /// `CANCELLED`
+        Cancelled = "CANCELLED",
+        /// `TIMED_OUT`
+        TimedOut = "TIMED_OUT",
     }
 }
 
 string_enum! {
     /// The values of the service model's `ReadWriteType`.
     pub enum ReadWriteType {
-    /// `ReadOnly`
-    ReadOnly = "ReadOnly",
-    /// `WriteOnly`
-    WriteOnly = "WriteOnly",
-    /// `All`
-    All = "All",
+        /// `ReadOnly`
+        ReadOnly = "ReadOnly",
+        /// `WriteOnly`
+        WriteOnly = "WriteOnly",
+        /// `All`
+        All = "All",
     }
 }
 
 string_enum! {
     /// The values of the service model's `RefreshScheduleFrequencyUnit`.
     pub enum RefreshScheduleFrequencyUnit {
-    /// `HOURS`
-    Hours = "HOURS",
-    /// `DAYS`
-    Days = "DAYS",
+        /// `HOURS`
+        Hours = "HOURS",
+        /// `DAYS`
+        Days = "DAYS",
     }
 }
 
 string_enum! {
     /// The values of the service model's `RefreshScheduleStatus`.
     pub enum RefreshScheduleStatus {
-    /// `ENABLED`
-    Enabled = "ENABLED",
-    /// `DISABLED`
-    Disabled = "DISABLED",
+        /// `ENABLED`
+        Enabled = "ENABLED",
+        /// `DISABLED`
+        Disabled = "DISABLED",
     }
 }
 
 string_enum! {
     /// The values of the service model's `SourceEventCategory`.
     pub enum SourceEventCategory {
-    /// `Management`
-    Management = "Management",
-    /// `Data`
-    Data = "Data",
+        /// `Management`
+        Management = "Management",
+        /// `Data`
+        Data = "Data",
     }
 }
 
 string_enum! {
     /// The values of the service model's `Template`.
     pub enum Template {
-    /// `API_ACTIVITY`
-    ApiActivity = "API_ACTIVITY",
-    /// `RESOURCE_ACCESS`
-    ResourceAccess = "RESOURCE_ACCESS",
-    /// `USER_ACTIONS`
-    UserActions = "USER_ACTIONS",
+        /// `API_ACTIVITY`
+        ApiActivity = "API_ACTIVITY",
+        /// `RESOURCE_ACCESS`
+        ResourceAccess = "RESOURCE_ACCESS",
+        /// `USER_ACTIONS`
+        UserActions = "USER_ACTIONS",
     }
 }
 
 string_enum! {
     /// The values of the service model's `Type`.
     pub enum ContextKeyType {
-    /// `TagContext`
-    TagContext = "TagContext",
-    /// `RequestContext`
-    RequestContext = "RequestContext",
+        /// `TagContext`
+        TagContext = "TagContext",
+        /// `RequestContext`
+        RequestContext = "RequestContext",
     }
 }
