@@ -1,0 +1,183 @@
+//! Settings that can be read and still cannot work.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{S3Endpoint, Settings, duration, size};
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Its dotted name.
+    pub name: String,
+    /// The value it has.
+    pub value: String,
+    /// What would work.
+    pub must: String,
+}
+
+/// All problems, one a line.
+pub fn listing(problems: &[Problem]) -> String {
+    let line = |p: &Problem| format!("setting {} is {}; it must be {}", p.name, p.value, p.must);
+    let lines: Vec<_> = problems.iter().map(line).collect();
+    lines.join("\n")
+}
+
+/// Finds the settings that cannot work.
+pub fn problems(settings: &Settings) -> Vec<Problem> {
+    let mut check = Check::default();
+    check.general(settings);
+    check.http(settings);
+    check.storage(settings);
+    check.query(settings);
+    check.quotas(settings);
+    check.throttles(settings);
+    for (name, endpoint) in &settings.import.endpoints {
+        check.endpoint(&format!("import.endpoints.{name}"), name, endpoint);
+    }
+    check.problems
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn general(&mut self, settings: &Settings) {
+        if settings.data_dir == Path::new("") {
+            self.refuse("data_dir", "empty", "a folder such as ./towpath-data");
+        }
+        if settings.s3_listen == Some(settings.listen) && settings.listen.port() != 0 {
+            self.refuse("s3_listen", settings.listen, "another address than listen");
+        }
+        self.between("pending_deletion", settings.pending_deletion, "1s", "365d");
+        self.between("retry_window", settings.retry_window, "1s", "30d");
+        if let Err(error) = settings.logging.filter.parse::<tracing_subscriber::filter::Targets>() {
+            // Targets reads the common subset; EnvFilter has the last word.
+            if tracing_subscriber::EnvFilter::try_new(&settings.logging.filter).is_err() {
+                let must = format!("a filter such as info or info,towpath_query=debug ({error})");
+                self.refuse("logging.filter", format!("\"{}\"", settings.logging.filter), must);
+            }
+        }
+        if settings.metrics.token.as_ref().is_some_and(|token| token.expose().len() < 16) {
+            self.refuse("metrics.token", "shorter than 16 characters", "longer, or absent");
+        }
+    }
+
+    fn http(&mut self, settings: &Settings) {
+        let http = &settings.http;
+        self.at_least("http.max_connections", http.max_connections, 1);
+        self.at_least("http.max_requests", http.max_requests, 1);
+        self.at_least("http.max_headers", http.max_headers, 16);
+        self.size("http.max_header_size", http.max_header_size, "8KiB", "1MiB");
+        // One upload of the largest kind must fit.
+        self.size("http.body_memory", http.body_memory, "80MiB", "1TiB");
+        self.between("http.header_timeout", http.header_timeout, "100ms", "10m");
+        self.between("http.body_pause", http.body_pause, "100ms", "10m");
+        self.between("http.body_timeout", http.body_timeout, "1s", "1h");
+        self.between("http.idle_timeout", http.idle_timeout, "1s", "1h");
+        // TailEvents waits up to 20 seconds.
+        self.between("http.request_timeout", http.request_timeout, "25s", "1h");
+    }
+
+    fn storage(&mut self, settings: &Settings) {
+        self.size("log.segment_size", settings.log.segment_size, "1MiB", "16GiB");
+        self.size("log.queue_bytes", settings.log.queue_bytes, "16MiB", "64GiB");
+        self.size("log.ring_bytes", settings.log.ring_bytes, "0B", "64GiB");
+        self.size("lake.hot_bytes", settings.lake.hot_bytes, "1MiB", "1TiB");
+        self.size("lake.file_size", settings.lake.file_size, "1MiB", "16GiB");
+        self.between("lake.flush_interval", settings.lake.flush_interval, "100ms", "1d");
+        self.between("lake.compaction_interval", settings.lake.compaction_interval, "100ms", "7d");
+    }
+
+    fn query(&mut self, settings: &Settings) {
+        self.size("query.memory", settings.query.memory, "16MiB", "64TiB");
+        self.at_least("query.concurrency", settings.query.concurrency, 1);
+        self.between("query.time_limit", settings.query.time_limit, "1s", "7d");
+        self.between("query.result_retention", settings.query.result_retention, "1m", "365d");
+    }
+
+    fn quotas(&mut self, settings: &Settings) {
+        let quotas = &settings.quotas;
+        for (name, value) in [
+            ("event_data_stores", quotas.event_data_stores),
+            ("selectors_per_store", quotas.selectors_per_store),
+            ("selector_values_per_store", quotas.selector_values_per_store),
+            ("channels", quotas.channels),
+            ("destinations_per_channel", quotas.destinations_per_channel),
+            ("resource_policy_characters", quotas.resource_policy_characters),
+            ("concurrent_queries", quotas.concurrent_queries),
+            ("audit_events_per_call", quotas.audit_events_per_call),
+            ("event_bytes", quotas.event_bytes),
+            ("large_event_bytes", quotas.large_event_bytes),
+        ] {
+            self.at_least(&format!("quotas.{name}"), value, 1);
+        }
+        if quotas.large_event_bytes < quotas.event_bytes {
+            self.refuse("quotas.large_event_bytes", quotas.large_event_bytes, "at least quotas.event_bytes");
+        }
+    }
+
+    fn throttles(&mut self, settings: &Settings) {
+        for (operation, rate) in &settings.throttles.operations {
+            if *rate > 1_000_000 {
+                self.refuse(&format!("throttles.operations.{operation}"), rate, "calls per second, or 0 for no throttle");
+            }
+        }
+    }
+
+    fn endpoint(&mut self, name: &str, key: &str, endpoint: &S3Endpoint) {
+        if let Some(address) = &endpoint.endpoint {
+            let http = address.starts_with("http://");
+            if !http && !address.starts_with("https://") {
+                self.refuse(&format!("{name}.endpoint"), address, "an address such as https://s3.example.org");
+            }
+            if http && !endpoint.allow_http {
+                self.refuse(&format!("{name}.allow_http"), false, "true for an endpoint that begins with http://");
+            }
+        }
+        if key != "default" && endpoint.buckets.is_empty() {
+            let must = "the list of the buckets it serves (only the endpoint called \"default\" serves all others)";
+            self.refuse(&format!("{name}.buckets"), "empty", must);
+        }
+        for (field, value, variable) in [
+            ("access_key_id", endpoint.access_key_id.is_some(), endpoint.access_key_id_env.is_some()),
+            ("secret_access_key", endpoint.secret_access_key.is_some(), endpoint.secret_access_key_env.is_some()),
+        ] {
+            if value && variable {
+                self.refuse(&format!("{name}.{field}"), "given twice", &format!("given as {field} or {field}_env"));
+            }
+        }
+        let key_id = endpoint.access_key_id.is_some() || endpoint.access_key_id_env.is_some();
+        let secret = endpoint.secret_access_key.is_some() || endpoint.secret_access_key_env.is_some();
+        if key_id != secret {
+            let missing = if key_id { "secret_access_key" } else { "access_key_id" };
+            self.refuse(&format!("{name}.{missing}"), "missing", "given with the other half of the key");
+        }
+    }
+
+    fn at_least(&mut self, name: &str, value: usize, least: usize) {
+        if value < least {
+            self.refuse(name, value, format!("at least {least}"));
+        }
+    }
+
+    fn between(&mut self, name: &str, value: Duration, least: &str, most: &str) {
+        let bound = |text| duration::parse(text).expect("bounds are written in this file");
+        if value < bound(least) || value > bound(most) {
+            self.refuse(name, duration::text(value), format!("between {least} and {most}"));
+        }
+    }
+
+    fn size(&mut self, name: &str, value: u64, least: &str, most: &str) {
+        let bound = |text| size::parse(text).expect("bounds are written in this file");
+        if value < bound(least) || value > bound(most) {
+            self.refuse(name, size::text(value), format!("between {least} and {most}"));
+        }
+    }
+
+    fn refuse(&mut self, name: &str, value: impl ToString, must: impl ToString) {
+        self.problems.push(Problem { name: name.to_owned(), value: value.to_string(), must: must.to_string() });
+    }
+}

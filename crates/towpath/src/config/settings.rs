@@ -1,0 +1,318 @@
+//! What a person may tune about the server. Every field has a default; values are checked in [`check`](super::check).
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use towpath_model::{AccountId, Quotas};
+
+use super::secret::Secret;
+use super::{duration, size};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The settings of `towpath serve`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The folder that holds everything.
+    pub data_dir: PathBuf,
+    /// Where the API, `/healthz`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// Reserved for trail delivery; nothing is served there yet.
+    pub s3_listen: Option<SocketAddr>,
+    /// The first account, made at the first start.
+    pub account_id: AccountId,
+    /// How long a deleted event data store can be restored before it is purged.
+    #[serde(with = "duration")]
+    pub pending_deletion: Duration,
+    /// How long a repeated PutAuditEvents entry returns the event id it got before.
+    #[serde(with = "duration")]
+    pub retry_window: Duration,
+    /// What is logged and how.
+    pub logging: Logging,
+    /// Limits of HTTP.
+    pub http: Http,
+    /// The log of events.
+    pub log: Log,
+    /// Parquet files and the hot tail.
+    pub lake: Lake,
+    /// SQL queries.
+    pub query: Query,
+    /// CloudTrail's quotas.
+    pub quotas: Quotas,
+    /// Rates per account and operation.
+    pub throttles: Throttles,
+    /// `/metrics`.
+    pub metrics: Metrics,
+    /// Imports from buckets.
+    pub import: Import,
+}
+
+/// Logging of the server itself, to standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// A `tracing` filter such as `info` or `info,towpath_query=debug`; also the variable `TOWPATH_LOG`.
+    pub filter: String,
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+}
+
+/// The form of a line of the server's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Limits of HTTP connections and requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Open connections; further ones wait in the operating system's queue.
+    pub max_connections: usize,
+    /// Requests that are worked on at a time; further ones wait a moment and then get ThrottlingException.
+    pub max_requests: usize,
+    /// Bytes of a request's line and headers.
+    #[serde(with = "size")]
+    pub max_header_size: u64,
+    /// Headers of a request.
+    pub max_headers: usize,
+    /// Bytes of request bodies in memory, all requests together.
+    #[serde(with = "size")]
+    pub body_memory: u64,
+    /// The time a client has for sending a request's headers.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// The longest pause while a body arrives.
+    #[serde(with = "duration")]
+    pub body_pause: Duration,
+    /// The time a client has for sending a whole body.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
+    /// The time a connection may be idle before it is closed.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// The time an operation may take before the client is answered with an error.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+}
+
+/// The log of events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A segment that has this many bytes is followed by a new one.
+    #[serde(with = "size")]
+    pub segment_size: u64,
+    /// Bytes that may wait for the disk; beyond that callers get ThrottlingException.
+    #[serde(with = "size")]
+    pub queue_bytes: u64,
+    /// Bytes of recent events that readers get from memory.
+    #[serde(with = "size")]
+    pub ring_bytes: u64,
+    /// Compression of segments.
+    pub compression: LogCompression,
+}
+
+/// How segments of the log are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogCompression {
+    /// Not at all.
+    None,
+    /// LZ4 blocks.
+    Lz4,
+}
+
+/// Parquet files and the hot tail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lake {
+    /// Bytes of the hot tail over all stores; beyond that the oldest are written to files early.
+    #[serde(with = "size")]
+    pub hot_bytes: u64,
+    /// The longest time an event stays in the hot tail only.
+    #[serde(with = "duration")]
+    pub flush_interval: Duration,
+    /// Merges small files in the background.
+    pub compaction: bool,
+    /// How often the lake looks for small files to merge, expired files and orphans.
+    #[serde(with = "duration")]
+    pub compaction_interval: Duration,
+    /// The size compaction aims at.
+    #[serde(with = "size")]
+    pub file_size: u64,
+}
+
+/// SQL queries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// Memory of all queries together.
+    #[serde(with = "size")]
+    pub memory: u64,
+    /// Queries that run at a time; further ones are QUEUED.
+    pub concurrency: usize,
+    /// After this time a query is TIMED_OUT.
+    #[serde(with = "duration")]
+    pub time_limit: Duration,
+    /// How long results and the list of queries are kept.
+    #[serde(with = "duration")]
+    pub result_retention: Duration,
+    /// Bytes of scratch files of all queries together.
+    #[serde(with = "size")]
+    pub spill: u64,
+}
+
+/// Rates per account and operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Throttles {
+    /// Where the rates come from.
+    pub preset: ThrottlePreset,
+    /// Calls per second by operation name; wins over the preset. 0 switches the throttle of an operation off.
+    pub operations: BTreeMap<String, u32>,
+}
+
+/// A set of rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThrottlePreset {
+    /// No rates but those of `throttles.operations`.
+    Off,
+    /// The rates AWS publishes.
+    Aws,
+}
+
+/// `/metrics`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// The bearer token that `/metrics` asks for. Without one it answers clients on this machine only.
+    pub token: Option<Secret>,
+}
+
+/// Imports from buckets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Import {
+    /// S3-compatible services by name. The one named `default` serves every bucket that no other names.
+    pub endpoints: BTreeMap<String, S3Endpoint>,
+}
+
+/// An S3-compatible service that imports may read from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Endpoint {
+    /// Its address; absent for AWS itself.
+    pub endpoint: Option<String>,
+    /// The region requests are signed for; absent: the region of the import.
+    pub region: Option<String>,
+    /// Buckets this endpoint serves, for endpoints other than `default`.
+    pub buckets: Vec<String>,
+    /// The access key, or
+    pub access_key_id: Option<String>,
+    /// its secret; both may also come from the environment:
+    pub secret_access_key: Option<Secret>,
+    /// the variable that holds the access key,
+    pub access_key_id_env: Option<String>,
+    /// and the variable that holds the secret.
+    pub secret_access_key_env: Option<String>,
+    /// `https://host/bucket` instead of `https://bucket.host`.
+    pub path_style: bool,
+    /// Allows an address that begins with `http://`.
+    pub allow_http: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./towpath-data"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4747)),
+            s3_listen: None,
+            account_id: "000000000000".parse().expect("twelve digits are an account id"),
+            pending_deletion: 7 * DAY,
+            retry_window: DAY,
+            logging: Logging::default(),
+            http: Http::default(),
+            log: Log::default(),
+            lake: Lake::default(),
+            query: Query::default(),
+            quotas: Quotas::default(),
+            throttles: Throttles::default(),
+            metrics: Metrics::default(),
+            import: Import::default(),
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_requests: 512,
+            max_header_size: 64 * KIB,
+            max_headers: 100,
+            body_memory: 256 * MIB,
+            header_timeout: 10 * SECOND,
+            body_pause: 15 * SECOND,
+            body_timeout: 300 * SECOND,
+            idle_timeout: 75 * SECOND,
+            request_timeout: 120 * SECOND,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            segment_size: 64 * MIB,
+            queue_bytes: 64 * MIB,
+            ring_bytes: 64 * MIB,
+            compression: LogCompression::None,
+        }
+    }
+}
+
+impl Default for Lake {
+    fn default() -> Self {
+        Self {
+            hot_bytes: 128 * MIB,
+            flush_interval: 60 * SECOND,
+            compaction: true,
+            compaction_interval: 60 * SECOND,
+            file_size: 128 * MIB,
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self { memory: GIB, concurrency: 10, time_limit: HOUR, result_retention: 7 * DAY, spill: 16 * GIB }
+    }
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        Self { preset: ThrottlePreset::Off, operations: BTreeMap::new() }
+    }
+}

@@ -1,0 +1,33 @@
+//! What HTTP asks of the operations.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, Response, Uri};
+
+/// A whole request, body included.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its target as sent, query string included.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, within the bound of its route.
+    pub body: Bytes,
+    /// The address it came from.
+    pub peer: IpAddr,
+    /// True if it came over TLS.
+    pub tls: bool,
+}
+
+/// Answers requests. All methods may be called concurrently.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. The future runs to its end even if the client has gone.
+    fn call(&self, request: Request) -> BoxFuture<'static, Response<Bytes>>;
+
+    /// Says why no request can be answered at present, if so.
+    fn unready(&self) -> Option<String>;
+}

@@ -1,0 +1,158 @@
+//! The port: accepts connections, watches them, and stops in good order.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::connection::Watch;
+use super::surface::Surface;
+
+/// Streams of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 128;
+
+/// Pause after the operating system could not hand out a connection, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// After running requests were answered, connections have this long to take the answers.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serves a [`Surface`] at a port.
+pub struct HttpServer {
+    surface: Arc<Surface>,
+    builder: Arc<Builder<TokioExecutor>>,
+}
+
+impl HttpServer {
+    /// A server with the limits of `surface`.
+    pub fn new(surface: Arc<Surface>) -> Self {
+        let limits = surface.limits();
+        let header_bytes = usize::try_from(limits.max_header_size).unwrap_or(usize::MAX);
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_headers(limits.max_headers)
+            // Hyper needs at least 8 KiB, which the check of the settings guarantees.
+            .max_buf_size(header_bytes);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(limits.max_header_size).unwrap_or(u32::MAX))
+            .keep_alive_interval(limits.idle_timeout / 2)
+            .keep_alive_timeout(limits.header_timeout);
+        Self { surface, builder: Arc::new(builder) }
+    }
+
+    /// Serves until `stop`; then accepts nothing more and gives running requests the time `grace`.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken, grace: Duration) {
+        let places = Arc::new(Semaphore::new(self.surface.limits().max_connections));
+        let graceful = GracefulShutdown::new();
+        while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
+            // Refused only by connections that are gone already.
+            let _ = stream.set_nodelay(true);
+            tokio::spawn(connection(
+                stream,
+                peer,
+                place,
+                Arc::clone(&self.surface),
+                Arc::clone(&self.builder),
+                graceful.watcher(),
+            ));
+        }
+        drop(listener);
+        let mut closed = pin!(graceful.shutdown());
+        let quiet = timeout(grace, &mut closed).await.is_ok();
+        // Operations whose clients have gone are in no connection, so they are asked after in any case.
+        self.surface.finish(if quiet { grace } else { Duration::ZERO }).await;
+        if !quiet && timeout(LINGER, closed).await.is_err() {
+            warn!("connections that did not close are cut");
+        }
+    }
+}
+
+/// The next connection with its place, or `None` when the server shall stop.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = tokio::select! {
+        biased;
+        () = stop.cancelled() => return None,
+        place = Arc::clone(places).acquire_owned() => place.ok()?,
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => return Some((stream, peer, place)),
+            Err(cause) => {
+                warn!(%cause, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    surface: Arc<Surface>,
+    builder: Arc<Builder<TokioExecutor>>,
+    graceful: Watcher,
+) {
+    let _place = place;
+    let _open = OpenConnection::new();
+    let watch = Watch::new();
+    let (first, idle) = (surface.limits().header_timeout, surface.limits().idle_timeout);
+    let service = service_fn(|request| {
+        let (surface, running) = (Arc::clone(&surface), watch.begin());
+        async move {
+            let response = surface.answer(request, peer.ip()).await.map(Full::new);
+            drop(running);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(watch.over(stream)), service).into_owned();
+    tokio::select! {
+        result = graceful.watch(connection) => if let Err(cause) = result {
+            debug!(%peer, %cause, "connection failed");
+        },
+        () = watch.stalled(first, idle) => debug!(%peer, "connection closed: nothing came or went"),
+    }
+}
+
+/// Counts an open connection until it is dropped.
+struct OpenConnection;
+
+impl OpenConnection {
+    fn new() -> Self {
+        metrics::gauge!("towpath_http_connections").increment(1);
+        Self
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        metrics::gauge!("towpath_http_connections").decrement(1);
+    }
+}

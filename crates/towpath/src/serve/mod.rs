@@ -1,0 +1,219 @@
+//! `towpath serve`: from settings to a running server and back to a stopped one.
+//!
+//! The port answers `/healthz` and `/readyz` before anything is recovered, so that a supervisor can tell a server that
+//! starts from one that is gone. Requests get through when every part is up, and the ready line is printed then.
+
+pub mod credentials;
+mod data_dir;
+mod http;
+mod logging;
+mod metrics;
+mod parts;
+mod signals;
+mod tasks;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{self, Loaded, Settings, Sources};
+
+use self::data_dir::DataDir;
+use self::http::{Gate, HttpServer, Surface};
+use self::metrics::Metrics;
+use self::parts::Parts;
+use self::signals::Signals;
+
+/// How long running requests may go on after the signal to stop. With this, the tasks and the flush of the log, the
+/// process is gone within ten seconds.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Flags of `towpath serve`.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Folder that holds everything; made at the first start [default: ./towpath-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Address of the API, of /healthz, /readyz and /metrics [default: 127.0.0.1:4747]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Reserved: trail delivery will be served there; this version opens nothing at it
+    #[arg(long, value_name = "ADDR")]
+    s3_listen: Option<String>,
+    /// Number of the account that the first start makes [default: 000000000000]
+    #[arg(long, value_name = "NUMBER")]
+    account_id: Option<String>,
+    /// Configuration file [default: towpath.toml if it is there; env: TOWPATH_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting by its dotted name, such as --set query.memory=2GiB
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Check the settings, print them as a configuration file and exit
+    #[arg(long)]
+    check: bool,
+}
+
+/// Why the server did not start or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// A flag has the wrong form.
+    #[error("--set {0} has no value; write --set NAME=VALUE, such as --set query.memory=2GiB")]
+    Set(String),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::DataDirError),
+    /// The address.
+    #[error("cannot listen on {address}; choose another --listen, or stop what uses the address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The operating system.
+    #[error("cannot {step}")]
+    System {
+        /// What was being done.
+        step: &'static str,
+        /// The reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Measurements.
+    #[error("cannot set up metrics")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// A part of the server.
+    #[error(transparent)]
+    Part(#[from] parts::PartError),
+}
+
+impl Serve {
+    /// Reads the settings from all sources.
+    fn load(&self) -> Result<(Loaded, Option<PathBuf>), ServeError> {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let variable = std::env::var_os(config::FILE_VARIABLE).map(PathBuf::from);
+        let file = config::file_to_read(self.config.as_deref().or(variable.as_deref()));
+        let sources = Sources { file: file.clone(), environment, flags: self.flags()? };
+        Ok((config::load(&sources)?, file))
+    }
+
+    fn flags(&self) -> Result<Vec<(String, String)>, ServeError> {
+        let named = [
+            ("data_dir", &self.data_dir),
+            ("listen", &self.listen),
+            ("s3_listen", &self.s3_listen),
+            ("account_id", &self.account_id),
+        ];
+        let mut flags = Vec::new();
+        for pair in &self.set {
+            let (name, value) = pair.split_once('=').ok_or_else(|| ServeError::Set(pair.clone()))?;
+            flags.push((name.trim().to_owned(), value.to_owned()));
+        }
+        for (name, value) in named {
+            flags.extend(value.clone().map(|value| (name.to_owned(), value)));
+        }
+        Ok(flags)
+    }
+
+    /// Runs the server until it is told to stop.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let (loaded, file) = self.load()?;
+        let settings = loaded.settings;
+        if self.check {
+            print_line(settings.to_string().trim_end());
+            return Ok(());
+        }
+        // Before anything is opened, so that no signal finds it half open.
+        let signals = Signals::listen().map_err(|cause| ServeError::System { step: "take over signals", cause })?;
+        logging::start(&settings.logging);
+        tell(&settings, file, &loaded.strangers);
+        run(settings, signals).await
+    }
+}
+
+async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
+    let data = DataDir::open(&settings.data_dir)?;
+    info!(data_dir = %data.path().display(), first_start = data.is_fresh(), "data directory is held");
+    if data.is_open_to_others() {
+        warn!(data_dir = %data.path().display(), "other users of this machine may look into the data directory; chmod 700 it");
+    }
+    let address = settings.listen;
+    let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
+    let address = listener.local_addr().map_err(|cause| ServeError::Listen { address, cause })?;
+    if !address.ip().is_loopback() {
+        warn!(%address, "requests from other machines arrive unencrypted; put a TLS proxy in front");
+    }
+
+    let metrics = Metrics::install(settings.metrics.token.clone())?;
+    let gate = Gate::default();
+    let server = HttpServer::new(Surface::new(gate.clone(), settings.http.clone(), metrics.clone()));
+    let stop = CancellationToken::new();
+    let http = tokio::spawn(server.serve(listener, stop.clone(), GRACE));
+
+    let stopped = signals.stop();
+    tokio::pin!(stopped);
+    let started = tokio::select! {
+        parts = Parts::start(&settings, data, metrics) => Some(parts),
+        () = &mut stopped => None,
+    };
+    let outcome = match started {
+        None => Ok(()),
+        Some(Err(refused)) => Err(refused),
+        Some(Ok(parts)) => {
+            gate.open(parts.handler());
+            print_line(&format!("towpath ready on http://{address}"));
+            info!(%address, "ready");
+            stopped.await;
+            gate.close();
+            stop.cancel();
+            finish(http).await;
+            parts.stop().await
+        }
+    };
+    stop.cancel();
+    outcome?;
+    info!("stopped");
+    Ok(())
+}
+
+async fn finish(http: tokio::task::JoinHandle<()>) {
+    if let Err(cause) = http.await {
+        error!(%cause, "the HTTP server failed");
+    }
+}
+
+fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Option<String>)]) {
+    let version = env!("CARGO_PKG_VERSION");
+    let file = file.map(|file| file.display().to_string()).unwrap_or_else(|| "none".to_owned());
+    info!(version, pid = std::process::id(), config = %file, "towpath starts");
+    for (section, values) in config::lines(settings) {
+        info!(%section, %values, "settings");
+    }
+    for (variable, nearest) in strangers {
+        match nearest {
+            Some(nearest) => warn!(%variable, "unknown variable; did you mean {nearest}?"),
+            None => info!(%variable, "variable is no setting and is passed over"),
+        }
+    }
+    if let Some(address) = settings.s3_listen {
+        warn!(%address, "s3_listen is reserved; this version opens nothing there");
+    }
+}
+
+/// Prints a line to standard output. A reader that has gone does not stop the server.
+fn print_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

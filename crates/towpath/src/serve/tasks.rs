@@ -1,0 +1,116 @@
+//! Background work: every task has a name, is told when to stop, and is stopped in the reverse order of its start.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+/// The longest time one task may take to stop.
+const STOP_TIME: Duration = Duration::from_secs(2);
+
+/// The background tasks of the server.
+#[derive(Default)]
+pub struct Tasks {
+    running: Vec<Task>,
+    lost: Lost,
+}
+
+struct Task {
+    name: &'static str,
+    stop: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+/// The names of tasks that ended without having been told to.
+#[derive(Clone, Default)]
+pub struct Lost(Arc<Mutex<Vec<&'static str>>>);
+
+impl Lost {
+    /// The first of them, if any.
+    pub fn first(&self) -> Option<&'static str> {
+        self.0.lock().expect("no code panics while it holds the list").first().copied()
+    }
+}
+
+impl Tasks {
+    /// Starts a task. It shall run until the token it is given is cancelled.
+    pub fn start<F>(&mut self, name: &'static str, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let (work, told, lost) = (work(stop.clone()), stop.clone(), self.lost.clone());
+        let handle = tokio::spawn(async move {
+            let ended = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+            if ended.is_err() || !told.is_cancelled() {
+                error!(task = name, "a background task ended by itself; restart the server");
+                lost.0.lock().expect("no code panics while it holds the list").push(name);
+            }
+        });
+        debug!(task = name, "started");
+        self.running.push(Task { name, stop, handle });
+    }
+
+    /// What became of the tasks, for `/readyz`.
+    pub fn lost(&self) -> Lost {
+        self.lost.clone()
+    }
+
+    /// Stops all tasks, the last one first, each before the next is told.
+    pub async fn stop(self) {
+        for mut task in self.running.into_iter().rev() {
+            task.stop.cancel();
+            if timeout(STOP_TIME, &mut task.handle).await.is_err() {
+                warn!(task = task.name, "a background task did not stop in time and is cut off");
+                task.handle.abort();
+            }
+            debug!(task = task.name, "stopped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_stop_in_the_reverse_order_of_their_start() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Tasks::default();
+        for name in ["one", "two", "three"] {
+            let order = Arc::clone(&order);
+            tasks.start(name, |stop| async move {
+                stop.cancelled().await;
+                order.lock().unwrap().push(name);
+            });
+        }
+        let lost = tasks.lost();
+        tasks.stop().await;
+        assert_eq!(*order.lock().unwrap(), ["three", "two", "one"]);
+        assert_eq!(lost.first(), None);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_by_itself_is_missed() {
+        let mut tasks = Tasks::default();
+        let lost = tasks.lost();
+        tasks.start("unlucky", |_| async { panic!("told to") });
+        while lost.first().is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lost.first(), Some("unlucky"));
+        tasks.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_does_not_stop_is_cut_off() {
+        let mut tasks = Tasks::default();
+        tasks.start("deaf", |_| std::future::pending());
+        tasks.stop().await;
+    }
+}
