@@ -51,7 +51,7 @@ pub(crate) fn code_for(operation: Operation, violation: &Violation) -> &'static 
     let listed = |code: &'static str| operation.error(code).map(|_| code);
     precise(operation, violation)
         .and_then(listed)
-        .or_else(|| find(BY_SHAPE, violation.shape).and_then(|code| listed(code)))
+        .or_else(|| find(BY_SHAPE, violation.shape).and_then(&listed))
         .or_else(|| find(BY_MEMBER, violation.member).and_then(|codes| codes.iter().find_map(|code| listed(code))))
         .or_else(|| listed("InvalidParameterException"))
         .unwrap_or("ValidationException")

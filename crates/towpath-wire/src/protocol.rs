@@ -25,8 +25,7 @@ impl Protocol {
         if uri.path() != "/" && !uri.path().is_empty() {
             return Self::RestJson;
         }
-        let names_action = uri.query().is_some_and(|q| q.split('&').any(|pair| pair.starts_with("Action=")));
-        if is_form(headers) || (method == Method::GET && names_action) { Self::Query } else { Self::AwsJson }
+        if is_form(headers) || names_action(method, uri) { Self::Query } else { Self::AwsJson }
     }
 
     /// The content type of answers.
@@ -86,4 +85,10 @@ fn media_type(headers: &HeaderMap) -> String {
 /// True if the body is a form.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     media_type(headers) == "application/x-www-form-urlencoded"
+}
+
+/// True if the query string names an action of the query protocol.
+pub(crate) fn names_action(method: &Method, uri: &Uri) -> bool {
+    let action = uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("Action=")));
+    action && (method == Method::GET || method == Method::POST)
 }

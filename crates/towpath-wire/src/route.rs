@@ -10,7 +10,7 @@ use crate::generated::input::Input;
 use crate::generated::operations::Operation;
 use crate::limits::{MAX_AUDIT_EVENTS_BODY, MAX_FORM_BODY, MAX_JSON_BODY};
 use crate::operation::Service;
-use crate::protocol::{Protocol, is_form};
+use crate::protocol::{Protocol, is_form, names_action};
 
 /// The prefix of `X-Amz-Target` for operations that are Towpath's own.
 pub(crate) const TOWPATH_TARGET: &str = "Towpath_20261120";
@@ -125,7 +125,7 @@ fn by_action(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, A
     if method == Method::POST && is_form(headers) {
         return Ok(Route::Sts);
     }
-    if method == Method::GET && Parameters::of_query(uri.query().unwrap_or_default())?.get("Action").is_some() {
+    if names_action(method, uri) {
         return Ok(Route::Sts);
     }
     let message = "the request names no operation: neither X-Amz-Target nor Action is given";

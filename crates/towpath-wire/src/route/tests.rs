@@ -75,6 +75,8 @@ fn a_form_or_an_action_in_the_query_string_is_for_sts() {
     let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
     assert_eq!(request("POST", "/", &[form]).unwrap(), Route::Sts);
     assert_eq!(request("GET", "/?Action=GetCallerIdentity", &[]).unwrap(), Route::Sts);
+    assert_eq!(request("POST", "/?Version=1&Action=GetCallerIdentity", &[]).unwrap(), Route::Sts);
+    assert!(request("DELETE", "/?Action=GetCallerIdentity", &[]).is_err());
 }
 
 #[test]
