@@ -37,6 +37,12 @@ pub enum ApiSource {
     CloudTrailData,
     /// GetCallerIdentity and AssumeRole.
     Sts,
+    /// Users, roles, access keys and their policies.
+    Iam,
+    /// Accounts.
+    Organizations,
+    /// What AWS has no service for: uploads, following events, the server itself.
+    Towpath,
 }
 
 impl ApiSource {
@@ -46,6 +52,9 @@ impl ApiSource {
             Self::CloudTrail => "cloudtrail.amazonaws.com",
             Self::CloudTrailData => "cloudtrail-data.amazonaws.com",
             Self::Sts => "sts.amazonaws.com",
+            Self::Iam => "iam.amazonaws.com",
+            Self::Organizations => "organizations.amazonaws.com",
+            Self::Towpath => "towpath",
         }
     }
 }
