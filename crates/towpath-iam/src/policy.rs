@@ -20,7 +20,7 @@ pub use resource_rules::{MAX_PRINCIPALS, MAX_STATEMENTS, ResourcePolicyRules, Ru
 use condition::Condition;
 use context::Facts;
 use parse::Parser;
-use pattern::{ArnPattern, Case, Pattern};
+use pattern::{Case, Pattern};
 use principals::{Match, exempts};
 
 /// What a policy is attached to; it decides which elements it has and how long it may be.
@@ -90,7 +90,7 @@ pub(crate) struct Statement {
     pub(crate) effect: Effect,
     pub(crate) principals: Option<Listed<Vec<PrincipalPattern>>>,
     pub(crate) actions: Listed<Vec<Pattern>>,
-    pub(crate) resources: Option<Listed<Vec<ArnPattern>>>,
+    pub(crate) resources: Option<Listed<Vec<Pattern>>>,
     pub(crate) conditions: Vec<Condition>,
     /// Actions and resources as written, for rules that name them.
     pub(crate) action_texts: Vec<String>,
@@ -190,7 +190,7 @@ impl Statement {
 
     fn covers_resource(&self, facts: &Facts<'_>) -> bool {
         let lookup = |key: &str| facts.single(key);
-        let matches = |pattern: &ArnPattern| pattern.matches(facts.request.resource, &lookup);
+        let matches = |pattern: &Pattern| pattern.matches(facts.request.resource, Case::Sensitive, &lookup);
         match &self.resources {
             // Only policies of resources may leave it out, and then they mean their own resource.
             None => true,

@@ -73,6 +73,7 @@ enum Order {
 enum Test {
     Text(Vec<Pattern>, Case),
     Arn(Vec<ArnPattern>),
+    Bools(Vec<bool>),
     Networks(Vec<IpNet>),
     Numbers(Vec<f64>, Order),
     Dates(Vec<Timestamp>, Order),
@@ -158,16 +159,7 @@ impl Condition {
                 Comparison::Text(wildcards, case) => {
                     Test::Text(each(values, |value| Pattern::compile(value, wildcards, variables))?, case)
                 }
-                Comparison::Bool => {
-                    let compile = |value: &str| {
-                        let pattern = Pattern::compile(value, Wildcards::No, variables)?;
-                        if !pattern.has_variables() {
-                            boolean(value)?;
-                        }
-                        Ok(pattern)
-                    };
-                    Test::Text(each(values, compile)?, Case::Insensitive)
-                }
+                Comparison::Bool => Test::Bools(each(values, boolean)?),
                 Comparison::Arn => Test::Arn(each(values, |value| ArnPattern::compile(value, variables))?),
                 Comparison::IpAddress => Test::Networks(each(values, network)?),
                 Comparison::Numeric(order) => Test::Numbers(each(values, number)?, order),
@@ -219,6 +211,7 @@ impl Test {
         match self {
             Self::Text(patterns, case) => any(patterns, |pattern| pattern.matches(value, *case, lookup)),
             Self::Arn(patterns) => any(patterns, |pattern| pattern.matches(value, lookup)),
+            Self::Bools(expected) => Some(boolean(value).is_ok_and(|value| expected.contains(&value))),
             Self::Networks(networks) => {
                 let address = value.parse::<IpAddr>().ok().map(|address| address.to_canonical());
                 Some(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))

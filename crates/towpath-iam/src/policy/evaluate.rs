@@ -4,9 +4,9 @@
 //! cut down by the policy of its session if it has one) and the resource's side (the policy of the resource) are put
 //! together:
 //!
-//! - **Same account.** Either side is enough. A resource policy that names the user, the session or the root itself
-//!   allows on its own; one that names the role, or anyone, allows what the session policy also allows; one that names
-//!   only the account hands the question to the caller's side.
+//! - **Same account.** Either side is enough. A resource policy that names the user, the session, the root itself or
+//!   anyone allows on its own; one that names the role of a session allows what the session policy also allows; one
+//!   that names only the account hands the question to the caller's side.
 //! - **Two accounts.** Both sides must allow.
 //! - **The root of an account** has every right its account can give; identity policies do not concern it. A deny in a
 //!   resource policy does.
@@ -166,9 +166,9 @@ impl CallerSide {
     /// Either side, within one account.
     fn or(&self, granted: Option<Match>) -> Decision {
         match granted {
-            Some(Match::Itself) => Decision::Allow,
-            Some(Match::Role | Match::Anyone) if self.session => Decision::Allow,
-            Some(Match::Role | Match::Anyone) => Decision::DenyImplicit { missing: PolicyType::Session },
+            Some(Match::Itself | Match::Anyone) => Decision::Allow,
+            Some(Match::Role) if self.session => Decision::Allow,
+            Some(Match::Role) => Decision::DenyImplicit { missing: PolicyType::Session },
             Some(Match::Account) | None => self.alone(),
         }
     }

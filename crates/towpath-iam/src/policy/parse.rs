@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::condition::{Condition, Operator};
 use super::json::Json;
-use super::pattern::{ArnPattern, Pattern, Variables, Wildcards, fold, is_condition_key};
+use super::pattern::{Pattern, Variables, Wildcards, fold, is_condition_key};
 use super::{Effect, Listed, Policy, PolicyError, PolicyKind, PrincipalPattern, Statement};
 
 /// Most statements in one document; the limits on length come first for any sensible document.
@@ -109,7 +109,7 @@ impl Parser {
             (None, _) => return error(at, "statement has neither Resource nor NotResource"),
             (Some((not, resources, at)), _) => {
                 let texts = texts(resources, &at)?;
-                let patterns = each(&texts, &at, |text| ArnPattern::compile(text, variables))?;
+                let patterns = each(&texts, &at, |text| resource(text, variables))?;
                 (Some(listed(not, patterns)), texts)
             }
         };
@@ -144,6 +144,9 @@ impl Parser {
         };
         if !self.kind.has_principal() {
             return error(at, "a policy of an identity names no principal");
+        }
+        if not && self.kind == PolicyKind::Trust {
+            return error(at, "a trust policy names its principals with Principal");
         }
         if not && effect == Effect::Allow {
             return error(at, "NotPrincipal is allowed with Effect Deny only");
@@ -283,6 +286,22 @@ fn action(text: &str) -> std::result::Result<Pattern, String> {
         }
     }
     Pattern::compile(text, Wildcards::Yes, Variables::No)
+}
+
+/// Reads a resource: `*`, or an ARN with wildcards. A `*` reaches past colons, so that `arn:aws:cloudtrail:*` is whole;
+/// an ARN of fewer than six parts must end with one. Variables may stand in the sixth part only.
+fn resource(text: &str, variables: Variables) -> std::result::Result<Pattern, String> {
+    let problem = || format!("{text:?} is neither an ARN nor \"*\"");
+    if text != "*" {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        if parts[0] != "arn" || parts.len() < 3 || (parts.len() < 6 && !text.ends_with('*')) {
+            return Err(problem());
+        }
+        if variables == Variables::Yes && parts.iter().take(5).any(|part| part.contains("${")) {
+            return Err(format!("{text:?} has a variable before its fifth colon"));
+        }
+    }
+    Pattern::compile(text, Wildcards::Yes, variables)
 }
 
 fn provider(text: &str) -> std::result::Result<PrincipalPattern, String> {

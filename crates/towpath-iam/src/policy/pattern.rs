@@ -81,11 +81,6 @@ impl Pattern {
         self.tokens == [Token::Any]
     }
 
-    /// True when some part of the pattern stands for a value of the request.
-    pub(crate) fn has_variables(&self) -> bool {
-        self.tokens.iter().any(|token| matches!(token, Token::Variable { .. }))
-    }
-
     /// Says whether `text` matches; `None` when a variable has no value.
     pub(crate) fn matches(&self, text: &str, case: Case, lookup: Lookup<'_>) -> Option<bool> {
         Some(glob(&self.glyphs(lookup)?, text, case))

@@ -9,10 +9,10 @@ use crate::Principal;
 pub(crate) enum Match {
     /// By its account, which may delegate to whom it likes.
     Account,
-    /// As anyone.
-    Anyone,
     /// By the role of its session.
     Role,
+    /// As anyone.
+    Anyone,
     /// By itself: a user, a session, the root of an account, a service.
     Itself,
 }
