@@ -1,0 +1,34 @@
+# `make run` builds and starts Towpath; `make test` runs every check. Both work on a machine with Rust, a C compiler and
+# Python; what else they need they build or install, and say so.
+
+CARGO ?= cargo
+DATA_DIR ?= towpath-data
+LISTEN ?= 127.0.0.1:4747
+
+.PHONY: run build release test lint unit blackbox fuzz-build bench clean-data help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/	/' | expand -t 14
+
+run: build ## Build and start the server on $(LISTEN), with its data in ./$(DATA_DIR)
+	@exec $(BIN)/towpath serve --data-dir $(DATA_DIR) --listen $(LISTEN)
+
+build: ## Build the server and command line
+	$(CARGO) build --locked --workspace --bins
+
+release: ## Build with all optimisations, for installing and for benchmarks
+	$(CARGO) build --locked --release -p towpath
+
+test: lint unit blackbox ## Run every check
+
+lint: ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## Unit, contract, property and .slt tests
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+blackbox: build ## Black-box tests with boto3, the AWS CLI and moto against a real server
+	@env=$$(tools/python-env) && TOWPATH_BIN=$(BIN)/towpath $$env/bin/python -m pytest -q tests/blackbox
+
+BIN = $(shell $(CARGO) metadata --locked --no-deps --format-version 1 | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug
