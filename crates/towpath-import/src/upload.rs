@@ -1,0 +1,305 @@
+//! Uploads: imports whose files a client sends.
+//!
+//! A client opens an upload under a label, offers files in any order and number, and finishes. If it dies, it opens the
+//! upload again under the same label, asks which files are done, and sends the rest. One task owns an upload's state;
+//! it marks files as done every second, so that after a crash of the server a second's files are asked for again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use towpath_meta::{MetaError, Write};
+use towpath_model::{Destination, StoreId};
+
+use crate::error::ImportError;
+use crate::failure::{Failure, FailureStatus, What};
+use crate::file::{FileReport, Input, import_file};
+use crate::import::{Import, ImportId, ImportSource, ImportStatus, Owner, TimeRange};
+use crate::importer::{Importer, Shared};
+
+/// Time between two writes of an upload's state.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Files between two writes of an upload's state.
+const SAVE_FILES: usize = 1_000;
+/// Reports that wait for the task; a client that is faster waits.
+const QUEUE: usize = 64;
+/// What a file takes of the memory budget.
+const UNITS: u32 = 6;
+
+/// An upload to be opened.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The store, and its kind.
+    pub destination: Destination,
+    /// The client's name for the whole of the files, such as the folder's path. Under it, with the same store, an
+    /// upload that is not over is found again.
+    pub label: String,
+    /// Which events it takes.
+    pub range: TimeRange,
+}
+
+/// What a client knows of a file without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileMark {
+    /// Its name within the upload.
+    pub name: String,
+    /// What changes when the file does, such as its size and time of change.
+    pub version: String,
+}
+
+/// An upload that takes files. Clones are handles of the same upload.
+#[derive(Clone)]
+pub struct Upload {
+    id: ImportId,
+    import: Import,
+    shared: Arc<Shared>,
+    task: mpsc::Sender<Message>,
+}
+
+/// The uploads that have a task.
+#[derive(Default)]
+pub(crate) struct Uploads {
+    open: Mutex<HashMap<ImportId, (StoreId, mpsc::Sender<Message>)>>,
+}
+
+enum Message {
+    Done { mark: FileMark, report: FileReport, answer: oneshot::Sender<Result<FileReport, MetaError>> },
+    Read(oneshot::Sender<Import>),
+    End { status: Option<ImportStatus>, answer: oneshot::Sender<Result<Import, MetaError>> },
+}
+
+impl Uploads {
+    pub(crate) fn any_into(&self, store: StoreId) -> bool {
+        self.open.lock().values().any(|(destination, _)| *destination == store)
+    }
+}
+
+impl Importer {
+    /// Opens an upload, or finds the one that is not over under the same label into the same store.
+    pub async fn open_upload(&self, new: NewUpload) -> Result<Upload, ImportError> {
+        let source = ImportSource::Upload { label: new.label };
+        let open = self.shared.records.list(&new.owner).await?;
+        let same = |import: &Import| {
+            import.status.is_running() && import.source == source && import.destination == new.destination
+        };
+        if let Some(import) = open.into_iter().find(same) {
+            return self.attach(import);
+        }
+        let mut import = Import::new(new.owner, new.destination, source, new.range, self.shared.clock.now());
+        import.status = ImportStatus::InProgress;
+        self.shared.records.save(&import, Vec::new()).await?;
+        self.attach(import)
+    }
+
+    /// Finds an upload that is not over.
+    pub async fn upload(&self, owner: &Owner, id: ImportId) -> Result<Upload, ImportError> {
+        let import = self.get(owner, id).await?;
+        let takes_files = matches!(import.source, ImportSource::Upload { .. }) && import.status.is_running();
+        if takes_files { self.attach(import) } else { Err(ImportError::NotAnUpload(id)) }
+    }
+
+    /// Makes a handle, and the task if there is none.
+    fn attach(&self, import: Import) -> Result<Upload, ImportError> {
+        if self.shared.shutdown.is_cancelled() {
+            return Err(ImportError::Closed);
+        }
+        let mut open = self.shared.uploads.open.lock();
+        let (_, task) = open.entry(import.id).or_insert_with(|| {
+            let (sender, messages) = mpsc::channel(QUEUE);
+            let task = UploadTask { import: import.clone(), shared: self.shared.clone(), writes: Vec::new() };
+            self.shared.tasks.spawn(task.run(messages));
+            (import.destination.store, sender)
+        });
+        Ok(Upload { id: import.id, shared: self.shared.clone(), task: task.clone(), import })
+    }
+}
+
+impl Upload {
+    /// The id of the import.
+    pub const fn id(&self) -> ImportId {
+        self.id
+    }
+
+    /// Says of each file whether it must still be sent: those that are not done, and those that changed since.
+    pub async fn pending(&self, files: &[FileMark]) -> Result<Vec<bool>, ImportError> {
+        let mut pending = Vec::with_capacity(files.len());
+        for file in files {
+            let done = self.shared.records.done(self.id, &file.name).await?;
+            pending.push(done.as_deref() != Some(&file.version));
+        }
+        Ok(pending)
+    }
+
+    /// Imports one file, plain or gzip, and tells what became of it. Several may be offered at a time.
+    ///
+    /// A file that is offered twice is harmless: a store holds an event once.
+    pub async fn offer(&self, mark: FileMark, input: Input) -> Result<FileReport, ImportError> {
+        let _room = self.shared.budget.acquire_many(UNITS).await.map_err(|_| ImportError::Closed)?;
+        let target = self.shared.target(&self.import, false);
+        let report = import_file(input, &target, self.shared.clock.now()).await.map_err(|_| ImportError::Closed)?;
+        let (answer, outcome) = oneshot::channel();
+        self.send(Message::Done { mark, report, answer }).await?;
+        Ok(outcome.await.map_err(|_| ImportError::Closed)??)
+    }
+
+    /// The import as it stands now.
+    pub async fn status(&self) -> Result<Import, ImportError> {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Message::Read(answer)).await?;
+        outcome.await.map_err(|_| ImportError::Closed)
+    }
+
+    /// Ends the upload: completed, or failed if a file failed.
+    pub async fn finish(self) -> Result<Import, ImportError> {
+        self.end(None).await
+    }
+
+    /// Ends the upload as stopped.
+    pub async fn stop(self) -> Result<Import, ImportError> {
+        self.end(Some(ImportStatus::Stopped)).await
+    }
+
+    async fn end(self, status: Option<ImportStatus>) -> Result<Import, ImportError> {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Message::End { status, answer }).await?;
+        Ok(outcome.await.map_err(|_| ImportError::Closed)??)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), ImportError> {
+        self.task.send(message).await.map_err(|_| ImportError::Closed)
+    }
+}
+
+/// Owns the state of one upload.
+struct UploadTask {
+    import: Import,
+    shared: Arc<Shared>,
+    writes: Vec<Write>,
+}
+
+impl UploadTask {
+    async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let id = self.import.id;
+        let mut tick = tokio::time::interval(SAVE_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let shutdown = self.shared.shutdown.clone();
+        loop {
+            let message = tokio::select! {
+                () = shutdown.cancelled() => None,
+                message = messages.recv() => message,
+                _ = tick.tick() => {
+                    self.save_or_report().await;
+                    continue;
+                }
+            };
+            match message {
+                None => break,
+                Some(Message::Done { mark, report, answer }) => {
+                    let outcome = self.done(&mark, &report).await;
+                    let _ = answer.send(outcome.map(|()| report));
+                    if self.writes.len() >= SAVE_FILES {
+                        self.save_or_report().await;
+                    }
+                }
+                Some(Message::Read(answer)) => {
+                    let _ = answer.send(self.import.clone());
+                }
+                Some(Message::End { status, answer }) => {
+                    let ended = self.end(status).await;
+                    let over = ended.is_ok();
+                    if over {
+                        self.shared.uploads.open.lock().remove(&id);
+                    }
+                    let _ = answer.send(ended);
+                    if over {
+                        return;
+                    }
+                }
+            }
+        }
+        self.save_or_report().await;
+        self.shared.uploads.open.lock().remove(&id);
+    }
+
+    async fn done(&mut self, mark: &FileMark, report: &FileReport) -> Result<(), MetaError> {
+        // The outcome of the same file before may be among what is not written yet.
+        let earlier = if self.import.statistics.failed_entries > 0 {
+            self.save().await?;
+            self.shared.records.failure(self.import.id, &mark.name).await?
+        } else {
+            None
+        };
+        let stood = earlier.as_ref().is_some_and(|failure| failure.status == FailureStatus::Failed);
+        let before = earlier.as_ref().map_or(0, |failure| failure.events);
+        let failure = match (&report.fault, earlier) {
+            (None, None) => None,
+            (None, Some(earlier)) => Some(Failure { status: FailureStatus::Succeeded, ..earlier }),
+            (Some(fault), _) => Some(Failure {
+                location: mark.name.clone(),
+                status: FailureStatus::Failed,
+                kind: fault.kind,
+                message: fault.message.clone(),
+                updated: self.shared.clock.now(),
+                path: mark.name.clone(),
+                what: What::File,
+                events: report.events,
+            }),
+        };
+        if let Some(failure) = failure {
+            let updated = self.shared.clock.now();
+            let failure = Failure { updated, events: report.events, ..failure };
+            let write = self.shared.records.write_failure(self.import.id, &failure)?;
+            self.put(write);
+        }
+        let mark = self.shared.records.write_done(self.import.id, &mark.name, &mark.version)?;
+        self.put(mark);
+        let statistics = &mut self.import.statistics;
+        statistics.events_completed = (statistics.events_completed + report.events).saturating_sub(before);
+        statistics.failed_entries =
+            (statistics.failed_entries + u64::from(report.fault.is_some())).saturating_sub(u64::from(stood));
+        statistics.files_completed += u64::from(report.fault.is_none());
+        Ok(())
+    }
+
+    /// Keeps a write for the next commit, which may write a key once.
+    fn put(&mut self, write: Write) {
+        self.writes.retain(|earlier| earlier.key() != write.key());
+        self.writes.push(write);
+    }
+
+    async fn save(&mut self) -> Result<(), MetaError> {
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        self.import.updated = self.shared.clock.now();
+        self.shared.records.save(&self.import, self.writes.clone()).await?;
+        self.writes.clear();
+        Ok(())
+    }
+
+    /// Writes the state; what cannot be written now is tried again at the next step.
+    async fn save_or_report(&mut self) {
+        if let Err(cause) = self.save().await {
+            error!(import = %self.import.id, %cause, "cannot write the state of an upload");
+        }
+    }
+
+    async fn end(&mut self, status: Option<ImportStatus>) -> Result<Import, MetaError> {
+        let failed = self.import.statistics.failed_entries > 0;
+        let judged = if failed { ImportStatus::Failed } else { ImportStatus::Completed };
+        let over = Import { status: status.unwrap_or(judged), updated: self.shared.clock.now(), ..self.import.clone() };
+        self.shared.records.save(&over, self.writes.clone()).await?;
+        self.writes.clear();
+        self.import = over.clone();
+        info!(import = %over.id, status = over.status.as_str(), files = over.statistics.files_completed, "upload ended");
+        // The marks are of no use any more; left-over ones would only take room.
+        self.shared.records.forget_done(over.id).await?;
+        Ok(over)
+    }
+}
