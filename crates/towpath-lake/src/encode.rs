@@ -1,0 +1,330 @@
+//! Rows to Parquet: order, row groups, pages, encodings.
+//!
+//! A file's rows are sorted by time, so that the page index leads a query for a moment to a few pages. Random texts
+//! (ids, the record itself) have no dictionary; the record has large pages, because neighbours resemble each other and
+//! compression needs to see both; what queries select by has small pages.
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use jiff::Timestamp;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
+
+use towpath_model::{EventTime, Position, StoreId, StoreKind};
+
+use crate::datafile::DataFile;
+use crate::schema::{self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, POSITION};
+use crate::stats::StatsBuilder;
+
+/// Rows per row group, unless [`ROW_GROUP_BYTES`] come first.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Encoded bytes per row group.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+/// Rows handed to the writer at once, and the most rows per page.
+const STEP_ROWS: usize = 2048;
+const PAGE_ROWS: usize = 8192;
+/// Bytes per page before compression: of most columns, and of the record.
+const PAGE_BYTES: usize = 128 << 10;
+const RECORD_PAGE_BYTES: usize = 1 << 20;
+
+/// Texts without repeats.
+const RANDOM: &[&str] = &["eventid", "requestid", "sharedeventid", "eventdata.uid", EVENT_JSON];
+/// Texts that queries look for and whose values a file has too many of to list.
+const BLOOM: &[&str] = &[
+    "useridentity.accesskeyid",
+    "useridentity.arn",
+    "sourceipaddress",
+    "requestid",
+    "sharedeventid",
+    "eventdata.uid",
+    "eventdata.useridentity.principalid",
+    "eventdata.sourceipaddress",
+];
+
+/// How hard a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Rows straight from the hot tail: soon rewritten.
+    Quick,
+    /// Rows that stay as they are.
+    Lasting,
+}
+
+fn properties(kind: StoreKind, effort: Effort) -> WriterProperties {
+    let level = match effort {
+        Effort::Quick => 1,
+        Effort::Lasting => 6,
+    };
+    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level that zstd has"));
+    let schema = schema::file_schema(kind);
+    let time = schema.index_of(EVENT_TIME).expect("every kind has eventtime");
+    let mut properties = WriterProperties::builder()
+        .set_created_by("towpath".to_owned())
+        .set_compression(zstd(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(1024)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(vec![SortingColumn {
+            column_idx: leaf_of(&schema, time),
+            descending: false,
+            nulls_first: false,
+        }]));
+    for name in RANDOM {
+        properties = properties.set_column_dictionary_enabled(path(name), false);
+    }
+    for name in [EVENT_TIME, POSITION, ADMITTED] {
+        properties = properties
+            .set_column_dictionary_enabled(path(name), false)
+            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    properties = properties
+        .set_column_dictionary_enabled(path(KEY), false)
+        .set_column_data_page_size_limit(path(EVENT_JSON), RECORD_PAGE_BYTES)
+        .set_column_statistics_enabled(path(EVENT_JSON), EnabledStatistics::None);
+    for name in BLOOM {
+        if effort == Effort::Lasting {
+            properties = bloom(properties, name);
+        }
+    }
+    properties.build()
+}
+
+fn bloom(properties: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
+    properties
+        .set_column_bloom_filter_fpp(path(name), 0.01)
+        .set_column_bloom_filter_max_ndv(path(name), ROW_GROUP_ROWS as u64)
+}
+
+fn path(name: &str) -> ColumnPath {
+    ColumnPath::new(name.split('.').map(str::to_owned).collect())
+}
+
+/// The number of a top-level column's leaf, where it is a leaf.
+fn leaf_of(schema: &arrow::datatypes::Schema, column: usize) -> i32 {
+    fn leaves(data_type: &arrow::datatypes::DataType) -> i32 {
+        use arrow::datatypes::DataType;
+        match data_type {
+            DataType::Struct(members) => members.iter().map(|member| leaves(member.data_type())).sum(),
+            DataType::List(element) | DataType::Map(element, _) => leaves(element.data_type()),
+            _ => 1,
+        }
+    }
+    schema.fields()[..column].iter().map(|field| leaves(field.data_type())).sum()
+}
+
+/// Writes the rows of one file, which come in order.
+pub(crate) struct FileWriter {
+    writer: ArrowWriter<Vec<u8>>,
+    stats: StatsBuilder,
+    file: DataFile,
+    // Bytes taken so far.
+    taken: u64,
+}
+
+impl FileWriter {
+    /// Starts a file for rows of `store` that occurred on `day`.
+    pub fn new(
+        (store, kind, day): (StoreId, StoreKind, i32),
+        level: u8,
+        effort: Effort,
+        created: Timestamp,
+    ) -> Result<Self, ParquetError> {
+        let options =
+            ArrowWriterOptions::new().with_properties(properties(kind, effort)).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema::file_schema(kind), options)?;
+        let never = EventTime::from(Timestamp::UNIX_EPOCH);
+        let file = DataFile {
+            id: Uuid::new_v4(),
+            store,
+            kind,
+            day,
+            size: 0,
+            rows: 0,
+            raw_bytes: 0,
+            positions: (Position::new(u64::MAX), Position::ZERO),
+            times: (never, never),
+            level,
+            created,
+            columns: Default::default(),
+        };
+        Ok(Self { writer, stats: StatsBuilder::new(kind), file, taken: 0 })
+    }
+
+    /// The file as far as it is known.
+    pub fn file(&self) -> &DataFile {
+        &self.file
+    }
+
+    /// Adds rows, none earlier than those before.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let times = times(batch);
+        let at = |index: usize| EventTime::from_millis(times[index]).map_err(|e| ParquetError::External(Box::new(e)));
+        let (first, last) = (at(0)?, at(batch.num_rows() - 1)?);
+        let file = &mut self.file;
+        file.times = if file.rows == 0 { (first, last) } else { (file.times.0, last) };
+        for position in positions(batch) {
+            let position = Position::new(*position);
+            file.positions = (file.positions.0.min(position), file.positions.1.max(position));
+        }
+        file.rows += batch.num_rows() as u64;
+        file.raw_bytes += record_bytes(batch) as u64;
+        self.stats.add(batch);
+        self.writer.write(batch)
+    }
+
+    /// Takes the bytes that are final since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        let bytes = std::mem::take(self.writer.inner_mut());
+        self.taken += bytes.len() as u64;
+        bytes
+    }
+
+    /// Ends the file; returns its entry and its last bytes.
+    pub fn finish(self) -> Result<(DataFile, Vec<u8>), ParquetError> {
+        let Self { writer, stats, mut file, taken } = self;
+        let bytes = writer.into_inner()?;
+        file.size = taken + bytes.len() as u64;
+        file.columns = stats.finish();
+        Ok((file, bytes))
+    }
+}
+
+/// The `eventtime` of each row, in milliseconds.
+pub(crate) fn times(batch: &RecordBatch) -> &[i64] {
+    let column = batch.column_by_name(EVENT_TIME).expect("every kind has eventtime");
+    column.as_primitive::<TimestampMillisecondType>().values()
+}
+
+/// The `_position` of each row.
+pub(crate) fn positions(batch: &RecordBatch) -> &[u64] {
+    batch.column_by_name(POSITION).expect("every batch has positions").as_primitive::<UInt64Type>().values()
+}
+
+fn record_bytes(batch: &RecordBatch) -> usize {
+    let records = batch.column_by_name(EVENT_JSON).expect("every kind has eventjson").as_string::<i32>();
+    let offsets = records.value_offsets();
+    (offsets[records.len()] - offsets[0]) as usize
+}
+
+/// Where a row is: batch and row in it.
+pub(crate) type Place = (usize, usize);
+
+/// The rows of `batches` that occurred at or after `cutoff`, sorted by time and position, cut by day.
+pub(crate) fn by_day(batches: &[RecordBatch], cutoff: Option<EventTime>) -> Vec<(i32, Vec<Place>)> {
+    let cutoff = cutoff.map_or(i64::MIN, EventTime::as_millis);
+    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (at, batch) in batches.iter().enumerate() {
+        let both = times(batch).iter().zip(positions(batch)).enumerate();
+        rows.extend(
+            both.filter(|(_, (time, _))| **time >= cutoff).map(|(row, (time, position))| (*time, *position, (at, row))),
+        );
+    }
+    rows.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(Ordering::Equal));
+    let mut days: Vec<(i32, Vec<Place>)> = Vec::new();
+    for (time, _, place) in rows {
+        let day = time.div_euclid(86_400_000) as i32;
+        match days.last_mut() {
+            Some((last, places)) if *last == day => places.push(place),
+            _ => days.push((day, vec![place])),
+        }
+    }
+    days
+}
+
+/// Encodes the rows at `places`, which are in order, as one file.
+pub(crate) fn encode(
+    of: (StoreId, StoreKind, i32),
+    batches: &[RecordBatch],
+    places: &[Place],
+    created: Timestamp,
+) -> Result<(DataFile, Bytes), ParquetError> {
+    let mut writer = FileWriter::new(of, 0, Effort::Quick, created)?;
+    let batches: Vec<_> = batches.iter().collect();
+    for places in places.chunks(STEP_ROWS) {
+        let arrow = |error: ArrowError| ParquetError::ArrowError(error.to_string());
+        writer.write(&interleave_record_batch(&batches, places).map_err(arrow)?)?;
+    }
+    let (file, bytes) = writer.finish()?;
+    Ok((file, bytes.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+
+    use super::*;
+    use crate::batch::batch_of;
+    use crate::testing::{real_records, row_of};
+
+    fn file_of(kind: StoreKind, records: &[String]) -> (Vec<RecordBatch>, DataFile, Bytes) {
+        let rows: Vec<_> = records.iter().enumerate().map(|(at, json)| row_of(at as u64, json.clone())).collect();
+        let batches: Vec<_> = rows.chunks(1000).map(|rows| batch_of(kind, rows).unwrap()).collect();
+        let places: Vec<_> = by_day(&batches, None).into_iter().flat_map(|(_, places)| places).collect();
+        let store = StoreId::from_uuid(Uuid::nil());
+        let (file, bytes) = encode((store, kind, 0), &batches, &places, Timestamp::UNIX_EPOCH).unwrap();
+        (batches, file, bytes)
+    }
+
+    #[test]
+    fn a_file_has_the_declared_schema_ids_included_and_the_rows_in_order_of_time() {
+        for kind in schema::KINDS {
+            let (batches, file, bytes) = file_of(kind, &real_records()[..1500]);
+            let metadata = ArrowReaderMetadata::load(&bytes, Default::default()).unwrap();
+            assert_eq!(metadata.schema().fields(), schema::file_schema(kind).fields(), "{kind:?}");
+
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().with_batch_size(700).build().unwrap();
+            let read: Vec<_> = reader.map(Result::unwrap).collect();
+            let (mut seen, mut last) = (0, i64::MIN);
+            for batch in &read {
+                for (row, time) in times(batch).iter().enumerate() {
+                    assert!(last <= *time);
+                    last = *time;
+                    let position = positions(batch)[row] as usize;
+                    let original = batches[position / 1000].slice(position % 1000, 1);
+                    assert_eq!(batch.slice(row, 1), original);
+                    seen += 1;
+                }
+            }
+            assert_eq!((seen, file.rows), (1500, 1500));
+            assert_eq!(file.times.1.as_millis(), last);
+        }
+    }
+
+    #[test]
+    fn the_manifest_entry_rules_out_only_files_without_the_value() {
+        let (batches, file, _) = file_of(StoreKind::CloudTrail, &real_records()[..3000]);
+        for path in crate::stats::stats_columns(StoreKind::CloudTrail) {
+            for batch in &batches {
+                let array = crate::stats::column_at(batch, path).unwrap();
+                for value in array.as_string::<i32>().iter() {
+                    match value {
+                        Some(value) => assert!(file.may_match(path, &[value]), "{path} {value}"),
+                        None => assert!(file.may_be_null(path), "{path}"),
+                    }
+                }
+            }
+        }
+        assert!(!file.may_match("eventname", &["NoSuchEvent"]));
+        assert!(
+            file.may_match("eventname", &["NoSuchEvent", "PutObject"]) || file.may_match("eventname", &["GetObject"])
+        );
+        assert!(file.may_match("no.such.column", &["x"]));
+    }
+}

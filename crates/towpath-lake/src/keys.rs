@@ -1,0 +1,72 @@
+//! Which events a store already has: the key index.
+//!
+//! An event's identity is its [`EventKey`] within its store. Keys of hot rows are in memory; a flush writes those of its
+//! rows into one *run*, a sorted file for all stores together, and runs of similar size are merged in the background,
+//! so that there are few. A run keeps a filter in memory (12 bits a key) and the first key of each block; a lookup reads
+//! a block only after the filter says "maybe". With the key goes the event's time, which leads to the day, the files and
+//! the pages that may hold the row, and which compaction does not change.
+//!
+//! Runs repeat what is in the Parquet files and are rebuilt from them should one be lost.
+
+mod filter;
+mod run;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use towpath_model::{EventKey, EventTime, StoreId};
+
+pub(crate) use run::{Entry, Run, RunInfo, RunWriter, Sections, merge, run_path};
+
+use crate::error::LakeError;
+
+/// Ratio of sizes within which runs are merged, and how many it takes.
+const TIER: u64 = 4;
+
+/// The runs, newest last.
+#[derive(Debug, Default)]
+pub(crate) struct KeyIndex {
+    runs: ArcSwap<Vec<Arc<Run>>>,
+}
+
+impl KeyIndex {
+    /// The index over these runs.
+    pub fn new(runs: Vec<Arc<Run>>) -> Self {
+        Self { runs: ArcSwap::from_pointee(runs) }
+    }
+
+    /// The runs as of now.
+    pub fn runs(&self) -> Arc<Vec<Arc<Run>>> {
+        self.runs.load_full()
+    }
+
+    /// Adds runs and takes out others in one step. The caller holds the lake's state, so that no two calls overlap.
+    pub fn replace(&self, removed: &[uuid::Uuid], added: Vec<Arc<Run>>) {
+        let mut runs: Vec<_> = self.runs().iter().filter(|run| !removed.contains(&run.info().id)).cloned().collect();
+        runs.extend(added);
+        self.runs.store(Arc::new(runs));
+    }
+
+    /// When the event with this key occurred, if a file has it. May read from storage: not for async threads.
+    pub fn find(&self, store: StoreId, key: EventKey) -> Result<Option<EventTime>, LakeError> {
+        let hash = run::hash(store, key);
+        for run in self.runs.load().iter().rev() {
+            if let Some(time) = run.find(store, key, hash)? {
+                return Ok(Some(time));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs that should be merged into one: several of similar size.
+    pub fn mergeable(&self) -> Option<Vec<Arc<Run>>> {
+        let runs = self.runs();
+        let tier = |run: &Run| (run.info().entries.max(1) / 16_384).max(1).ilog(TIER);
+        let lowest = runs.iter().map(|run| tier(run)).collect::<std::collections::BTreeSet<_>>();
+        lowest.into_iter().find_map(|wanted| {
+            let same: Vec<_> = runs.iter().filter(|run| tier(run) == wanted).cloned().collect();
+            (same.len() as u64 >= TIER).then_some(same)
+        })
+    }
+}
