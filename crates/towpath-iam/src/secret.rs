@@ -38,7 +38,7 @@ impl Secret {
     pub(crate) fn generate() -> Result<Self, RandomError> {
         let mut bytes = Zeroizing::new([0; 30]);
         fill_random(&mut *bytes)?;
-        Ok(Self(Zeroizing::new(STANDARD.encode(&*bytes))))
+        Ok(Self(Zeroizing::new(STANDARD.encode(bytes.as_slice()))))
     }
 
     /// Returns the text. Never log it.

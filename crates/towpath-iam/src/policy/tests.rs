@@ -744,12 +744,18 @@ mod resource_rules {
     }
 }
 
-/// A statement out of a small world, so that statements meet often.
+/// A statement out of a small world, so that statements meet often and many of them apply.
 fn any_statement(with_principal: bool) -> impl Strategy<Value = String> {
-    let effect = prop::sample::select(vec!["Allow", "Deny"]);
-    let action = prop::sample::select(vec!["*", "a:*", "a:X", "a:Y", "b:?"]);
-    let resource = prop::sample::select(vec!["*", "arn:aws:a:::r", "arn:aws:a:::*", "arn:aws:a:::${aws:username}"]);
+    let effect = prop_oneof![4 => Just("Allow"), 1 => Just("Deny")];
+    let action = prop_oneof![3 => Just("*"), 3 => Just("a:*"), 2 => Just("a:X"), 1 => Just("a:Y"), 1 => Just("b:?")];
+    let resource = prop_oneof![
+        4 => Just("*"),
+        2 => Just("arn:aws:a:::*"),
+        1 => Just("arn:aws:a:::r"),
+        1 => Just("arn:aws:a:::${aws:username}"),
+    ];
     let principal = prop::sample::select(vec![
+        r#""*""#,
         r#""*""#,
         r#"{"AWS":"111111111111"}"#,
         r#"{"AWS":"222222222222"}"#,
@@ -758,12 +764,14 @@ fn any_statement(with_principal: bool) -> impl Strategy<Value = String> {
     ]);
     let condition = prop::sample::select(vec![
         "{}",
+        "{}",
+        "{}",
         r#"{"StringEquals":{"aws:X":"1"}}"#,
         r#"{"StringNotEquals":{"aws:X":"${aws:username}"}}"#,
         r#"{"ForAllValues:StringLike":{"aws:Y":["1*","2"]}}"#,
         r#"{"Null":{"aws:X":"true"}}"#,
     ]);
-    let not = any::<(bool, bool)>();
+    let not = (prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     (effect, action, resource, principal, condition, not).prop_map(
         move |(effect, action, resource, principal, condition, (not_action, not_resource))| {
             let prefix = |not: bool| if not { "Not" } else { "" };
@@ -894,13 +902,16 @@ fn without_an_allow(statements: &[String], place: prop::sample::Index) -> Vec<St
 
 /// A policy document with one piece of it replaced by something else, or any text at all.
 fn any_document() -> impl Strategy<Value = String> {
-    let sound = any_statement(true).prop_map(|text| format!(r#"{{"Version":"2012-10-17","Statement":[{text}]}}"#));
-    let damaged = (sound, any::<prop::sample::Index>(), 0..12_usize, ".{0,6}").prop_map(|(text, at, cut, with)| {
+    let sound = || {
+        let statement = any::<bool>().prop_flat_map(any_statement);
+        statement.prop_map(|text| format!(r#"{{"Version":"2012-10-17","Statement":[{text}]}}"#))
+    };
+    let damaged = (sound(), any::<prop::sample::Index>(), 0..12_usize, ".{0,6}").prop_map(|(text, at, cut, with)| {
         let characters: Vec<char> = text.chars().collect();
         let start = at.index(characters.len());
         let end = (start + cut).min(characters.len());
         let (head, tail): (String, String) = (characters[..start].iter().collect(), characters[end..].iter().collect());
         head + &with + &tail
     });
-    prop_oneof![4 => damaged, 1 => ".{0,80}"]
+    prop_oneof![2 => sound(), 5 => damaged, 1 => ".{0,80}"]
 }

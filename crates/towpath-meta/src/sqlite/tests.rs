@@ -180,6 +180,83 @@ async fn a_writer_in_another_process_is_waited_for() {
     assert!(there.get(&key("a")).await.unwrap().is_some());
 }
 
+/// A copy of the files as a crash would leave them, with the write-ahead log cut to `wal_bytes`.
+fn crashed(home: &TestStore, wal_bytes: u64) -> TestStore {
+    let copy = TestStore::new();
+    std::fs::copy(home.path(), copy.path()).unwrap();
+    let wal = |store: &TestStore| store.directory.path().join("meta.db-wal");
+    std::fs::copy(wal(home), wal(&copy)).unwrap();
+    File::options().write(true).open(wal(&copy)).unwrap().set_len(wal_bytes).unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn a_crash_keeps_every_commit_that_returned_and_no_part_of_one_that_did_not() {
+    let home = TestStore::new();
+    let store = home.open().await;
+    let wal = || std::fs::metadata(home.directory.path().join("meta.db-wal")).unwrap().len();
+    let mut ends = Vec::new();
+    for n in 0..6 {
+        let value = || Bytes::from(vec![n; 3000]);
+        let writes: Vec<_> = (0..4).map(|k| Write::Put(key("k").child_number(k).unwrap(), value())).collect();
+        store.commit(&[], &writes).await.unwrap();
+        ends.push(wal());
+    }
+
+    let lengths = (0..=wal()).step_by(2_999).chain(ends.clone());
+    for length in lengths {
+        let found = crashed(&home, length).open().await.list(&key("k"), None, 10).await.unwrap();
+        let returned = ends.iter().filter(|end| **end <= length).count();
+        let expected: Vec<_> = (0..4).filter(|_| returned > 0).map(|_| returned as u8 - 1).collect();
+        assert_eq!(found.iter().map(|record| record.value[0]).collect::<Vec<_>>(), expected, "{length} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_commit_and_nothing_else() {
+    let home = TestStore::new();
+    let store = home.open().await;
+    store.commit(&[], &[Write::Put(key("a"), "kept".into())]).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 40").execute(&store.writer).await.unwrap();
+
+    let writes: Vec<_> =
+        (0..300).map(|n| Write::Put(key("k").child_number(n).unwrap(), vec![7; 3000].into())).collect();
+    assert!(matches!(store.commit(&[], &writes).await, Err(MetaError::Unavailable(_))));
+    assert!(store.list(&key("k"), None, 10).await.unwrap().is_empty());
+    store.commit(&[], &[Write::Put(key("b"), "fits".into())]).await.unwrap();
+    assert_eq!(store.get(&key("a")).await.unwrap().unwrap().value, "kept");
+    store.check_integrity().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_is_dropped_at_any_point_is_whole_or_absent_and_holds_no_lock() {
+    let home = TestStore::new();
+    let store = home.open().await;
+    let mut whole = 0;
+    for polls in 0..40_u64 {
+        let prefix = key("k").child_number(polls).unwrap();
+        let writes: Vec<_> = (0..20).map(|n| Write::Put(prefix.child_number(n).unwrap(), "v".into())).collect();
+        let mut commit = Box::pin(store.commit(&[], &writes));
+        for _ in 0..polls {
+            let done = std::future::poll_fn(|context| std::task::Poll::Ready(commit.as_mut().poll(context).is_ready()));
+            if done.await {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(commit);
+
+        // The next commit waits for nothing but the rollback.
+        let write = [Write::Put(key("next"), "v".into())];
+        let next = store.commit(&[], &write);
+        tokio::time::timeout(Duration::from_secs(10), next).await.unwrap().unwrap();
+        let found = store.list(&prefix, None, 100).await.unwrap().len();
+        assert!(found == 0 || found == 20, "{found} records after {polls} polls");
+        whole += usize::from(found == 20);
+    }
+    assert!((1..40).contains(&whole), "{whole}");
+}
+
 #[tokio::test]
 async fn ten_thousand_records_commit_in_one_transaction_and_page_well() {
     let home = TestStore::new();
