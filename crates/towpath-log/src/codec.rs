@@ -250,3 +250,112 @@ fn kind_of(code: u8) -> Result<StoreKind, CodecError> {
     ];
     ALL.into_iter().find(|kind| kind_code(*kind) == code).ok_or(CodecError::Invalid("a kind of store"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smallvec::SmallVec;
+
+    use super::*;
+
+    fn destination() -> impl Strategy<Value = Destination> {
+        let kind = prop::sample::select(vec![StoreKind::CloudTrail, StoreKind::Evidence, StoreKind::History]);
+        (any::<u128>(), kind)
+            .prop_map(|(id, kind)| Destination { store: StoreId::from_uuid(uuid::Uuid::from_u128(id)), kind })
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let key = any::<[u8; 16]>().prop_map(EventKey::from_bytes);
+        let time = (-62_135_596_800_000i64..=253_402_207_199_999).prop_map(|ms| EventTime::from_millis(ms).unwrap());
+        let admitted = (-62_135_596_800_000_000_000i128..253_402_207_199_999_999_999)
+            .prop_map(|nanos| Timestamp::from_nanosecond(nanos).unwrap());
+        let account = "[0-9]{12}".prop_map(|text| text.parse::<AccountId>().unwrap());
+        let region = "[a-z0-9-]{1,64}".prop_map(|text| text.parse::<Region>().unwrap());
+        let destinations = prop::collection::vec(destination(), 0..4).prop_map(SmallVec::from_vec);
+        let json = prop::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
+        let category = prop::sample::select(Category::ALL.to_vec());
+        (key, time, admitted, category, account, region, destinations, json).prop_map(
+            |(key, time, admitted, category, account, region, destinations, json)| Event {
+                key,
+                time,
+                admitted,
+                category,
+                account,
+                region,
+                destinations,
+                json,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn events_decode_to_what_was_encoded(events in prop::collection::vec(event(), 0..8)) {
+            let mut held = events.clone();
+            let body = encode(&mut held);
+            prop_assert_eq!(&held, &events, "pointing texts at the encoding changes no event");
+            prop_assert!(body.len() <= encoded_size(&events));
+            prop_assert_eq!(decode(&body).unwrap(), events);
+        }
+
+        #[test]
+        fn changed_bytes_decode_to_something_or_an_error(
+            events in prop::collection::vec(event(), 1..4),
+            at in any::<prop::sample::Index>(),
+            value in any::<u8>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let body = encode(&mut events.clone());
+            let mut changed = body.to_vec();
+            changed[at.index(body.len())] = value;
+            let _ = decode(&Bytes::from(changed.clone()));
+            changed.truncate(cut.index(body.len()));
+            let _ = decode(&Bytes::from(changed));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&Bytes::from(bytes.clone()));
+            if let Some(version) = bytes.first_mut() {
+                *version = VERSION;
+            }
+            let _ = decode(&Bytes::from(bytes));
+        }
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        assert_eq!(decode(&Bytes::from_static(&[9, 0, 0])), Err(CodecError::Version(9)));
+    }
+
+    #[test]
+    fn the_bytes_of_version_1_never_change() {
+        let mut events = vec![Event {
+            key: EventKey::from_bytes([7; 16]),
+            time: EventTime::from_millis(1_000).unwrap(),
+            admitted: Timestamp::from_nanosecond(-1).unwrap(),
+            category: Category::Data,
+            account: "123456789012".parse().unwrap(),
+            region: "us-east-1".parse().unwrap(),
+            destinations: SmallVec::from_slice(&[Destination {
+                store: StoreId::from_uuid(uuid::Uuid::from_u128(1)),
+                kind: StoreKind::Activity,
+            }]),
+            json: Bytes::from_static(b"{}"),
+        }];
+        let mut golden = vec![1, 1, 0, 0, 0, 72, 0, 0, 0];
+        golden.extend([7; 16]);
+        golden.extend([0xe8, 3, 0, 0, 0, 0, 0, 0]);
+        golden.extend([0xff; 8]);
+        golden.extend(999_999_999u32.to_le_bytes());
+        golden.push(2);
+        golden.extend(b"123456789012");
+        golden.extend([0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]);
+        golden.extend(b"{}");
+        golden.extend([1, 0, 0, 0, 9]);
+        golden.extend(b"us-east-1");
+        golden.extend([1, 0, 0, 0, 1, 0, 0, 0]);
+        golden.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 5]);
+        assert_eq!(encode(&mut events)[..], golden[..]);
+    }
+}

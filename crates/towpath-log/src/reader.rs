@@ -169,7 +169,7 @@ impl Cursor {
                     Ok(mut events) => {
                         // Only the first frame can begin before `from`.
                         events.drain(..from.since(frame.first).min(frame.count) as usize);
-                        bytes += events.iter().map(|event| event.json.len()).sum::<usize>();
+                        bytes += events.iter().map(|event| event.json.len() + size_of::<Event>()).sum::<usize>();
                         found.events.append(&mut events);
                         cursor.step(&frame);
                     }

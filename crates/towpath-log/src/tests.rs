@@ -1,1 +1,8 @@
+//! Tests of the log as a whole, mostly on the simulated disk.
 
+mod appends;
+mod crashes;
+mod damage;
+mod faults;
+mod readers;
+mod support;

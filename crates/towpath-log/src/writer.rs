@@ -146,14 +146,15 @@ impl Writer {
     /// Ends the segment where it was last synced and refuses the group.
     fn refuse(&mut self, group: &mut Vec<Pending>, failure: Failure) {
         let appends = group.len();
-        let cause = match failure {
-            Failure::NoSegment(cause) => cause,
+        let (cause, certain) = match failure {
+            // Not a byte of this group was written.
+            Failure::NoSegment(cause) => (cause, true),
             Failure::Write(cause) => {
                 self.shared.meters.failures.increment(1);
                 // No sync of this file has failed, so a sync after the cut can be believed.
                 self.unsettled = self.cut().is_err();
                 self.settle(&cause, "write");
-                cause
+                (cause, !self.unsettled)
             }
             Failure::Sync(cause) => {
                 self.shared.meters.failures.increment(1);
@@ -161,16 +162,16 @@ impl Writer {
                 let _ = self.cut();
                 self.unsettled = true;
                 self.settle(&cause, "sync");
-                cause
+                (cause, !self.unsettled)
             }
         };
-        warn!(appends, position = %self.next, %cause, settled = !self.unsettled, "appends refused");
+        warn!(appends, position = %self.next, %cause, certain, "appends refused");
         let cause = Arc::new(cause);
         for pending in group.drain(..) {
             let cause = cause.clone();
-            pending.answer(Err(match self.unsettled {
-                false => AppendError::Unavailable(cause),
-                true => AppendError::Uncertain(cause),
+            pending.answer(Err(match certain {
+                true => AppendError::Unavailable(cause),
+                false => AppendError::Uncertain(cause),
             }));
         }
     }
