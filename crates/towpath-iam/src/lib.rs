@@ -22,8 +22,8 @@ pub use directory::{
 };
 pub use name::{AccessKeyId, EntityName, EntityPath, NameError, PolicyName, SessionName};
 pub use policy::{
-    Context, Decision, MAX_PRINCIPALS, MAX_STATEMENTS, Policy, PolicyError, PolicyKind, PolicyType, PrincipalPattern,
-    Request, ResourcePolicyRules, RuleViolation, STORE_ACTIONS, evaluate, evaluate_trust,
+    Context, Decision, MAX_PRINCIPALS, MAX_STATEMENTS, NamedPrincipal, Policy, PolicyError, PolicyKind, PolicyType,
+    PrincipalPattern, Request, ResourcePolicyRules, RuleViolation, STORE_ACTIONS, evaluate, evaluate_trust,
 };
 pub use principal::{Principal, RoleSession};
 pub use seal::{OpenSealError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};

@@ -12,9 +12,13 @@ mod pattern;
 mod principals;
 mod resource_rules;
 
+use std::collections::BTreeMap;
+
+use towpath_model::Arn;
+
 pub use context::{Context, Request};
 pub use evaluate::{Decision, PolicyType, evaluate, evaluate_trust};
-pub use principals::PrincipalPattern;
+pub use principals::{NamedPrincipal, PrincipalPattern};
 pub use resource_rules::{MAX_PRINCIPALS, MAX_STATEMENTS, ResourcePolicyRules, RuleViolation, STORE_ACTIONS};
 
 use condition::Condition;
@@ -136,6 +140,33 @@ impl Policy {
     /// Returns the document as it was put.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the ARNs of the users and roles that the policy names as principals.
+    pub fn named(&self) -> Vec<Arn> {
+        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        let patterns = principals.flat_map(|listed| match listed {
+            Listed::These(patterns) | Listed::AllBut(patterns) => patterns,
+        });
+        let named = patterns.filter_map(|pattern| match pattern {
+            PrincipalPattern::User(named) | PrincipalPattern::Role(named) => Some(named.arn.clone()),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// Pins users and roles named by ARN to the unique ids that `ids` has for them: should one be deleted and another
+    /// of the same name be made, the policy is not about the new one.
+    pub fn pinned(mut self, ids: &BTreeMap<String, String>) -> Self {
+        for listed in self.statements.iter_mut().filter_map(|statement| statement.principals.as_mut()) {
+            let (Listed::These(patterns) | Listed::AllBut(patterns)) = listed;
+            for pattern in patterns {
+                if let PrincipalPattern::User(named) | PrincipalPattern::Role(named) = pattern {
+                    named.id = ids.get(named.arn.as_str()).cloned();
+                }
+            }
+        }
+        self
     }
 
     pub(crate) fn statements(&self) -> &[Statement] {

@@ -100,6 +100,8 @@ impl Directory {
             }
             let key = role_key(account, &role.name);
             let arn = entity_arn(account, "role", &role.path, &role.name);
+            let trusted = state.ids_of(&trust);
+            let trust = Arc::new(trust.pinned(&trusted));
             let record = RoleRecord {
                 account,
                 name: role.name.clone(),
@@ -109,6 +111,7 @@ impl Directory {
                 description: role.description.clone(),
                 max_session: role.max_session_seconds,
                 trust: role.trust_policy,
+                trusted,
                 policies: Default::default(),
             };
             let write = Write::json(key.clone(), &record)?;
@@ -122,7 +125,7 @@ impl Directory {
                 created,
                 description: role.description,
                 max_session_seconds: role.max_session_seconds,
-                trust: Arc::new(trust),
+                trust,
             };
             Ok(Change { expect, writes: vec![write], answer })
         })
@@ -162,14 +165,18 @@ impl Directory {
     }
 
     /// Replaces the trust policy of a role. Sessions that exist stay.
+    ///
+    /// Users and roles that the policy names by ARN are remembered by their unique ids: if one is deleted and another
+    /// of the same name is made, put the policy again to trust the new one.
     pub async fn update_trust_policy(
         &self,
         account: AccountId,
         name: EntityName,
         text: String,
     ) -> Result<(), DirectoryError> {
-        Policy::parse(&text, PolicyKind::Trust)?;
-        self.edit_role(account, name, move |record| {
+        let trust = Policy::parse(&text, PolicyKind::Trust)?;
+        self.edit_role(account, name, move |state, record| {
+            record.trusted = state.ids_of(&trust);
             record.trust = text;
             Ok(())
         })
@@ -184,7 +191,7 @@ impl Directory {
         seconds: u32,
     ) -> Result<(), DirectoryError> {
         check_max_session(seconds)?;
-        self.edit_role(account, name, move |record| {
+        self.edit_role(account, name, move |_, record| {
             record.max_session = seconds;
             Ok(())
         })
@@ -200,7 +207,7 @@ impl Directory {
         text: String,
     ) -> Result<(), DirectoryError> {
         let of = format!("role {name}");
-        self.edit_role(account, name, move |record| record.policies.put(policy, &text, PolicyKind::Role, &of)).await
+        self.edit_role(account, name, move |_, record| record.policies.put(policy, &text, PolicyKind::Role, &of)).await
     }
 
     /// Removes an inline policy of a role.
@@ -210,7 +217,7 @@ impl Directory {
         name: EntityName,
         policy: PolicyName,
     ) -> Result<(), DirectoryError> {
-        self.edit_role(account, name, move |record| {
+        self.edit_role(account, name, move |_, record| {
             if record.policies.remove(&policy) { Ok(()) } else { Err(not_found("policy", policy)) }
         })
         .await
@@ -237,12 +244,12 @@ impl Directory {
         &self,
         account: AccountId,
         name: EntityName,
-        edit: impl FnOnce(&mut RoleRecord) -> Result<(), DirectoryError> + Send + 'static,
+        edit: impl FnOnce(&State, &mut RoleRecord) -> Result<(), DirectoryError> + Send + 'static,
     ) -> Result<(), DirectoryError> {
         self.change(move |_, state| {
             let role = find(state, account, &name)?;
             let mut record = role.record.clone();
-            edit(&mut record)?;
+            edit(state, &mut record)?;
             let write = Write::json(role.key.clone(), &record)?;
             Ok(Change { expect: vec![role.unchanged()], writes: vec![write], answer: () })
         })

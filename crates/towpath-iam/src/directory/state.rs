@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_meta::{Expect, Key, MetaError, Record, Version, Write};
-use towpath_model::AccountId;
+use towpath_model::{AccountId, Arn};
 
 use super::inline::InlinePolicies;
 use super::{AccessKeyStatus, CredentialError, Credentials, DirectoryError, KeyOwner};
@@ -52,6 +52,9 @@ pub(super) struct RoleRecord {
     /// Seconds.
     pub(super) max_session: u32,
     pub(super) trust: String,
+    /// Unique ids of the users and roles that the trust policy names, by ARN, as they were when it was put.
+    #[serde(default)]
+    pub(super) trusted: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) policies: InlinePolicies,
 }
@@ -175,6 +178,24 @@ impl State {
         keys
     }
 
+    /// The unique ids of those users and roles a policy names that exist, by ARN.
+    pub(super) fn ids_of(&self, policy: &Policy) -> BTreeMap<String, String> {
+        let found = policy.named().into_iter().filter_map(|arn| Some((arn.to_string(), self.id_of(&arn)?)));
+        found.collect()
+    }
+
+    /// The unique id of the user or role with this ARN.
+    fn id_of(&self, arn: &Arn) -> Option<String> {
+        let account = arn.account_id()?;
+        let (kind, name) = (arn.resource().split('/').next()?, arn.resource().rsplit('/').next()?.parse().ok()?);
+        let (id, path, name) = match kind {
+            "user" => self.user(account, &name).map(|user| (&user.record.id, &user.record.path, &user.record.name))?,
+            "role" => self.role(account, &name).map(|role| (&role.record.id, &role.record.path, &role.record.name))?,
+            _ => return None,
+        };
+        (entity_arn(account, kind, path, name) == *arn).then(|| id.clone())
+    }
+
     /// What a long-term key stands for.
     pub(super) fn credentials(&self, access_key_id: &str) -> Result<Credentials, CredentialError> {
         let key = self.keys.get(access_key_id).ok_or(CredentialError::UnknownKey)?;
@@ -234,7 +255,8 @@ impl State {
             Some("role") => {
                 let record: RoleRecord = decode(record)?;
                 let policies = record.policies.compile(PolicyKind::Role);
-                let trust = Arc::new(Policy::from_stored(&record.trust, PolicyKind::Trust));
+                let trust = Policy::from_stored(&record.trust, PolicyKind::Trust).pinned(&record.trusted);
+                let trust = Arc::new(trust);
                 let place = (record.account, record.name.folded());
                 self.roles.insert(place, Role { key, version, record, policies, trust });
             }

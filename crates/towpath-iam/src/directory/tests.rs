@@ -272,6 +272,38 @@ async fn a_session_ends_with_its_role_also_when_the_name_comes_back() {
 }
 
 #[tokio::test]
+async fn a_role_trusts_the_user_it_named_and_not_another_of_the_same_name() {
+    let home = TestDirectory::new().await;
+    let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
+        "Principal":{"AWS":"arn:aws:iam::123456789012:user/jane"}}}"#;
+    home.user("jane").await;
+    let key = home.user_key("jane").await;
+    let role = home.directory.create_role(account(), NewRole::new(name("R"), trust)).await.unwrap();
+    let may = |directory: &Directory, key: &NewAccessKey| {
+        let caller = directory.resolve(key.id.as_str(), None, home.clock.now()).unwrap();
+        let context = crate::Context::new();
+        let request = crate::Request {
+            principal: &caller.principal,
+            action: "sts:AssumeRole",
+            resource: role.arn.as_str(),
+            resource_account: account(),
+            context: &context,
+        };
+        let trust = directory.role(account(), &name("R")).unwrap().trust;
+        crate::evaluate_trust(&request, &caller.identity, &trust, None).is_allow()
+    };
+    assert!(may(&home.directory, &key) && may(&home.reopened().await, &key));
+
+    home.directory.delete_access_key(account(), key.id).await.unwrap();
+    home.directory.delete_user(account(), name("jane")).await.unwrap();
+    home.user("jane").await;
+    let key = home.user_key("jane").await;
+    assert!(!may(&home.directory, &key) && !may(&home.reopened().await, &key));
+    home.directory.update_trust_policy(account(), name("R"), trust.into()).await.unwrap();
+    assert!(may(&home.directory, &key) && may(&home.reopened().await, &key));
+}
+
+#[tokio::test]
 async fn sessions_keep_to_the_limits_of_their_role_and_of_chaining() {
     let home = TestDirectory::new().await;
     let two_hours = NewRole { max_session_seconds: 7200, ..NewRole::new(name("R"), TRUST_ALL) };

@@ -25,9 +25,9 @@ pub enum PrincipalPattern {
     /// An account: its number, or the ARN of its root.
     Account(AccountId),
     /// `arn:aws:iam::A:user/path/name`.
-    User(Arn),
+    User(NamedPrincipal),
     /// `arn:aws:iam::A:role/path/name`.
-    Role(Arn),
+    Role(NamedPrincipal),
     /// `arn:aws:sts::A:assumed-role/Role/Session`.
     RoleSession(Arn),
     /// `arn:aws:sts::A:federated-user/name`.
@@ -36,6 +36,22 @@ pub enum PrincipalPattern {
     Service(String),
     /// `{"Federated": "..."}`: an identity provider. Nobody is authenticated by one here, so it matches no caller.
     Provider(String),
+}
+
+/// A user or role by its ARN and, once it was found in the directory, by its unique id: another one of the same name
+/// is then somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPrincipal {
+    /// As written.
+    pub arn: Arn,
+    /// `AIDA...` or `AROA...`, if the policy is pinned to it.
+    pub id: Option<String>,
+}
+
+impl NamedPrincipal {
+    fn is(&self, arn: &Arn, id: &str) -> bool {
+        self.arn == *arn && self.id.as_deref().is_none_or(|pinned| pinned == id)
+    }
 }
 
 impl PrincipalPattern {
@@ -56,8 +72,8 @@ impl PrincipalPattern {
         let (kind, rest) = arn.resource().split_once('/').unwrap_or((arn.resource(), ""));
         match (arn.service(), kind, rest) {
             ("iam", "root", "") if arn.resource() == "root" => Ok(Self::Account(account)),
-            ("iam", "user", name) if !name.is_empty() => Ok(Self::User(arn)),
-            ("iam", "role", name) if !name.is_empty() => Ok(Self::Role(arn)),
+            ("iam", "user", name) if !name.is_empty() => Ok(Self::User(NamedPrincipal { arn, id: None })),
+            ("iam", "role", name) if !name.is_empty() => Ok(Self::Role(NamedPrincipal { arn, id: None })),
             ("sts", "assumed-role", session) if session.split('/').filter(|part| !part.is_empty()).count() == 2 => {
                 Ok(Self::RoleSession(arn))
             }
@@ -87,8 +103,10 @@ impl PrincipalPattern {
             (Self::Anyone, _) => Some(Match::Anyone),
             (Self::Account(account), Principal::Root { account: own }) => names(account == own, Match::Itself),
             (Self::Account(account), other) => names(other.account() == Some(*account), Match::Account),
-            (Self::User(arn), Principal::User { arn: own, .. }) => names(arn == own, Match::Itself),
-            (Self::Role(arn), Principal::AssumedRole(session)) => names(*arn == session.role_arn, Match::Role),
+            (Self::User(named), Principal::User { arn, id, .. }) => names(named.is(arn, id), Match::Itself),
+            (Self::Role(named), Principal::AssumedRole(session)) => {
+                names(named.is(&session.role_arn, &session.role_id), Match::Role)
+            }
             (Self::RoleSession(arn), Principal::AssumedRole(session)) => names(*arn == session.arn, Match::Itself),
             (Self::Service(name), Principal::Service(own)) => names(name.eq_ignore_ascii_case(own), Match::Itself),
             _ => None,
