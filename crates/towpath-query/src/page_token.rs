@@ -34,7 +34,8 @@ impl PageTokens {
                 return key.map(|key| Self { key }).map_err(|_| MetaError::Damaged(format!("{name} has a wrong size")));
             }
             let fresh: [u8; 32] = rand::random();
-            match meta.commit(&[Expect::Absent(name.clone())], &[Write::Put(name.clone(), fresh.to_vec().into())]).await {
+            match meta.commit(&[Expect::Absent(name.clone())], &[Write::Put(name.clone(), fresh.to_vec().into())]).await
+            {
                 Ok(_) => return Ok(Self { key: fresh }),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),

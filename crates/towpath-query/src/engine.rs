@@ -1,0 +1,522 @@
+//! The engine: takes statements, runs them in their turn, and answers for them until they are forgotten.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use towpath_lake::{Lake, StoreSnapshot};
+use towpath_log::Log;
+use towpath_meta::{MetaError, MetaStore};
+use towpath_model::{Clock, Quotas, StoreId, StoreKind};
+
+use crate::file_reader::CountingReaderFactory;
+use crate::ledger::{Ledger, ListFilter, ListPosition, ListedQuery};
+use crate::live::{LiveQueries, LiveQuery};
+use crate::memory::ProcessMemory;
+use crate::page_token::PageTokens;
+use crate::result_file::{ResultReader, Row};
+use crate::run::{INTERRUPTED, run};
+use crate::scan_counters::ScanCounters;
+use crate::sql::{ParsedQuery, Planner};
+use crate::workers::Workers;
+use crate::{QueryError, QueryId, QueryRecord, QuerySettings, QueryStatistics, QueryStatus, Scope};
+
+/// Most rows of a page of results, and most queries of a page of a list.
+pub const MAX_PAGE: usize = 1000;
+
+/// How long [`QueryEngine::cancel`] waits for the query to have ended before it answers.
+const CANCEL_WAIT: Duration = Duration::from_millis(500);
+
+/// Queries that one step of the sweeper removes.
+const SWEEP_STEP: usize = 500;
+
+/// What an engine is made of.
+pub struct QueryEngineParts {
+    /// Keeps the queries.
+    pub meta: Arc<dyn MetaStore>,
+    /// Takes the events in; its committed position is what a query must see.
+    pub log: Log,
+    /// Holds the events.
+    pub lake: Lake,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits.
+    pub settings: QuerySettings,
+    /// Limits per account.
+    pub quotas: Quotas,
+    /// Where results are kept; created when missing.
+    pub results: PathBuf,
+    /// Scratch space; created when missing and emptied at start.
+    pub spill: PathBuf,
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is nonsense.
+    #[error("{0}")]
+    Setting(String),
+    /// A folder cannot be used.
+    #[error("cannot use folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The threads of queries cannot be started.
+    #[error("cannot start threads for queries")]
+    Threads(#[source] std::io::Error),
+    /// The SQL engine cannot be set up.
+    #[error("cannot set up the query engine")]
+    Planner(#[source] datafusion::error::DataFusionError),
+    /// The metadata store failed.
+    #[error("cannot read the queries of before")]
+    Meta(#[from] MetaError),
+}
+
+/// Runs queries. Cloning is cheap; all clones are one engine.
+#[derive(Clone)]
+pub struct QueryEngine {
+    pub(crate) shared: Arc<Shared>,
+    // Apart from `shared`, because tasks on these threads hold `shared`.
+    workers: Arc<Workers>,
+}
+
+/// What the engine and the runs of its queries have in common.
+pub(crate) struct Shared {
+    pub(crate) log: Log,
+    pub(crate) lake: Lake,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: QuerySettings,
+    pub(crate) ledger: Ledger,
+    pub(crate) live: LiveQueries,
+    pub(crate) turns: Arc<Semaphore>,
+    pub(crate) planner: Planner,
+    pub(crate) tokens: PageTokens,
+    quotas: Quotas,
+    results: PathBuf,
+    stop: CancellationToken,
+}
+
+/// A store that a statement reads, after the caller resolved and authorized it.
+#[derive(Clone, Debug)]
+pub struct QueryStore {
+    /// The name as [`ParsedQuery::tables`] gave it.
+    pub name: String,
+    /// The store.
+    pub id: StoreId,
+    /// Its kind.
+    pub kind: StoreKind,
+}
+
+/// Which page of a result to read.
+#[derive(Clone, Debug, Default)]
+pub struct ResultsRequest {
+    /// `MaxQueryResults`: 1 to 1000, 1000 if absent.
+    pub max_results: Option<i64>,
+    /// `NextToken` of the page before.
+    pub next_token: Option<String>,
+}
+
+/// A page of a result.
+#[derive(Clone, Debug)]
+pub struct ResultsPage {
+    /// Where the query is.
+    pub status: QueryStatus,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Names of the columns in select order; repeated names are possible.
+    pub columns: Arc<[String]>,
+    /// The rows, each with one cell for each column.
+    pub rows: Vec<Row>,
+    /// What the query read and gave so far; `rows` of it is `TotalResultsCount`.
+    pub statistics: QueryStatistics,
+    /// Token of the next page: absent after the last row of a query that has ended.
+    pub next_token: Option<String>,
+}
+
+/// Which queries to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest {
+    /// Started at or after.
+    pub start_time: Option<Timestamp>,
+    /// Started at or before.
+    pub end_time: Option<Timestamp>,
+    /// In this status.
+    pub status: Option<QueryStatus>,
+    /// `MaxResults`: 1 to 1000, 1000 if absent.
+    pub max_results: Option<i64>,
+    /// `NextToken` of the page before.
+    pub next_token: Option<String>,
+}
+
+/// A page of a store's queries, newest first.
+#[derive(Clone, Debug)]
+pub struct ListPage {
+    /// The queries; may be fewer than asked for though another page follows.
+    pub queries: Vec<ListedQuery>,
+    /// Token of the next page.
+    pub next_token: Option<String>,
+}
+
+impl QueryEngine {
+    /// Opens the engine: empties the scratch space and closes the queries that a restart interrupted.
+    pub async fn open(parts: QueryEngineParts) -> Result<Self, OpenError> {
+        let QueryEngineParts { meta, log, lake, clock, settings, quotas, results, spill } = parts;
+        settings.check().map_err(OpenError::Setting)?;
+        create_folder(&results)?;
+        empty_folder(&spill)?;
+        let workers = Workers::start(settings.thread_count()).map_err(OpenError::Threads)?;
+        let memory = ProcessMemory::new(settings.memory_bytes);
+        let planner =
+            Planner::new(&settings, &spill, memory, lake.objects().store().clone()).map_err(OpenError::Planner)?;
+        let shared = Shared {
+            log,
+            lake,
+            clock,
+            ledger: Ledger::new(meta.clone()),
+            live: LiveQueries::default(),
+            turns: Arc::new(Semaphore::new(settings.running_at_once)),
+            planner,
+            tokens: PageTokens::open(meta.as_ref()).await?,
+            settings,
+            quotas,
+            results,
+            stop: CancellationToken::new(),
+        };
+        shared.close_interrupted().await?;
+        Ok(Self { shared: Arc::new(shared), workers: Arc::new(workers) })
+    }
+
+    /// Parses a statement: exactly one SELECT. The tables it names are for the caller to resolve and authorize.
+    pub fn parse(&self, statement: &str) -> Result<ParsedQuery, QueryError> {
+        ParsedQuery::parse(statement)
+    }
+
+    /// Plans a parsed statement over its stores and starts it. Wrong names and types are found here; what is accepted
+    /// is durable when this returns, runs when it is its turn, and ends even if nobody ever asks for it.
+    pub async fn start(
+        &self,
+        query: ParsedQuery,
+        scope: Scope,
+        stores: Vec<QueryStore>,
+    ) -> Result<QueryId, QueryError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(QueryError::Stopping);
+        }
+        let statement = query.statement().to_owned();
+        let mut ids: Vec<_> = stores.iter().map(|store| store.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+
+        let shared = self.shared.clone();
+        let now = self.shared.clock.now();
+        let planning = self.workers.spawn(async move { shared.planner.plan(&query, &stores, now) });
+        let planned = planning.await.map_err(|_| QueryError::invalid("the statement cannot be planned"))??;
+
+        let record = QueryRecord {
+            id: QueryId::random(),
+            scope,
+            stores: ids,
+            statement,
+            status: QueryStatus::Queued,
+            error: None,
+            created: now,
+            columns: planned.columns().to_vec(),
+            statistics: QueryStatistics::default(),
+        };
+        let id = record.id;
+        let live = LiveQuery::new(record, self.shared.stop.child_token());
+        self.shared.live.add(&live, self.shared.quotas.concurrent_queries)?;
+        // Both steps run as one task: a caller that goes away in between leaves no query that never runs.
+        let shared = self.shared.clone();
+        let (accepted, answer) = tokio::sync::oneshot::channel();
+        self.workers.spawn(async move {
+            match shared.ledger.add(&live.record).await {
+                Ok(()) => {
+                    let _ = accepted.send(Ok(()));
+                    run(shared, live, planned).await;
+                }
+                Err(cause) => {
+                    shared.live.remove(id);
+                    let _ = accepted.send(Err(QueryError::Meta { doing: "keep the query", cause }));
+                }
+            }
+        });
+        answer.await.map_err(|_| QueryError::Stopping)??;
+        Ok(id)
+    }
+
+    /// The query as it is now.
+    pub async fn describe(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
+        self.shared.record(scope, id).await
+    }
+
+    /// Waits until the query has ended, and returns it.
+    pub async fn wait(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
+        let record = self.shared.record(scope, id).await?;
+        if let Some(live) = self.shared.live.get(record.id) {
+            live.ended().await;
+        }
+        self.shared.record(scope, id).await
+    }
+
+    /// Asks a query to stop, and returns its status: `CANCELLED`, or what it was when it did not end at once.
+    pub async fn cancel(&self, scope: &Scope, id: &str) -> Result<QueryStatus, QueryError> {
+        let record = self.shared.record(scope, id).await?;
+        let inactive = |status| QueryError::InactiveQuery { id: record.id, status };
+        if !record.status.is_open() {
+            return Err(inactive(record.status));
+        }
+        // It may have ended since.
+        let Some(live) = self.shared.live.get(record.id) else {
+            let record = self.shared.record(scope, id).await?;
+            return Err(inactive(record.status));
+        };
+        live.cancel.cancel();
+        let _ = tokio::time::timeout(CANCEL_WAIT, live.ended()).await;
+        match live.status() {
+            status if status.is_open() || status == QueryStatus::Cancelled => Ok(status),
+            status => Err(inactive(status)),
+        }
+    }
+
+    /// One page of a query's rows. While it runs, the rows written so far can be read, and the token of the last page
+    /// leads on to rows that come later.
+    pub async fn results(&self, scope: &Scope, id: &str, request: &ResultsRequest) -> Result<ResultsPage, QueryError> {
+        let max_rows = page_size(request.max_results)?;
+        let live = parse_id(id).ok().and_then(|id| self.shared.live.get(id));
+        let record = self.shared.record(scope, id).await?;
+        let asked = (max_rows as u64).to_be_bytes();
+        let parameters: [&[u8]; 3] = [b"results", record.id.as_bytes(), &asked];
+        let first = match &request.next_token {
+            Some(token) => {
+                let opened = self.shared.tokens.open_number(&parameters, token);
+                opened.map_err(|_| QueryError::InvalidNextToken)?
+            }
+            None => 0,
+        };
+        let file = match live {
+            // The record was read after: rows that it counts may be in the file alone.
+            Some(live) if record.status.is_open() => live.rows().map(RowSource::Live),
+            _ if record.status == QueryStatus::Failed || record.status.is_open() => None,
+            _ => Some(RowSource::File(self.shared.result_path(record.id))),
+        };
+        let (rows, available) = match file {
+            None => (Vec::new(), 0),
+            Some(source) => read_page(source, record.id, first, max_rows, self.shared.settings.page_bytes).await?,
+        };
+        let next = first + rows.len() as u64;
+        let more = next < available || (record.status == QueryStatus::Running && next > 0);
+        Ok(ResultsPage {
+            status: record.status,
+            error: record.error,
+            columns: record.columns.into(),
+            rows,
+            statistics: record.statistics,
+            next_token: more.then(|| self.shared.tokens.seal(&parameters, &next.to_be_bytes())),
+        })
+    }
+
+    /// One page of the queries that read a store, newest first.
+    pub async fn list(&self, store: StoreId, request: &ListRequest) -> Result<ListPage, QueryError> {
+        let limit = page_size(request.max_results)?;
+        let filter = ListFilter {
+            // What is not kept any more is not listed either, though it may not be swept yet.
+            from: request.start_time.map(ceil_millis).max(Some(ceil_millis(self.shared.oldest_kept()))),
+            to: request.end_time.map(|time| time.as_millisecond()),
+            status: request.status,
+        };
+        if request.start_time.zip(request.end_time).is_some_and(|(start, end)| start > end) {
+            return Err(QueryError::InvalidTimeRange);
+        }
+        let bound = format!("{store} {:?} {:?} {:?} {limit}", request.start_time, request.end_time, request.status);
+        let parameters: [&[u8]; 2] = [b"list", bound.as_bytes()];
+        let after = match &request.next_token {
+            Some(token) => {
+                let bytes = self.shared.tokens.open_token(&parameters, token);
+                let position = bytes.ok().and_then(|bytes| ListPosition::from_bytes(&bytes));
+                Some(position.ok_or(QueryError::InvalidNextToken)?)
+            }
+            None => None,
+        };
+        let status_now = |id| self.shared.live.get(id).map(|live| live.status());
+        let listed = self.shared.ledger.list(store, &filter, after, limit, status_now).await;
+        let (queries, next) = listed.map_err(|cause| QueryError::Meta { doing: "list queries", cause })?;
+        let next_token = next.map(|position| self.shared.tokens.seal(&parameters, &position.to_bytes()));
+        Ok(ListPage { queries, next_token })
+    }
+
+    /// Forgets queries that are older than they are kept, results first. Returns how many.
+    pub async fn sweep(&self) -> Result<usize, QueryError> {
+        self.shared.sweep().await
+    }
+
+    /// Stops all queries and takes no more. Returns when each has ended; those that waited or ran are `CANCELLED`.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        for live in self.shared.live.all() {
+            live.ended().await;
+        }
+    }
+
+    /// Threads that execute queries, for other reads that take processor time.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+}
+
+impl Shared {
+    /// Where the rows of a query are.
+    pub(crate) fn result_path(&self, id: QueryId) -> PathBuf {
+        self.results.join(format!("{id}.rows"))
+    }
+
+    async fn record(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
+        let unknown = || QueryError::QueryIdNotFound { id: id.to_owned() };
+        let id = parse_id(id)?;
+        let record = match self.live.get(id) {
+            Some(live) => Some(live.snapshot()),
+            None => self.ledger.get(id).await.map_err(|cause| QueryError::Meta { doing: "read the query", cause })?,
+        };
+        let oldest = self.oldest_kept();
+        record.filter(|record| record.scope == *scope && record.created >= oldest).ok_or_else(unknown)
+    }
+
+    /// A store as of now: everything acknowledged before the call is in it.
+    pub(crate) async fn read_store(
+        &self,
+        store: StoreId,
+        kind: StoreKind,
+    ) -> Result<(StoreSnapshot, Arc<CountingReaderFactory>), QueryError> {
+        let snapshot = self.snapshot(&[(store, kind)]).await?.pop();
+        let snapshot = snapshot.ok_or_else(|| QueryError::Lake("snapshot has no store".into()))?;
+        Ok((snapshot, self.reader(Arc::default())))
+    }
+
+    /// Some stores as of now, all of one moment.
+    pub(crate) async fn snapshot(&self, stores: &[(StoreId, StoreKind)]) -> Result<Vec<StoreSnapshot>, QueryError> {
+        let snapshot =
+            self.lake.snapshot(stores, self.log.committed()).await.map_err(|cause| QueryError::Lake(cause.into()))?;
+        Ok(snapshot.stores)
+    }
+
+    /// A reader of the lake's files.
+    pub(crate) fn reader(&self, counters: Arc<ScanCounters>) -> Arc<CountingReaderFactory> {
+        self.planner.reader(self.lake.objects().store().clone(), counters)
+    }
+
+    fn oldest_kept(&self) -> Timestamp {
+        self.clock.now().checked_sub(self.settings.keep).unwrap_or(Timestamp::MIN)
+    }
+
+    async fn close_interrupted(&self) -> Result<(), MetaError> {
+        for mut record in self.ledger.open_queries().await? {
+            remove_file(&self.result_path(record.id));
+            record.status = QueryStatus::Failed;
+            record.error = Some(INTERRUPTED.to_owned());
+            self.ledger.close(&record).await?;
+            tracing::info!(query = %record.id, "query was interrupted");
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<usize, QueryError> {
+        let meta = |cause| QueryError::Meta { doing: "forget old queries", cause };
+        let mut swept = 0;
+        loop {
+            let old = self.ledger.older_than(self.oldest_kept(), SWEEP_STEP).await.map_err(meta)?;
+            let mut removed = 0;
+            for record in &old {
+                if let Some(live) = self.live.get(record.id) {
+                    live.cancel.cancel();
+                    continue;
+                }
+                // The file goes first: a record without rows is swept again, rows without a record never would be.
+                remove_file(&self.result_path(record.id));
+                self.ledger.remove(record).await.map_err(meta)?;
+                removed += 1;
+            }
+            swept += removed;
+            if old.len() < SWEEP_STEP || removed == 0 {
+                return Ok(swept);
+            }
+        }
+    }
+}
+
+/// Where rows are read from.
+enum RowSource {
+    Live(ResultReader),
+    File(PathBuf),
+}
+
+/// Reads a page of rows, and how many rows there are.
+async fn read_page(
+    source: RowSource,
+    id: QueryId,
+    first: u64,
+    max_rows: usize,
+    max_bytes: usize,
+) -> Result<(Vec<Row>, u64), QueryError> {
+    let read = move || {
+        let reader = match source {
+            RowSource::Live(reader) => reader,
+            RowSource::File(path) => ResultReader::open(&path)?,
+        };
+        Ok((reader.read(first, max_rows, max_bytes)?, reader.rows()))
+    };
+    let outcome = tokio::task::spawn_blocking(read).await.unwrap_or_else(|cause| Err(std::io::Error::other(cause)));
+    outcome.map_err(|cause| QueryError::Results { doing: "read", id, cause })
+}
+
+fn parse_id(id: &str) -> Result<QueryId, QueryError> {
+    id.parse().map_err(|_| QueryError::QueryIdNotFound { id: id.to_owned() })
+}
+
+pub(crate) fn page_size(asked: Option<i64>) -> Result<usize, QueryError> {
+    match asked {
+        None => Ok(MAX_PAGE),
+        Some(asked) => usize::try_from(asked)
+            .ok()
+            .filter(|size| (1..=MAX_PAGE).contains(size))
+            .ok_or(QueryError::InvalidMaxResults { asked, most: MAX_PAGE }),
+    }
+}
+
+/// The first whole millisecond at or after `time`.
+pub(crate) fn ceil_millis(time: Timestamp) -> i64 {
+    let millis = time.as_millisecond();
+    let whole = time.as_nanosecond() == i128::from(millis) * 1_000_000;
+    if whole || time.as_nanosecond() < i128::from(millis) * 1_000_000 { millis } else { millis + 1 }
+}
+
+fn create_folder(path: &Path) -> Result<(), OpenError> {
+    std::fs::create_dir_all(path).map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })
+}
+
+fn empty_folder(path: &Path) -> Result<(), OpenError> {
+    create_folder(path)?;
+    let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_folder = entry.file_type().map_err(failed)?.is_dir();
+        let removed =
+            if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+        removed.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn remove_file(path: &Path) {
+    if let Err(cause) = std::fs::remove_file(path)
+        && cause.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %cause, "cannot remove results");
+    }
+}

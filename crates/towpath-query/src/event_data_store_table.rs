@@ -1,0 +1,367 @@
+//! An event data store as a table: the files of a snapshot and its hot rows in one plan.
+//!
+//! A scan decides in this order what it need not read, each step cheaper than the next:
+//!
+//! 1. an event id: the lake's index of keys names the day, and usually the file;
+//! 2. the manifest, in memory: time range, listed values, least and greatest value of each file;
+//! 3. members of structs (`useridentity.accesskeyid = ..`): statistics and bloom filters of row groups, which
+//!    DataFusion consults for whole columns only;
+//! 4. DataFusion: statistics, bloom filters and page index of columns, then late materialization row by row.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
+use arrow::compute::filter_record_batch;
+use arrow::compute::kernels::cmp::gt_eq;
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics, exec_datafusion_err};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use towpath_lake::{DataFile, EVENT_TIME, Lake, StoreSnapshot, file_schema, schema};
+use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
+
+use crate::condition::Condition;
+use crate::file_facts::FileFacts;
+use crate::file_reader::{CountingReaderFactory, partitioned_file};
+use crate::member_pruning::prune_row_groups;
+use crate::scan_counters::ScanCounters;
+use crate::stored_columns::StoredColumns;
+
+/// Event ids of one filter that are looked up in the index; a longer list is left to statistics.
+const MAX_LOOKED_UP: usize = 256;
+
+/// Files of a scan that carry statistics of their own into the plan: these take some 20 KB each.
+const MAX_STATISTICS: usize = 2000;
+
+/// A store as SQL sees it. Names and types are known at once; the rows are bound when it is the query's turn.
+pub(crate) struct EventDataStoreTable {
+    store: StoreId,
+    kind: StoreKind,
+    schema: SchemaRef,
+    bound: OnceLock<Bound>,
+}
+
+/// What a table reads.
+pub(crate) struct Bound {
+    pub(crate) snapshot: StoreSnapshot,
+    pub(crate) lake: Lake,
+    pub(crate) reader: Arc<CountingReaderFactory>,
+    pub(crate) counters: Arc<ScanCounters>,
+}
+
+impl EventDataStoreTable {
+    /// The table of a store.
+    pub(crate) fn new(store: StoreId, kind: StoreKind) -> Self {
+        Self { store, kind, schema: schema(kind), bound: OnceLock::new() }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Its kind.
+    pub(crate) fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
+    /// Says what to read. A table is bound once.
+    pub(crate) fn bind(&self, bound: Bound) {
+        let _ = self.bound.set(bound);
+    }
+}
+
+impl fmt::Debug for EventDataStoreTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventDataStoreTable({})", self.store)
+    }
+}
+
+#[async_trait]
+impl TableProvider for EventDataStoreTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Files are ruled out here; rows are filtered by the plan, which hands the filters on to the reader.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let bound = self.bound.get().ok_or_else(|| exec_datafusion_err!("store {} is not bound", self.store))?;
+        let wanted: Vec<usize> = match projection {
+            Some(indices) => indices.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let columns = StoredColumns::of(self.kind, &self.schema, &wanted)?;
+        let condition = Condition::of_filters(filters);
+        let files = bound.files(&condition).await?;
+        bound.counters.pruned_files(bound.snapshot.files.len() - files.len());
+        let plan = bound.plan(state, self.kind, &columns, files, &condition).await?;
+        columns.finish(plan)
+    }
+}
+
+impl Bound {
+    /// The files that may hold rows that pass.
+    async fn files(&self, condition: &Condition) -> Result<Vec<Arc<DataFile>>> {
+        let snapshot = &self.snapshot;
+        let mut files: Vec<_> = snapshot
+            .files
+            .iter()
+            .filter(|file| snapshot.cutoff.is_none_or(|cutoff| file.times.1 >= cutoff))
+            .filter(|file| condition.may_match(&FileFacts(file)))
+            .cloned()
+            .collect();
+        if let Some(ids) = condition.values_at("eventid")
+            && ids.len() <= MAX_LOOKED_UP
+            && !files.is_empty()
+        {
+            self.keep_located(ids, &mut files).await?;
+        }
+        Ok(files)
+    }
+
+    /// Keeps the files that may hold one of these events.
+    async fn keep_located(&self, ids: &[String], files: &mut Vec<Arc<DataFile>>) -> Result<()> {
+        let here: HashSet<_> = files.iter().map(|file| file.id).collect();
+        let mut named = HashSet::new();
+        let mut times = Vec::new();
+        for id in ids {
+            let key = EventKey::of_event_id(id);
+            let located = self.lake.find(self.snapshot.store, key).await;
+            let located = located.map_err(|cause| DataFusionError::External(cause.into()))?;
+            // An event that the index does not know, or that is in the hot tail now, was in no file before.
+            let Some(located) = located.filter(|located| !located.files.is_empty()) else { continue };
+            let of_snapshot: Vec<_> = located.files.iter().map(|file| file.id).filter(|id| here.contains(id)).collect();
+            if of_snapshot.is_empty() {
+                // It moved to another file after the snapshot; when it occurred has not changed.
+                times.push(located.time);
+            }
+            named.extend(of_snapshot);
+        }
+        files.retain(|file| named.contains(&file.id) || times.iter().any(|time| file.may_overlap(*time, *time)));
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        state: &dyn Session,
+        kind: StoreKind,
+        columns: &StoredColumns,
+        files: Vec<Arc<DataFile>>,
+        condition: &Condition,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let target = state.config().target_partitions().max(1);
+        let cutoff = self.snapshot.cutoff;
+        let (whole, cut): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| cutoff.is_none_or(|cutoff| file.times.0 >= cutoff));
+        let mut inputs = Vec::new();
+        if !whole.is_empty() {
+            let files = self.partitioned(kind, whole, condition).await?;
+            inputs.push(self.scan_files(state, kind, files, columns.indices.clone(), target)?);
+        }
+        if let Some(cutoff) = cutoff
+            && !cut.is_empty()
+        {
+            let files = self.partitioned(kind, cut, condition).await?;
+            inputs.push(self.scan_cut_files(state, kind, files, columns, cutoff, target)?);
+        }
+        let hot = visible(&self.snapshot.hot, cutoff)?;
+        if !hot.is_empty() {
+            let partitions = spread(hot, target);
+            inputs.push(MemorySourceConfig::try_new_exec(
+                &partitions,
+                file_schema(kind),
+                Some(columns.indices.clone()),
+            )?);
+        }
+        match inputs.len() {
+            0 => Ok(Arc::new(EmptyExec::new(columns.schema.clone()))),
+            1 => Ok(inputs.swap_remove(0)),
+            _ => UnionExec::try_new(inputs),
+        }
+    }
+
+    /// Files as plans name them, newest first, with what is known of their row groups.
+    async fn partitioned(
+        &self,
+        kind: StoreKind,
+        mut files: Vec<Arc<DataFile>>,
+        condition: &Condition,
+    ) -> Result<(Vec<PartitionedFile>, Statistics)> {
+        files.sort_by_key(|file| std::cmp::Reverse((file.times.1, file.times.0)));
+        let plans = prune_row_groups(&self.reader, &files, condition).await?;
+        let schema = file_schema(kind);
+        let each = files.len() <= MAX_STATISTICS;
+        let mut kept = Vec::with_capacity(files.len());
+        for (file, plan) in files.iter().zip(plans) {
+            let mut named = partitioned_file(file);
+            if each {
+                named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(file), &schema)));
+            }
+            match plan {
+                None => kept.push(named),
+                Some(plan) if plan.row_group_index_iter().next().is_none() => self.counters.pruned_files(1),
+                Some(plan) => kept.push(named.with_extension(plan)),
+            }
+        }
+        Ok((kept, statistics(&files, &schema)))
+    }
+
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        kind: StoreKind,
+        (files, statistics): (Vec<PartitionedFile>, Statistics),
+        indices: Vec<usize>,
+        target: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut options =
+            TableParquetOptions { global: state.config().options().execution.parquet.clone(), ..Default::default() };
+        options.global.pushdown_filters = true;
+        options.global.reorder_filters = true;
+        options.global.enable_page_index = true;
+        options.global.bloom_filter_on_read = true;
+        let source = ParquetSource::new(file_schema(kind))
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(self.reader.clone());
+        let config = FileScanConfigBuilder::new(objects_url(), Arc::new(source))
+            .with_file_groups(groups(files, target))
+            .with_statistics(statistics)
+            .with_projection_indices(Some(indices))?;
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+
+    /// A scan of files with rows that have expired: those are left out.
+    fn scan_cut_files(
+        &self,
+        state: &dyn Session,
+        kind: StoreKind,
+        files: (Vec<PartitionedFile>, Statistics),
+        columns: &StoredColumns,
+        cutoff: EventTime,
+        target: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let event_time = file_schema(kind).index_of(EVENT_TIME)?;
+        let mut indices = columns.indices.clone();
+        let at = indices.iter().position(|index| *index == event_time).unwrap_or_else(|| {
+            indices.push(event_time);
+            indices.len() - 1
+        });
+        let scan = self.scan_files(state, kind, files, indices, target)?;
+        let limit = ScalarValue::TimestampMillisecond(Some(cutoff.as_millis()), None);
+        let live =
+            BinaryExpr::new(Arc::new(Column::new(EVENT_TIME, at)), Operator::GtEq, Arc::new(Literal::new(limit)));
+        let filtered: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::new(live), scan)?);
+        if filtered.schema().fields().len() == columns.indices.len() {
+            return Ok(filtered);
+        }
+        let kept = columns.schema.fields().iter().enumerate();
+        let kept = kept.map(|(at, field)| {
+            (Arc::new(Column::new(field.name(), at)) as Arc<dyn PhysicalExpr>, field.name().clone())
+        });
+        Ok(Arc::new(ProjectionExec::try_new(kept.collect::<Vec<_>>(), filtered)?))
+    }
+}
+
+/// The object store of the lake, as plans name it.
+pub(crate) fn objects_url() -> ObjectStoreUrl {
+    ObjectStoreUrl::parse("towpath://lake").expect("the address is well formed")
+}
+
+/// Spreads files over partitions: about the same bytes in each, the newest files first in each.
+fn groups(files: Vec<PartitionedFile>, target: usize) -> Vec<FileGroup> {
+    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![Default::default(); target.min(files.len())];
+    for file in files {
+        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+            *bytes += file.object_meta.size;
+            group.push(file);
+        }
+    }
+    groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+}
+
+/// Spreads hot batches over partitions: about the same rows in each.
+fn spread(batches: Vec<RecordBatch>, target: usize) -> Vec<Vec<RecordBatch>> {
+    let mut partitions: Vec<(usize, Vec<RecordBatch>)> = vec![Default::default(); target.min(batches.len())];
+    for batch in batches {
+        if let Some((rows, partition)) = partitions.iter_mut().min_by_key(|(rows, _)| *rows) {
+            *rows += batch.num_rows();
+            partition.push(batch);
+        }
+    }
+    partitions.into_iter().map(|(_, batches)| batches).collect()
+}
+
+/// Leaves out rows that have expired.
+pub(crate) fn visible(batches: &[RecordBatch], cutoff: Option<EventTime>) -> Result<Vec<RecordBatch>> {
+    let Some(cutoff) = cutoff else {
+        return Ok(batches.to_vec());
+    };
+    let mut kept = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let times =
+            batch.column_by_name(EVENT_TIME).and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
+        let times = times.ok_or_else(|| exec_datafusion_err!("hot rows have no event time"))?;
+        let live = gt_eq(times, &TimestampMillisecondArray::new_scalar(cutoff.as_millis()))?;
+        match live.true_count() {
+            0 => {}
+            all if all == batch.num_rows() => kept.push(batch.clone()),
+            _ => kept.push(filter_record_batch(batch, &live)?),
+        }
+    }
+    Ok(kept)
+}
+
+/// What the manifest knows of files together, as the planner wants it: rows, bytes and the range of times.
+fn statistics(files: &[Arc<DataFile>], schema: &SchemaRef) -> Statistics {
+    let sum = |count: fn(&DataFile) -> u64| {
+        usize::try_from(files.iter().map(|file| count(file)).sum::<u64>()).unwrap_or(usize::MAX)
+    };
+    let time = |time: Option<EventTime>| match time {
+        Some(time) => Precision::Exact(ScalarValue::TimestampMillisecond(Some(time.as_millis()), None)),
+        None => Precision::Absent,
+    };
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Exact(sum(|file| file.rows));
+    statistics.total_byte_size = Precision::Inexact(sum(|file| file.raw_bytes));
+    if let Ok(at) = schema.index_of(EVENT_TIME) {
+        statistics.column_statistics[at] = ColumnStatistics {
+            null_count: Precision::Exact(0),
+            min_value: time(files.iter().map(|file| file.times.0).min()),
+            max_value: time(files.iter().map(|file| file.times.1).max()),
+            ..ColumnStatistics::new_unknown()
+        };
+    }
+    statistics
+}

@@ -1,0 +1,107 @@
+//! Reading Parquet files of the lake: footers from a cache of the process, everything counted for the query.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::error::Result;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::future::BoxFuture;
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::file::metadata::ParquetMetaData;
+use towpath_lake::DataFile;
+
+use crate::scan_counters::ScanCounters;
+
+/// Opens files for one query.
+#[derive(Debug)]
+pub(crate) struct CountingReaderFactory {
+    cached: CachedParquetFileReaderFactory,
+    counters: Arc<ScanCounters>,
+}
+
+impl CountingReaderFactory {
+    pub(crate) fn new(
+        objects: Arc<dyn ObjectStore>,
+        footers: Arc<FileMetadataCache>,
+        counters: Arc<ScanCounters>,
+    ) -> Arc<Self> {
+        Arc::new(Self { cached: CachedParquetFileReaderFactory::new(objects, footers), counters })
+    }
+
+    /// Opens a file outside of a plan.
+    pub(crate) fn open(&self, file: &DataFile) -> Result<CountingReader> {
+        let inner = self.cached.create_reader(0, partitioned_file(file), None, &ExecutionPlanMetricsSet::new())?;
+        Ok(self.counted(inner))
+    }
+
+    fn counted(&self, inner: Box<dyn AsyncFileReader + Send>) -> CountingReader {
+        CountingReader { inner, counters: self.counters.clone(), opened: false }
+    }
+}
+
+impl ParquetFileReaderFactory for CountingReaderFactory {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        Ok(Box::new(self.counted(self.cached.create_reader(partition, file, metadata_size_hint, metrics)?)))
+    }
+}
+
+/// A file as plans name it.
+pub(crate) fn partitioned_file(file: &DataFile) -> PartitionedFile {
+    PartitionedFile::new_from_meta(ObjectMeta {
+        location: file.path(),
+        // A file never changes: its name says all that a cache of footers needs to know.
+        last_modified: Default::default(),
+        size: file.size,
+        e_tag: None,
+        version: None,
+    })
+}
+
+/// Counts the bytes of a file as they are read. Footers come from the cache and are not counted.
+pub(crate) struct CountingReader {
+    inner: Box<dyn AsyncFileReader + Send>,
+    counters: Arc<ScanCounters>,
+    opened: bool,
+}
+
+impl CountingReader {
+    fn count(&mut self, bytes: u64) {
+        if !self.opened {
+            self.opened = true;
+            self.counters.opened_file();
+        }
+        self.counters.read(bytes);
+    }
+}
+
+impl AsyncFileReader for CountingReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        self.count(range.end - range.start);
+        self.inner.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        self.count(ranges.iter().map(|range| range.end - range.start).sum());
+        self.inner.get_byte_ranges(ranges)
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        self.inner.get_metadata(options)
+    }
+}

@@ -1,0 +1,228 @@
+//! One query from its place in the queue to its end.
+//!
+//! ```text
+//! QUEUED --turn--> RUNNING --last row--> FINISHED
+//!    |                |--error---------> FAILED       rows are thrown away
+//!    |                |--time is over--> TIMED_OUT    rows stay readable
+//!    +---cancel-------+----------------> CANCELLED    rows stay readable
+//! ```
+//!
+//! Rows are on disk before the record says that they are. A crash before leaves a query that the next start closes as
+//! FAILED; a crash after leaves a query that has ended.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt;
+use towpath_meta::MetaError;
+
+use crate::engine::Shared;
+use crate::live::LiveQuery;
+use crate::result_file::ResultWriter;
+use crate::sql::{CellWriter, PlannedQuery};
+use crate::{QueryRecord, QueryStatus};
+
+/// What a query that wanted too much memory or scratch space says.
+const EXHAUSTED: &str = "Query exhausted resources at this scale factor";
+/// What a query says whose rows are too large, one or all.
+const TOO_LARGE: &str = "Query response is too large";
+/// What a query says that was running when the process ended.
+pub(crate) const INTERRUPTED: &str = "Query was interrupted by a restart of the server";
+
+/// How often and how long apart the end of a query is written again when the metadata store is out of reach.
+const CLOSE_RETRIES: u32 = 8;
+const CLOSE_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Why rows stopped coming before the last.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("{}", TOO_LARGE)]
+    TooLarge,
+    #[error("cannot write results")]
+    Write(#[from] io::Error),
+    #[error(transparent)]
+    Execute(#[from] DataFusionError),
+}
+
+/// How a run ended.
+enum Ending {
+    Finished,
+    Failed(RunError),
+    Cancelled,
+    TimedOut,
+}
+
+/// Takes a query to its end.
+pub(crate) async fn run(shared: Arc<Shared>, live: Arc<LiveQuery>, planned: PlannedQuery) {
+    let turn = tokio::select! {
+        biased;
+        () = live.cancel.cancelled() => None,
+        turn = shared.turns.clone().acquire_owned() => turn.ok(),
+    };
+    let record = match &turn {
+        Some(_) => run_now(&shared, &live, planned).await,
+        None => closed(&live, Ending::Cancelled),
+    };
+    close(&shared, &live, record).await;
+    // The turn ends last, so that no more queries than allowed hold memory.
+    drop(turn);
+}
+
+async fn run_now(shared: &Shared, live: &LiveQuery, planned: PlannedQuery) -> QueryRecord {
+    live.set_running();
+    let path = shared.result_path(live.record.id);
+    let mut writer = match ResultWriter::create(&path, planned.columns().len()) {
+        Ok(writer) => writer,
+        Err(cause) => return closed(live, Ending::Failed(cause.into())),
+    };
+    let ending = tokio::select! {
+        biased;
+        () = live.cancel.cancelled() => Ending::Cancelled,
+        () = tokio::time::sleep(shared.settings.time_limit) => Ending::TimedOut,
+        outcome = write_rows(shared, live, planned, &mut writer) => match outcome {
+            Ok(()) => Ending::Finished,
+            Err(cause) => Ending::Failed(cause),
+        },
+    };
+    if let Ending::Failed(_) = ending {
+        let record = closed(live, ending);
+        drop(writer);
+        discard(&path);
+        return record;
+    }
+    let file = writer.file();
+    match writer.finish() {
+        Ok(index) => {
+            live.set_rows(file, index);
+            closed(live, ending)
+        }
+        Err(cause) => {
+            discard(&path);
+            closed(live, Ending::Failed(cause.into()))
+        }
+    }
+}
+
+/// Executes the plan and writes each row as it comes.
+async fn write_rows(
+    shared: &Shared,
+    live: &LiveQuery,
+    planned: PlannedQuery,
+    writer: &mut ResultWriter,
+) -> Result<(), RunError> {
+    let (plan, task) = planned.physical_plan(shared, live).await?;
+    live.set_plan(plan.clone());
+    let cells = CellWriter::new(&plan.schema());
+    let mut batches = execute_stream(plan, task)?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        for row in 0..batch.num_rows() {
+            let bytes = cells.write_row(&batch, row, writer);
+            if bytes > shared.settings.row_bytes || writer.text_bytes() > shared.settings.result_bytes {
+                return Err(RunError::TooLarge);
+            }
+            if writer.end_row()? {
+                live.set_rows(writer.file(), writer.index().clone());
+            }
+        }
+        // Rows that come without waiting would otherwise keep a cancellation waiting.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// The record of a query that ended so.
+fn closed(live: &LiveQuery, ending: Ending) -> QueryRecord {
+    let mut record = QueryRecord { statistics: live.statistics(), ..live.record.clone() };
+    (record.status, record.error) = match ending {
+        Ending::Finished => (QueryStatus::Finished, None),
+        Ending::Cancelled => (QueryStatus::Cancelled, None),
+        Ending::TimedOut => (QueryStatus::TimedOut, Some("Query exceeded its time limit".to_owned())),
+        Ending::Failed(cause) => {
+            record.statistics.rows = 0;
+            tracing::warn!(query = %record.id, error = %chain(&cause), "query failed");
+            (QueryStatus::Failed, Some(message_of(&cause)))
+        }
+    };
+    record
+}
+
+/// Writes the end into the ledger, then tells those who wait.
+async fn close(shared: &Shared, live: &LiveQuery, record: QueryRecord) {
+    let written = close_with_retries(shared, &record).await;
+    tracing::info!(
+        query = %record.id,
+        status = %record.status,
+        rows = record.statistics.rows,
+        files = record.statistics.files_scanned,
+        bytes = record.statistics.bytes_scanned,
+        elapsed_ms = record.statistics.execution_millis,
+        "query ended"
+    );
+    let id = record.id;
+    live.set_ended(record);
+    match written {
+        Ok(()) => shared.live.remove(id),
+        // It stays among the live ones, so that its end can be asked for; a restart closes it as interrupted.
+        Err(cause) => tracing::error!(query = %id, %cause, "cannot keep the end of a query"),
+    }
+}
+
+async fn close_with_retries(shared: &Shared, record: &QueryRecord) -> Result<(), MetaError> {
+    let mut attempt = 0;
+    loop {
+        match shared.ledger.close(record).await {
+            Err(error) if error.retryable() && attempt < CLOSE_RETRIES => {
+                attempt += 1;
+                tokio::time::sleep(CLOSE_RETRY_AFTER * attempt).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// What the person who asked may read about a failure.
+fn message_of(error: &RunError) -> String {
+    match error {
+        RunError::TooLarge => TOO_LARGE.to_owned(),
+        RunError::Write(_) => "Query results could not be written".to_owned(),
+        RunError::Execute(error) => execution_message(error),
+    }
+}
+
+fn execution_message(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => EXHAUSTED.to_owned(),
+        DataFusionError::Execution(message) => message.clone(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        // These name files and internals.
+        DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::Internal(_) => "Query failed for an internal reason".to_owned(),
+        other => other.message().to_string(),
+    }
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+fn discard(path: &std::path::Path) {
+    if let Err(cause) = std::fs::remove_file(path)
+        && cause.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %cause, "cannot remove results");
+    }
+}

@@ -1,0 +1,88 @@
+//! What a query has read, counted where it is read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::metrics::MetricsSet;
+
+/// Counters of one query, shared by all of its scans.
+#[derive(Debug, Default)]
+pub(crate) struct ScanCounters {
+    files_scanned: AtomicU64,
+    files_pruned: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl ScanCounters {
+    /// A file was opened.
+    pub(crate) fn opened_file(&self) {
+        self.files_scanned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many files of a store were ruled out by what the manifest knows.
+    pub(crate) fn pruned_files(&self, files: usize) {
+        self.files_pruned.fetch_add(files as u64, Ordering::Relaxed);
+    }
+
+    /// So many bytes were read from a file.
+    pub(crate) fn read(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn files_scanned(&self) -> u64 {
+        self.files_scanned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn files_pruned(&self) -> u64 {
+        self.files_pruned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Events that a plan has looked at and events that passed the filters next to the scans.
+pub(crate) fn events_of(plan: &dyn ExecutionPlan) -> (u64, u64) {
+    (events_scanned(plan), events_matched(plan))
+}
+
+fn events_scanned(plan: &dyn ExecutionPlan) -> u64 {
+    if plan.is::<DataSourceExec>() {
+        // Rows that a filter inside the reader dropped are not part of its output.
+        return plan.metrics().map_or(0, |metrics| output_rows(&metrics) + sum(&metrics, "pushdown_rows_pruned"));
+    }
+    plan.children().into_iter().map(|child| events_scanned(child.as_ref())).sum()
+}
+
+fn events_matched(plan: &dyn ExecutionPlan) -> u64 {
+    if plan.is::<DataSourceExec>() || (plan.is::<FilterExec>() && is_scan(plan)) {
+        return plan.metrics().map_or(0, |metrics| output_rows(&metrics));
+    }
+    plan.children().into_iter().map(|child| events_matched(child.as_ref())).sum()
+}
+
+/// True when the plan only hands on, filters or projects the rows of one or more scans.
+fn is_scan(plan: &dyn ExecutionPlan) -> bool {
+    const HANDS_ON: [&str; 7] = [
+        "FilterExec",
+        "ProjectionExec",
+        "CoalesceBatchesExec",
+        "CooperativeExec",
+        "RepartitionExec",
+        "UnionExec",
+        "EventScanExec",
+    ];
+    plan.is::<DataSourceExec>()
+        || (HANDS_ON.contains(&plan.name()) && plan.children().into_iter().all(|child| is_scan(child.as_ref())))
+}
+
+fn output_rows(metrics: &MetricsSet) -> u64 {
+    metrics.output_rows().unwrap_or(0) as u64
+}
+
+fn sum(metrics: &MetricsSet, name: &str) -> u64 {
+    metrics.sum_by_name(name).map_or(0, |value| value.as_usize() as u64)
+}
