@@ -48,6 +48,12 @@ impl KeyIndex {
         self.runs.store(Arc::new(runs));
     }
 
+    /// False when no file has the event with this key; answered from memory. True says nothing.
+    pub fn may_find(&self, store: StoreId, key: EventKey) -> bool {
+        let hash = run::hash(store, key);
+        self.runs.load().iter().any(|run| run.may_contain(hash))
+    }
+
     /// When the event with this key occurred, if a file has it. May read from storage: not for async threads.
     pub fn find(&self, store: StoreId, key: EventKey) -> Result<Option<EventTime>, LakeError> {
         let hash = run::hash(store, key);

@@ -230,6 +230,10 @@ impl Lake {
                 return Ok(Some(Located { time: hot.time, files: Vec::new() }));
             }
         }
+        // Nearly every key is new, and that is known without a thread.
+        if !self.inner.keys.may_find(store, key) {
+            return Ok(None);
+        }
         let this = self.inner.clone();
         let found = tokio::task::spawn_blocking(move || this.keys.find(store, key)).await;
         let Some(time) = found.unwrap_or(Err(LakeError::Closed))? else { return Ok(None) };

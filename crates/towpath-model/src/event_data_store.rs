@@ -47,6 +47,9 @@ pub struct EventDataStore {
     /// Whether ingestion had been stopped when the deletion was asked for, so that restoring brings the state back.
     #[serde(default)]
     pub stopped_before_deletion: bool,
+    /// Set when the wait is over: its events are being removed, and it cannot be restored any more.
+    #[serde(default)]
+    pub purging: bool,
 }
 
 /// The `Status` of a store. The short-lived states of the original (`CREATED`, `STARTING_INGESTION`,

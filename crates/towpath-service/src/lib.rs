@@ -1,1 +1,25 @@
-//! towpath-service
+//! The operations of Towpath, from an HTTP request that was read to the answer that is written.
+//!
+//! [`Service::call`] is the whole path: find the operation, prove who calls, count the call, decode the input, run the
+//! operation, record the call in the audit log, answer. Operations live in [`operations`], one file per resource; the
+//! things that they change (stores, channels, tags, policies) live in the [`catalog`].
+
+mod audit;
+mod authenticate;
+mod authorize;
+mod caller;
+pub mod catalog;
+mod ingestion_status;
+mod operations;
+mod parts;
+mod purge;
+mod refusal;
+mod service;
+mod settings;
+mod throttle;
+mod upload;
+
+pub use ingestion_status::IngestionStatuses;
+pub use parts::Parts;
+pub use service::{HttpRequest, MAX_UPLOAD_BODY, Service};
+pub use settings::{ServiceSettings, ThrottlePreset, ThrottleSettings};

@@ -176,6 +176,12 @@ impl Run {
         &self.info
     }
 
+    /// False when the run has no key with this [`hash`].
+    #[inline]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        self.filter.may_contain(hash)
+    }
+
     /// The time of a key, if the run has it. `hash` is [`hash`] of the two.
     #[inline]
     pub fn find(&self, store: StoreId, key: EventKey, hash: u64) -> Result<Option<EventTime>, LakeError> {

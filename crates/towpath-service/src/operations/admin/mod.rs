@@ -1,0 +1,185 @@
+//! Towpath's own operations (docs/towpath-api.md): identities, uploads, following events, the server itself.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use towpath_admit::ApiSource;
+use towpath_iam::DirectoryError;
+use towpath_model::AccountId;
+use towpath_wire::ApiError;
+
+use super::Context;
+use crate::refusal::internal;
+
+mod access_key;
+mod account;
+mod policy;
+mod role;
+mod server;
+mod tail;
+pub(crate) mod upload_import;
+mod user;
+
+/// What an operation is to the audit log.
+struct Entry {
+    name: &'static str,
+    source: ApiSource,
+    read_only: bool,
+}
+
+const fn write(name: &'static str, source: ApiSource) -> Entry {
+    Entry { name, source, read_only: false }
+}
+
+const fn read(name: &'static str, source: ApiSource) -> Entry {
+    Entry { name, source, read_only: true }
+}
+
+/// Every operation. Identities are recorded under the event sources that they have at AWS, so that rules which watch
+/// for new access keys or changed policies watch these too.
+const OPERATIONS: &[Entry] = &[
+    write("CreateAccount", ApiSource::Organizations),
+    read("ListAccounts", ApiSource::Organizations),
+    write("DeleteAccount", ApiSource::Organizations),
+    write("CreateUser", ApiSource::Iam),
+    read("ListUsers", ApiSource::Iam),
+    write("DeleteUser", ApiSource::Iam),
+    write("CreateRole", ApiSource::Iam),
+    read("ListRoles", ApiSource::Iam),
+    write("DeleteRole", ApiSource::Iam),
+    write("UpdateAssumeRolePolicy", ApiSource::Iam),
+    write("PutUserPolicy", ApiSource::Iam),
+    write("PutRolePolicy", ApiSource::Iam),
+    read("GetUserPolicy", ApiSource::Iam),
+    read("GetRolePolicy", ApiSource::Iam),
+    read("ListUserPolicies", ApiSource::Iam),
+    read("ListRolePolicies", ApiSource::Iam),
+    write("DeleteUserPolicy", ApiSource::Iam),
+    write("DeleteRolePolicy", ApiSource::Iam),
+    write("CreateAccessKey", ApiSource::Iam),
+    read("ListAccessKeys", ApiSource::Iam),
+    write("UpdateAccessKey", ApiSource::Iam),
+    write("DeleteAccessKey", ApiSource::Iam),
+    write("StartUploadImport", ApiSource::Towpath),
+    read("ListPendingFiles", ApiSource::Towpath),
+    write("FinishUploadImport", ApiSource::Towpath),
+    read("TailEvents", ApiSource::Towpath),
+    read("DescribeServer", ApiSource::Towpath),
+];
+
+fn entry(name: &str) -> Option<&'static Entry> {
+    OPERATIONS.iter().find(|entry| entry.name == name)
+}
+
+/// True for the name of an operation.
+pub(crate) fn is_known(name: &str) -> bool {
+    entry(name).is_some()
+}
+
+/// The event source under which an operation is recorded.
+pub(crate) fn source(name: &str) -> ApiSource {
+    entry(name).map_or(ApiSource::Towpath, |entry| entry.source)
+}
+
+/// True for an operation that changes nothing.
+pub(crate) fn read_only(name: &str) -> bool {
+    entry(name).is_some_and(|entry| entry.read_only)
+}
+
+/// Authorizes (`towpath:<name>`) and runs an operation.
+pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> Result<Value, ApiError> {
+    if !is_known(name) {
+        return Err(ApiError::unknown_operation(format!("{name} is no operation of Towpath; see docs/towpath-api.md")));
+    }
+    crate::authorize::authorize(context, &format!("towpath:{name}"), "*", None)?;
+    match name {
+        "CreateAccount" => json(account::create(context, input(body)?).await),
+        "ListAccounts" => json(account::list(context)),
+        "DeleteAccount" => json(account::delete(context, input(body)?).await),
+        "CreateUser" => json(user::create(context, input(body)?).await),
+        "ListUsers" => json(user::list(context, input(body)?)),
+        "DeleteUser" => json(user::delete(context, input(body)?).await),
+        "CreateRole" => json(role::create(context, input(body)?).await),
+        "ListRoles" => json(role::list(context, input(body)?)),
+        "DeleteRole" => json(role::delete(context, input(body)?).await),
+        "UpdateAssumeRolePolicy" => json(role::update_trust(context, input(body)?).await),
+        "PutUserPolicy" | "PutRolePolicy" => json(policy::put(context, input(body)?).await),
+        "GetUserPolicy" | "GetRolePolicy" => json(policy::get(context, input(body)?)),
+        "ListUserPolicies" | "ListRolePolicies" => json(policy::list(context, input(body)?)),
+        "DeleteUserPolicy" | "DeleteRolePolicy" => json(policy::delete(context, input(body)?).await),
+        "CreateAccessKey" => json(access_key::create(context, input(body)?).await),
+        "ListAccessKeys" => json(access_key::list(context, input(body)?)),
+        "UpdateAccessKey" => json(access_key::update(context, input(body)?).await),
+        "DeleteAccessKey" => json(access_key::delete(context, input(body)?).await),
+        "StartUploadImport" => json(upload_import::start(context, input(body)?).await),
+        "ListPendingFiles" => json(upload_import::list_pending(context, input(body)?).await),
+        "FinishUploadImport" => json(upload_import::finish(context, input(body)?).await),
+        "TailEvents" => json(tail::tail(context, input(body)?).await),
+        "DescribeServer" => json(server::describe(context)),
+        _ => Err(ApiError::internal()),
+    }
+}
+
+/// An operation that answers nothing.
+#[derive(Serialize)]
+struct Done {}
+
+/// Reads an input; unknown members are ignored.
+fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            ApiError::validation(error.to_string())
+        } else {
+            ApiError::serialization(format!("body is not JSON: wrong at line {} column {}", error.line(), error.column()))
+        }
+    })
+}
+
+fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Value, ApiError> {
+    serde_json::to_value(outcome?).map_err(|cause| internal("write answer", cause))
+}
+
+/// The account that an operation is about: the caller's, or another one if the caller is of the first account.
+fn account(context: &Context<'_>, asked: Option<AccountId>) -> Result<AccountId, ApiError> {
+    let caller = context.caller;
+    match asked {
+        Some(asked) if asked != caller.account => {
+            require_first_account(context)?;
+            Ok(asked)
+        }
+        _ => Ok(caller.account),
+    }
+}
+
+/// Refuses callers of other accounts than the one that manages them all.
+fn require_first_account(context: &Context<'_>) -> Result<(), ApiError> {
+    let first = context.parts.first_account;
+    if context.caller.account == first {
+        return Ok(());
+    }
+    Err(ApiError::access_denied(format!("only principals of account {first} manage other accounts")))
+}
+
+fn name<T: std::str::FromStr>(member: &str, text: &str) -> Result<T, ApiError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error| ApiError::validation(format!("{member}: {error}")))
+}
+
+fn refused(error: DirectoryError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        DirectoryError::NotFound { .. } => ApiError::new("NoSuchEntityException", message),
+        DirectoryError::Exists { .. } => ApiError::new("EntityAlreadyExistsException", message),
+        DirectoryError::InUse { .. } => ApiError::new("DeleteConflictException", message),
+        DirectoryError::Limit { .. } | DirectoryError::PolicySize { .. } => {
+            ApiError::new("LimitExceededException", message)
+        }
+        DirectoryError::Range { .. } => ApiError::validation(message),
+        DirectoryError::Policy(_) => ApiError::new("MalformedPolicyDocumentException", message),
+        DirectoryError::Interrupted => ApiError::unavailable(),
+        other => internal("change the directory", other),
+    }
+}

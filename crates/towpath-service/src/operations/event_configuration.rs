@@ -1,0 +1,170 @@
+//! Event configuration of event data stores: maximum event size and context keys.
+
+use towpath_model::{ContextKeySelector, EventConfiguration, EventDataStore, MaxEventSize, StoreKind};
+use towpath_wire::ApiError;
+use towpath_wire::{cloudtrail as wire, errors};
+
+use super::Context;
+use super::store_name::{StoreName, require_active};
+use crate::refusal::refuse;
+
+/// Condition keys that a `RequestContext` selector may name (CloudTrail API reference, PutEventConfiguration).
+const CONTEXT_KEYS: &[&str] = &[
+    "aws:FederatedProvider",
+    "aws:TokenIssueTime",
+    "aws:MultiFactorAuthAge",
+    "aws:MultiFactorAuthPresent",
+    "aws:SourceIdentity",
+    "aws:PrincipalAccount",
+    "aws:PrincipalArn",
+    "aws:PrincipalIsAWSService",
+    "aws:PrincipalOrgID",
+    "aws:PrincipalOrgPaths",
+    "aws:PrincipalServiceName",
+    "aws:PrincipalServiceNamesList",
+    "aws:PrincipalType",
+    "aws:userid",
+    "aws:username",
+    "aws:RequestedRegion",
+    "aws:SecureTransport",
+    "aws:ViaAWSService",
+    "aws:CurrentTime",
+    "aws:EpochTime",
+    "aws:SourceAccount",
+    "aws:SourceOrgID",
+];
+
+/// PutEventConfiguration on an event data store. An empty selector list with `Standard` resets it.
+pub(crate) async fn put(
+    context: &Context<'_>,
+    input: wire::PutEventConfigurationRequest,
+) -> Result<wire::PutEventConfigurationResponse, ApiError> {
+    let name = target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())?;
+    context.authorize("PutEventConfiguration", &name.arn())?;
+    context.own(name.account, || name.not_found())?;
+    if input.aggregation_configurations.is_some() {
+        return Err(refuse(
+            errors::INVALID_PARAMETER_EXCEPTION,
+            "AggregationConfigurations belong to trails; an event data store takes MaxEventSize and ContextKeySelectors",
+        ));
+    }
+    if input.max_event_size.is_none() && input.context_key_selectors.is_none() {
+        return Err(refuse(
+            errors::INVALID_PARAMETER_EXCEPTION,
+            "MaxEventSize or ContextKeySelectors must be given",
+        ));
+    }
+    let selectors = input.context_key_selectors.as_ref().map(|given| check_selectors(given)).transpose()?;
+    let store = context
+        .change(|state, change| {
+            let mut store = configurable(name.find(state)?)?.clone();
+            let configuration = EventConfiguration {
+                max_event_size: match input.max_event_size {
+                    Some(wire::MaxEventSize::Large) => MaxEventSize::Large,
+                    Some(wire::MaxEventSize::Standard) => MaxEventSize::Standard,
+                    None => store.event_configuration.max_event_size,
+                },
+                context_key_selectors: selectors
+                    .unwrap_or_else(|| store.event_configuration.context_key_selectors.clone()),
+            };
+            let small = configuration.max_event_size == MaxEventSize::Standard;
+            if small && !configuration.context_key_selectors.is_empty() {
+                return Err(refuse(
+                    errors::INVALID_PARAMETER_EXCEPTION,
+                    "ContextKeySelectors need MaxEventSize Large",
+                ));
+            }
+            store.event_configuration = configuration;
+            store.updated = context.caller.now;
+            change.put_store(store.clone());
+            Ok(store)
+        })
+        .await?;
+    context.touched("AWS::CloudTrail::EventDataStore", &store.arn());
+    let (max_event_size, context_key_selectors) = to_wire(&store);
+    Ok(wire::PutEventConfigurationResponse {
+        event_data_store_arn: Some(store.arn().to_string()),
+        max_event_size: Some(max_event_size),
+        context_key_selectors: Some(context_key_selectors),
+        ..wire::PutEventConfigurationResponse::default()
+    })
+}
+
+/// GetEventConfiguration of an event data store.
+pub(crate) async fn get(
+    context: &Context<'_>,
+    input: wire::GetEventConfigurationRequest,
+) -> Result<wire::GetEventConfigurationResponse, ApiError> {
+    let name = target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())?;
+    context.authorize("GetEventConfiguration", &name.arn())?;
+    context.own(name.account, || name.not_found())?;
+    let state = context.catalog();
+    let store = configurable(name.find(&state)?)?;
+    context.touched("AWS::CloudTrail::EventDataStore", &store.arn());
+    let (max_event_size, context_key_selectors) = to_wire(store);
+    Ok(wire::GetEventConfigurationResponse {
+        event_data_store_arn: Some(store.arn().to_string()),
+        max_event_size: Some(max_event_size),
+        context_key_selectors: Some(context_key_selectors),
+        ..wire::GetEventConfigurationResponse::default()
+    })
+}
+
+fn target(context: &Context<'_>, trail: Option<&str>, store: Option<&str>) -> Result<StoreName, ApiError> {
+    match (trail, store) {
+        (None, Some(store)) => StoreName::parse(store, context.caller),
+        (Some(_), None) => {
+            Err(refuse(errors::UNSUPPORTED_OPERATION_EXCEPTION, "event configuration of trails is not supported yet"))
+        }
+        _ => Err(refuse(
+            errors::INVALID_PARAMETER_COMBINATION_EXCEPTION,
+            "exactly one of TrailName and EventDataStore must be given",
+        )),
+    }
+}
+
+fn configurable(store: &EventDataStore) -> Result<&EventDataStore, ApiError> {
+    require_active(store)?;
+    if store.kind == StoreKind::CloudTrail {
+        return Ok(store);
+    }
+    Err(refuse(
+        errors::INVALID_EVENT_DATA_STORE_CATEGORY_EXCEPTION,
+        "event configuration is for stores of CloudTrail events",
+    ))
+}
+
+fn check_selectors(given: &[wire::ContextKeySelector]) -> Result<Vec<ContextKeySelector>, ApiError> {
+    let invalid = |message: String| refuse(errors::INVALID_PARAMETER_EXCEPTION, message);
+    let mut selectors: Vec<ContextKeySelector> = Vec::new();
+    for selector in given {
+        let kind = selector.kind.as_str();
+        if selectors.iter().any(|other| other.r#type == kind) {
+            return Err(invalid(format!("ContextKeySelectors has more than one selector of type {kind}")));
+        }
+        if kind == "RequestContext" {
+            let known = |key: &&String| !CONTEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key));
+            if let Some(unknown) = selector.equals.iter().find(known) {
+                return Err(invalid(format!("'{unknown}' is not a condition key that can be added to events")));
+            }
+        }
+        selectors.push(ContextKeySelector { r#type: kind.to_owned(), equals: selector.equals.clone() });
+    }
+    Ok(selectors)
+}
+
+fn to_wire(store: &EventDataStore) -> (wire::MaxEventSize, Vec<wire::ContextKeySelector>) {
+    let size = match store.event_configuration.max_event_size {
+        MaxEventSize::Standard => wire::MaxEventSize::Standard,
+        MaxEventSize::Large => wire::MaxEventSize::Large,
+    };
+    let selector = |selector: &ContextKeySelector| wire::ContextKeySelector {
+        kind: if selector.r#type == "TagContext" {
+            wire::ContextKeyType::TagContext
+        } else {
+            wire::ContextKeyType::RequestContext
+        },
+        equals: selector.equals.clone(),
+    };
+    (size, store.event_configuration.context_key_selectors.iter().map(selector).collect())
+}

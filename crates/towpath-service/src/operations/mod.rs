@@ -1,0 +1,128 @@
+//! The operations, one file per resource. Each authorizes, decides, and answers; none knows of HTTP.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use towpath_model::{AccountId, Arn, EventDataStore, StoreId};
+use towpath_wire::ApiError;
+use uuid::Uuid;
+
+use crate::authorize;
+use crate::caller::Caller;
+use crate::catalog::{CatalogState, Change};
+use crate::ingestion_status::IngestionStatus;
+use crate::parts::Parts;
+use crate::refusal::{CatalogRefusal, internal};
+use crate::settings::ServiceSettings;
+
+pub(crate) mod admin;
+pub(crate) mod channel;
+mod dispatch;
+pub(crate) mod event_configuration;
+pub(crate) mod event_data_store;
+pub(crate) mod import;
+pub(crate) mod ingestion;
+pub(crate) mod lookup_events;
+mod page;
+pub(crate) mod put_audit_events;
+pub(crate) mod query;
+pub(crate) mod resource_policy;
+mod selectors;
+mod store_name;
+pub(crate) mod sts;
+pub(crate) mod tags;
+
+pub(crate) use dispatch::dispatch;
+
+/// What an operation works with: the caller, the parts of the server, and what is to be said about the call in its
+/// audit record.
+pub(crate) struct Context<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) parts: &'a Parts,
+    touched: Mutex<Vec<Touched>>,
+}
+
+/// A resource that a call concerns, for the `resources` of its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Touched {
+    pub(crate) kind: &'static str,
+    pub(crate) arn: Arn,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(caller: &'a Caller, parts: &'a Parts) -> Self {
+        Self { caller, parts, touched: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn settings(&self) -> &ServiceSettings {
+        &self.parts.settings
+    }
+
+    pub(crate) fn catalog(&self) -> Arc<CatalogState> {
+        self.parts.catalog.state()
+    }
+
+    /// The ARN that stands for every resource of a kind of the caller, for operations that name none.
+    pub(crate) fn any(&self, kind: &str) -> Arn {
+        Arn::cloudtrail(&self.caller.region, self.caller.account, &format!("{kind}/*"))
+    }
+
+    /// Refuses with AccessDeniedException unless the caller may do `cloudtrail:<action>` on the resource.
+    pub(crate) fn authorize(&self, action: &str, resource: &Arn) -> Result<(), ApiError> {
+        authorize::authorize(self, &format!("cloudtrail:{action}"), resource.as_str(), resource.account_id())
+    }
+
+    /// Refuses what belongs to another account as if it did not exist.
+    pub(crate) fn own(&self, account: AccountId, not_found: impl FnOnce() -> ApiError) -> Result<(), ApiError> {
+        if account == self.caller.account { Ok(()) } else { Err(not_found()) }
+    }
+
+    /// Changes the catalog; see [`crate::catalog::Catalog::change`].
+    pub(crate) async fn change<T>(
+        &self,
+        decide: impl FnOnce(&CatalogState, &mut Change) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let decide = |state: &CatalogState, change: &mut Change| decide(state, change).map_err(CatalogRefusal);
+        self.parts.catalog.change(decide).await.map_err(|refusal| refusal.0)
+    }
+
+    /// Notes a resource for the call's audit record.
+    pub(crate) fn touched(&self, kind: &'static str, arn: &Arn) {
+        let touched = Touched { kind, arn: arn.clone() };
+        let mut all = self.touched.lock();
+        if !all.contains(&touched) {
+            all.push(touched);
+        }
+    }
+
+    /// Notes a resource whose kind its ARN tells.
+    pub(crate) fn touched_arn(&self, arn: &Arn) {
+        let kind = match arn.resource().split('/').next() {
+            Some("channel") => "AWS::CloudTrail::Channel",
+            _ => "AWS::CloudTrail::EventDataStore",
+        };
+        self.touched(kind, arn);
+    }
+
+    pub(crate) fn take_touched(&self) -> Vec<Touched> {
+        std::mem::take(&mut self.touched.lock())
+    }
+
+    pub(crate) fn ingestion_status(&self, channel: Uuid) -> Option<IngestionStatus> {
+        self.parts.statuses.get(channel)
+    }
+
+    pub(crate) async fn forget_ingestion_status(&self, channel: Uuid) -> Result<(), ApiError> {
+        self.parts.statuses.forget(channel).await.map_err(|cause| internal("forget ingestion status", cause))
+    }
+
+    /// Tells the lake how long the events of a store stay.
+    pub(crate) async fn retention_changed(&self, store: &EventDataStore) -> Result<(), ApiError> {
+        self.parts.set_retention(store).await
+    }
+
+    /// True while an import into the store is running.
+    pub(crate) async fn import_running_into(&self, store: StoreId) -> Result<bool, ApiError> {
+        self.parts.import_running_into(store).await
+    }
+}

@@ -1,0 +1,141 @@
+//! Resource policies of channels and event data stores.
+
+use towpath_iam::{Policy, PolicyKind, ResourcePolicyRules};
+use towpath_model::Arn;
+use towpath_wire::ApiError;
+use towpath_wire::{cloudtrail as wire, errors};
+
+use super::Context;
+use super::channel::ChannelName;
+use super::store_name::{StoreName, require_active};
+use crate::catalog::CatalogState;
+use crate::refusal::refuse;
+
+/// PutResourcePolicy: a document that is not understood in full is refused, with the place and the reason.
+pub(crate) async fn put(
+    context: &Context<'_>,
+    input: wire::PutResourcePolicyRequest,
+) -> Result<wire::PutResourcePolicyResponse, ApiError> {
+    let resource = Resource::parse(context, &input.resource_arn)?;
+    let arn = resource.arn();
+    context.authorize("PutResourcePolicy", &arn)?;
+    let invalid = |why: String| refuse(errors::RESOURCE_POLICY_NOT_VALID_EXCEPTION, why);
+    let limit = context.settings().quotas.resource_policy_characters;
+    if input.resource_policy.chars().count() > limit {
+        return Err(invalid(format!("a resource policy has at most {limit} characters")));
+    }
+    let policy =
+        Policy::parse(&input.resource_policy, PolicyKind::Resource).map_err(|error| invalid(error.to_string()))?;
+    let rules = match resource {
+        Resource::Channel(_) => ResourcePolicyRules::channel(&arn),
+        Resource::Store(_) => ResourcePolicyRules::store(&arn),
+    };
+    rules.check(&policy).map_err(|violation| invalid(violation.to_string()))?;
+    context
+        .change(|state, change| {
+            resource.require_exists(context, state)?;
+            change.put_policy(arn.as_str(), policy);
+            Ok(())
+        })
+        .await?;
+    context.touched_arn(&arn);
+    Ok(wire::PutResourcePolicyResponse {
+        resource_arn: Some(arn.to_string()),
+        resource_policy: Some(input.resource_policy),
+        ..wire::PutResourcePolicyResponse::default()
+    })
+}
+
+/// GetResourcePolicy.
+pub(crate) async fn get(
+    context: &Context<'_>,
+    input: wire::GetResourcePolicyRequest,
+) -> Result<wire::GetResourcePolicyResponse, ApiError> {
+    let resource = Resource::parse(context, &input.resource_arn)?;
+    let arn = resource.arn();
+    context.authorize("GetResourcePolicy", &arn)?;
+    let state = context.catalog();
+    resource.require_exists(context, &state)?;
+    let policy = state.policy(arn.as_str()).ok_or_else(|| no_policy(&arn))?;
+    context.touched_arn(&arn);
+    Ok(wire::GetResourcePolicyResponse {
+        resource_arn: Some(arn.to_string()),
+        resource_policy: Some(policy.text().to_owned()),
+        ..wire::GetResourcePolicyResponse::default()
+    })
+}
+
+/// DeleteResourcePolicy: from then on only the owner's account has access.
+pub(crate) async fn delete(
+    context: &Context<'_>,
+    input: wire::DeleteResourcePolicyRequest,
+) -> Result<wire::DeleteResourcePolicyResponse, ApiError> {
+    let resource = Resource::parse(context, &input.resource_arn)?;
+    let arn = resource.arn();
+    context.authorize("DeleteResourcePolicy", &arn)?;
+    context
+        .change(|state, change| {
+            resource.require_exists(context, state)?;
+            state.policy(arn.as_str()).ok_or_else(|| no_policy(&arn))?;
+            change.delete_policy(arn.as_str());
+            Ok(())
+        })
+        .await?;
+    context.touched_arn(&arn);
+    Ok(wire::DeleteResourcePolicyResponse {})
+}
+
+enum Resource {
+    Channel(ChannelName),
+    Store(StoreName),
+}
+
+impl Resource {
+    fn parse(context: &Context<'_>, text: &str) -> Result<Self, ApiError> {
+        let invalid = || {
+            refuse(
+                errors::RESOURCE_ARN_NOT_VALID_EXCEPTION,
+                "ResourceArn must be the ARN of a channel or of an event data store",
+            )
+        };
+        let arn: Arn = text.parse().map_err(|_| invalid())?;
+        if arn.service() != "cloudtrail" {
+            return Err(invalid());
+        }
+        match arn.resource().split_once('/').map(|(kind, _)| kind) {
+            Some("channel") => ChannelName::parse(text, context.caller).map(Self::Channel).ok_or_else(invalid),
+            Some("eventdatastore") => {
+                StoreName::parse(text, context.caller).map(Self::Store).map_err(|_| invalid())
+            }
+            Some("trail" | "dashboard") => Err(refuse(
+                errors::RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION,
+                "resource policies are supported on channels and event data stores",
+            )),
+            _ => Err(invalid()),
+        }
+    }
+
+    fn arn(&self) -> Arn {
+        match self {
+            Self::Channel(name) => name.arn(),
+            Self::Store(name) => name.arn(),
+        }
+    }
+
+    fn require_exists(&self, context: &Context<'_>, state: &CatalogState) -> Result<(), ApiError> {
+        let not_found = || refuse(errors::RESOURCE_NOT_FOUND_EXCEPTION, format!("there is no resource {}", self.arn()));
+        match self {
+            Self::Channel(name) if name.account == context.caller.account => {
+                name.find(state).map(drop).ok_or_else(not_found)
+            }
+            Self::Store(name) if name.account == context.caller.account => {
+                require_active(name.find(state).map_err(|_| not_found())?).map_err(|_| not_found())
+            }
+            _ => Err(not_found()),
+        }
+    }
+}
+
+fn no_policy(arn: &Arn) -> ApiError {
+    refuse(errors::RESOURCE_POLICY_NOT_FOUND_EXCEPTION, format!("{arn} has no resource policy"))
+}

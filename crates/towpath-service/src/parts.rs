@@ -1,0 +1,77 @@
+//! The parts of the server that operations work with.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use towpath_admit::EventIds;
+use towpath_iam::Directory;
+use towpath_import::Importer;
+use towpath_lake::{Lake, LakeError};
+use towpath_log::Log;
+use towpath_model::{AccountId, Clock, EventDataStore, StoreId, StoreKind};
+use towpath_query::QueryEngine;
+use towpath_wire::ApiError;
+
+use crate::catalog::Catalog;
+use crate::ingestion_status::IngestionStatuses;
+use crate::refusal::internal;
+use crate::settings::ServiceSettings;
+
+/// Days that event history reaches back.
+const HISTORY_DAYS: u32 = 90;
+
+/// Everything the operations need, opened and recovered.
+pub struct Parts {
+    /// Identities.
+    pub directory: Directory,
+    /// Stores, channels, tags, policies.
+    pub catalog: Catalog,
+    /// Latest ingestion of each channel.
+    pub statuses: IngestionStatuses,
+    /// The one write path.
+    pub log: Log,
+    /// Events in tables.
+    pub lake: Arc<Lake>,
+    /// Queries and look-ups.
+    pub queries: QueryEngine,
+    /// Imports.
+    pub imports: Importer,
+    /// Ids of audit events.
+    pub event_ids: EventIds,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What may be tuned.
+    pub settings: ServiceSettings,
+    /// The account made at the first start, which manages the others.
+    pub first_account: AccountId,
+    /// When the server started.
+    pub started: Timestamp,
+}
+
+impl Parts {
+    /// Tells the lake how long the events of every store and of every account's history stay. Called once at start.
+    pub async fn apply_retention(&self) -> Result<(), LakeError> {
+        for store in self.catalog.state().all_stores() {
+            self.lake.set_retention(store.id, store.kind, Some(store.retention_days)).await?;
+        }
+        for account in self.directory.list_accounts() {
+            self.keep_history(account.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the event history of an account its retention.
+    pub(crate) async fn keep_history(&self, account: AccountId) -> Result<(), LakeError> {
+        self.lake.set_retention(StoreId::history_of(account), StoreKind::History, Some(HISTORY_DAYS)).await
+    }
+
+    /// Tells the lake how long the events of a store stay.
+    pub(crate) async fn set_retention(&self, store: &EventDataStore) -> Result<(), ApiError> {
+        let set = self.lake.set_retention(store.id, store.kind, Some(store.retention_days)).await;
+        set.map_err(|cause| internal("set retention", cause))
+    }
+
+    pub(crate) async fn import_running_into(&self, store: StoreId) -> Result<bool, ApiError> {
+        self.imports.runs_into(store).await.map_err(|cause| internal("list imports", cause))
+    }
+}

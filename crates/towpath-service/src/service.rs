@@ -1,0 +1,278 @@
+//! The path of a request through the service.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, Uri};
+use serde_json::Value;
+use towpath_admit::{ApiSource, Parameters, Plane};
+use towpath_wire::data::PutAuditEventsRequest;
+use towpath_wire::sigv4::SigningKeys;
+use towpath_wire::sts::StsRequest;
+use towpath_wire::{ApiError, Input, Operation, Protocol, RequestId, Route, response, route};
+use uuid::Uuid;
+
+use crate::audit::{self, Call};
+use crate::authenticate::authenticate;
+use crate::caller::Caller;
+use crate::operations::{Context, admin, dispatch, put_audit_events, sts};
+use crate::parts::Parts;
+use crate::throttle::Throttle;
+use crate::upload;
+
+/// Longest body of an uploaded log file, in bytes.
+pub const MAX_UPLOAD_BODY: usize = 64 * 1024 * 1024;
+
+/// Secrets' signing keys that are remembered.
+const SIGNING_KEYS: usize = 10_000;
+
+/// A request that was read from a connection.
+#[derive(Debug)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body, within [`Service::max_body`].
+    pub body: Bytes,
+    /// Who sent it.
+    pub peer: IpAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// Answers requests. Cloning is cheap.
+#[derive(Clone)]
+pub struct Service {
+    parts: Arc<Parts>,
+    throttle: Arc<Throttle>,
+    signing_keys: Arc<SigningKeys>,
+}
+
+impl Service {
+    /// Serves with these parts.
+    pub fn new(parts: Arc<Parts>) -> Self {
+        let throttle = Arc::new(Throttle::new(&parts.settings.throttles));
+        Self { parts, throttle, signing_keys: Arc::new(SigningKeys::new(SIGNING_KEYS)) }
+    }
+
+    /// The parts, for those who run them in the background.
+    pub fn parts(&self) -> &Arc<Parts> {
+        &self.parts
+    }
+
+    /// The longest body that a request may have, known from its head.
+    ///
+    /// # Errors
+    /// The answer to a request that has no operation; its body need not be read.
+    pub fn max_body(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<usize, Box<Response<Bytes>>> {
+        if upload::import_of(uri.path()).is_some() {
+            return Ok(MAX_UPLOAD_BODY);
+        }
+        match route(method, uri, headers) {
+            Ok(route) => Ok(route.max_body()),
+            Err(error) => Err(Box::new(error.response(Protocol::of(method, uri, headers), &RequestId::random()))),
+        }
+    }
+
+    /// Answers a request. Every failure is an answer; this never panics on any input.
+    pub async fn call(&self, request: HttpRequest) -> Response<Bytes> {
+        let started = Instant::now();
+        let request_id = RequestId::from(Uuid::new_v4());
+        let (name, response) = self.answer(&request, request_id).await;
+        let status = response.status().as_u16().to_string();
+        metrics::counter!("towpath_requests_total", "operation" => name.clone(), "status" => status).increment(1);
+        metrics::histogram!("towpath_request_seconds", "operation" => name).record(started.elapsed().as_secs_f64());
+        response
+    }
+
+    async fn answer(&self, request: &HttpRequest, request_id: RequestId) -> (String, Response<Bytes>) {
+        if let Some(import) = upload::import_of(request.uri.path()) {
+            let outcome = self.upload(request, request_id, import).await;
+            return ("UploadFile".to_owned(), finish(Protocol::AwsJson, &request_id, outcome));
+        }
+        let protocol = Protocol::of(&request.method, &request.uri, &request.headers);
+        let route = match route(&request.method, &request.uri, &request.headers) {
+            Ok(route) => route,
+            Err(error) => return ("none".to_owned(), error.response(protocol, &request_id)),
+        };
+        let now = self.parts.clock.now();
+        let service = route.signing_name();
+        let caller = match authenticate(&self.parts, &self.signing_keys, request, service, request_id, now) {
+            Ok(caller) => caller,
+            Err(error) => return ("unauthenticated".to_owned(), error.response(route.protocol(), &request_id)),
+        };
+        match route {
+            Route::CloudTrail(operation) => {
+                let outcome = self.cloudtrail(&caller, operation, request).await;
+                (operation.name().to_owned(), finish(Protocol::AwsJson, &request_id, outcome))
+            }
+            route @ Route::PutAuditEvents(_) => {
+                let outcome = self.put_audit_events(&caller, route, request).await;
+                ("PutAuditEvents".to_owned(), finish(Protocol::RestJson, &request_id, outcome))
+            }
+            Route::Sts => {
+                let (name, outcome) = self.sts(&caller, request).await;
+                let response = outcome.unwrap_or_else(|error| error.response(Protocol::Query, &request_id));
+                (name, response)
+            }
+            Route::Towpath(name) => {
+                let outcome = self.towpath(&caller, &name, request).await;
+                let known = admin::is_known(&name);
+                let name = if known { name } else { "unknown".to_owned() };
+                (name, finish(Protocol::AwsJson, &request_id, outcome))
+            }
+        }
+    }
+
+    async fn cloudtrail(&self, caller: &Caller, operation: Operation, request: &HttpRequest) -> Result<Value, ApiError> {
+        let context = Context::new(caller, &self.parts);
+        let outcome = match self.admitted(caller, operation.name()) {
+            Ok(()) => match operation.decode(&request.body) {
+                Ok(input) => dispatch(&context, operation, input).await,
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error),
+        };
+        let call = Call {
+            source: ApiSource::CloudTrail,
+            name: operation.name().to_owned(),
+            read_only: operation.read_only(),
+            plane: Plane::Management,
+            request: Parameters::of_json(&request.body),
+        };
+        self.record(&context, call, outcome).await
+    }
+
+    async fn towpath(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
+        let context = Context::new(caller, &self.parts);
+        let outcome = match self.admitted(caller, name) {
+            Ok(()) => admin::dispatch(&context, name, &request.body).await,
+            Err(error) => Err(error),
+        };
+        let call = Call {
+            source: admin::source(name),
+            name: name.to_owned(),
+            read_only: admin::read_only(name),
+            plane: Plane::Management,
+            request: Parameters::of_json(&request.body),
+        };
+        self.record(&context, call, outcome).await
+    }
+
+    async fn upload(&self, request: &HttpRequest, request_id: RequestId, import: &str) -> Result<Value, ApiError> {
+        let now = self.parts.clock.now();
+        let caller = authenticate(&self.parts, &self.signing_keys, request, "towpath", request_id, now)?;
+        let context = Context::new(&caller, &self.parts);
+        // Recorded by StartUploadImport and FinishUploadImport; one record per file would drown the history.
+        upload::file(&context, import, &request.uri, request.body.clone()).await
+    }
+
+    async fn sts(&self, caller: &Caller, request: &HttpRequest) -> (String, Result<Response<Bytes>, ApiError>) {
+        let decoded = match StsRequest::decode(&request.uri, &request.body) {
+            Ok(decoded) => decoded,
+            Err(error) => return ("sts".to_owned(), Err(error)),
+        };
+        let name = decoded.name().to_owned();
+        let context = Context::new(caller, &self.parts);
+        let outcome = match self.admitted(caller, &name) {
+            Ok(()) => sts::call(&context, &decoded),
+            Err(error) => Err(error),
+        };
+        let call = Call {
+            source: ApiSource::Sts,
+            name: name.clone(),
+            read_only: true,
+            plane: Plane::Management,
+            request: audit::parameters(&sts::parameters(&decoded)),
+        };
+        let recorded = match &outcome {
+            Ok(answer) => Ok(audit::parameters(&answer.recorded)),
+            Err(error) => Err(error),
+        };
+        let events = audit::events(&context.catalog(), caller, call, recorded, context.take_touched());
+        if let Err(error) = audit::append(&self.parts, events).await {
+            return (name, Err(error));
+        }
+        (name, outcome.map(|answer| answer.response))
+    }
+
+    async fn put_audit_events(&self, caller: &Caller, route: Route, request: &HttpRequest) -> Result<Value, ApiError> {
+        let context = Context::new(caller, &self.parts);
+        let decoded = match route.decode(&request.body) {
+            Some(Ok(Input::PutAuditEvents(input))) => Ok(input),
+            Some(Err(error)) => Err(ApiError::from(error)),
+            _ => Err(ApiError::internal()),
+        };
+        let input = match &decoded {
+            Ok(input) => input,
+            Err(error) => {
+                let call = put_audit_events_call(None);
+                let events = audit::events(&context.catalog(), caller, call, Err(error), Vec::new());
+                audit::append(&self.parts, events).await?;
+                return Err(error.clone());
+            }
+        };
+        let outcome = match self.admitted(caller, "PutAuditEvents") {
+            Ok(()) => put_audit_events::admit(&context, input).await,
+            Err(error) => Err(error),
+        };
+        let call = put_audit_events_call(Some(input));
+        let recorded = outcome.as_ref().map(put_audit_events::recorded);
+        let mut events = audit::events(&context.catalog(), caller, call, recorded, context.take_touched());
+        match outcome {
+            Ok(mut admitted) => {
+                // One append: the record of the call and the events it stored are durable together.
+                events.append(&mut admitted.events);
+                audit::append(&self.parts, events).await?;
+                admitted.note(&context);
+                serde_json::to_value(admitted.answer).map_err(|cause| crate::refusal::internal("write answer", cause))
+            }
+            Err(error) => {
+                audit::append(&self.parts, events).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Records a call and returns its outcome, or why it could not be recorded.
+    async fn record(
+        &self,
+        context: &Context<'_>,
+        call: Call,
+        outcome: Result<Value, ApiError>,
+    ) -> Result<Value, ApiError> {
+        let recorded = match &outcome {
+            Ok(answer) => Ok(audit::parameters(answer)),
+            Err(error) => Err(error),
+        };
+        let events = audit::events(&context.catalog(), context.caller, call, recorded, context.take_touched());
+        audit::append(&self.parts, events).await?;
+        outcome
+    }
+
+    fn admitted(&self, caller: &Caller, operation: &str) -> Result<(), ApiError> {
+        if self.throttle.admit(caller.account, &caller.region, operation) { Ok(()) } else { Err(ApiError::throttling()) }
+    }
+}
+
+fn put_audit_events_call(input: Option<&PutAuditEventsRequest>) -> Call {
+    Call {
+        source: ApiSource::CloudTrailData,
+        name: "PutAuditEvents".to_owned(),
+        read_only: false,
+        plane: Plane::Data,
+        request: input.map_or_else(Parameters::none, put_audit_events::parameters),
+    }
+}
+
+fn finish(protocol: Protocol, request_id: &RequestId, outcome: Result<Value, ApiError>) -> Response<Bytes> {
+    match outcome {
+        Ok(answer) => response::success(protocol, request_id, &answer),
+        Err(error) => error.response(protocol, request_id),
+    }
+}
