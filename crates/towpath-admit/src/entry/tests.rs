@@ -298,6 +298,26 @@ fn the_id_does_not_depend_on_the_checksum() {
     assert_eq!(ids[0], ids[1]);
 }
 
+#[test]
+#[ignore = "prints a rate; meant for the release profile"]
+fn the_rate_of_admission() {
+    let text = with("/requestParameters", json!({"list": vec![json!({"name": "x".repeat(40), "n": 1}); 12]}));
+    let (arn, region) = (arn(), "eu-central-1".parse().unwrap());
+    let channel = ChannelRef { arn: &arn, owner: OWNER.parse().unwrap(), region: &region };
+    let ids = EventIds::new(std::time::Duration::from_secs(86_400)).unwrap();
+    let sum = STANDARD.encode(ContentDigest::of(&text).0);
+    let (start, mut bytes) = (std::time::Instant::now(), 0);
+    for number in 0..100_000 {
+        let entry = AuditEntry { id: &number.to_string(), event_data: &text, checksum: Some(&sum) };
+        let checked = entry.check(&channel).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let id = ids.candidates(arn.as_str(), checked.id(), checked.content(), now).choose(None);
+        bytes += checked.into_event(id, &channel, now).json.len();
+    }
+    let rate = 100_000.0 / start.elapsed().as_secs_f64();
+    eprintln!("{rate:.0} events of {} bytes per second; records have {} bytes", text.len(), bytes / 100_000);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
