@@ -1,0 +1,188 @@
+//! What is settled on the finished plan.
+//!
+//! - IN lists and LIKE get the checks and conversions that comparisons got while they were planned.
+//! - A union of text and timestamps is a union of text.
+//! - Maps that are grouped by, or made distinct, have their entries put in order first: Trino compares maps as sets of
+//!   entries, the row format compares them as sequences.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union};
+
+use crate::error::{mistake, mistake_about};
+use crate::functions::maps::has_map;
+use crate::functions::registry;
+use crate::plan::moment::Instant;
+use crate::plan::operators::{compare, need_text};
+use crate::types::{TIMESTAMP, is_number, is_text, is_zoned, trino_type_name};
+
+/// Settles a plan and the plans of its subqueries.
+pub(crate) fn settle(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(plan.transform_up_with_subqueries(|node| settle_node(node).map(Transformed::yes))?.data)
+}
+
+fn settle_node(node: LogicalPlan) -> Result<LogicalPlan> {
+    let node = settle_expressions(node)?;
+    match node {
+        LogicalPlan::Union(union) => settle_union(union),
+        LogicalPlan::Aggregate(aggregate) => settle_groups(aggregate),
+        LogicalPlan::Distinct(Distinct::All(input)) if holds_map(input.schema()) => {
+            Ok(LogicalPlan::Distinct(Distinct::All(Arc::new(with_sorted_maps(&input)?))))
+        }
+        other => Ok(other),
+    }
+}
+
+fn settle_expressions(node: LogicalPlan) -> Result<LogicalPlan> {
+    let mut schema = merge_schema(&node.inputs());
+    if let LogicalPlan::TableScan(scan) = &node {
+        schema = scan.projected_schema.as_ref().clone();
+    }
+    let names = NamePreserver::new(&node);
+    node.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let settled = expr.transform_up(|e| settle_expression(e, &schema))?;
+        Ok(settled.update_data(|e| name.restore(e)))
+    })
+    .map(|transformed| transformed.data)
+}
+
+fn settle_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::InList(InList { expr, list, negated }) => in_list(*expr, list, negated, schema).map(Transformed::yes),
+        Expr::Like(like) => {
+            need_text("LIKE", &like.expr, &like.expr.get_type(schema)?)?;
+            need_text("LIKE", &like.pattern, &like.pattern.get_type(schema)?)?;
+            Ok(Transformed::no(Expr::Like(like)))
+        }
+        Expr::AggregateFunction(AggregateFunction { func, params }) => {
+            if matches!(func.name(), "sum" | "avg")
+                && let Some(argument) = params.args.first()
+            {
+                let found = argument.get_type(schema)?;
+                if !is_number(&found) && found != DataType::Null && !matches!(found, DataType::Interval(_) | DataType::Duration(_)) {
+                    return Err(mistake_about(func.name(), format!("function {} does not accept ({})", func.name(), trino_type_name(&found))));
+                }
+            }
+            Ok(Transformed::no(Expr::AggregateFunction(AggregateFunction { func, params })))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// Converts the items of an IN list like the operands of `=`.
+fn in_list(value: Expr, list: Vec<Expr>, negated: bool, schema: &DFSchema) -> Result<Expr> {
+    let value_type = value.get_type(schema)?;
+    let mut operands = Vec::with_capacity(list.len());
+    for item in list {
+        let item_type = item.get_type(schema)?;
+        let Expr::BinaryExpr(compared) = compare(Operator::Eq, (value.clone(), value_type.clone()), (item, item_type))? else {
+            return Err(mistake("an IN list needs values that can be compared"));
+        };
+        operands.push((*compared.left, *compared.right));
+    }
+    if operands.iter().all(|(left, _)| *left == value) {
+        let list = operands.into_iter().map(|(_, right)| right).collect();
+        return Ok(Expr::InList(InList::new(Box::new(value), list, negated)));
+    }
+    // Some items are compared in another type: spell the comparisons out.
+    let any = operands.into_iter().map(|(left, right)| left.eq(right)).reduce(Expr::or);
+    let any = any.ok_or_else(|| mistake("an IN list needs at least one item"))?;
+    Ok(if negated { !any } else { any })
+}
+
+/// Gives all inputs of a union the same types, by Trino's rules and those of its lenient comparisons.
+fn settle_union(union: Union) -> Result<LogicalPlan> {
+    let width = union.schema.fields().len();
+    let mut wanted: Vec<Option<DataType>> = Vec::with_capacity(width);
+    for column in 0..width {
+        let types: Vec<_> = union.inputs.iter().map(|i| i.schema().field(column).data_type().clone()).filter(|t| *t != DataType::Null).collect();
+        let moment = |t: &DataType| matches!(t, DataType::Timestamp(_, _) | DataType::Date32);
+        let differ = types.windows(2).any(|pair| pair[0] != pair[1]);
+        wanted.push(if !differ {
+            None
+        } else if types.iter().any(is_text) && types.iter().any(moment) {
+            Some(DataType::Utf8)
+        } else if types.iter().all(moment) {
+            Some(types.iter().find(|t| is_zoned(t)).cloned().unwrap_or(TIMESTAMP))
+        } else {
+            None
+        });
+    }
+    if wanted.iter().all(Option::is_none) {
+        return Ok(LogicalPlan::Union(union));
+    }
+    let inputs = union
+        .inputs
+        .iter()
+        .map(|input| {
+            let columns = input.schema().columns().into_iter().zip(&wanted).zip(input.schema().fields()).map(|((column, wanted), field)| {
+                let (relation, name) = (column.relation.clone(), column.name.clone());
+                let converted = match wanted {
+                    Some(to) if to != field.data_type() => match to {
+                        DataType::Utf8 => call("$as_text", Expr::Column(column))?,
+                        to => Instant::of(Expr::Column(column), to),
+                    },
+                    _ => return Ok(Expr::Column(column)),
+                };
+                Ok(converted.alias_qualified(relation, name))
+            });
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(input))?)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+}
+
+fn call(name: &str, argument: Expr) -> Result<Expr> {
+    let udf = registry().scalar(name).ok_or_else(|| mistake(format!("unknown function: {name}")))?;
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![argument])))
+}
+
+fn holds_map(schema: &DFSchema) -> bool {
+    schema.fields().iter().any(|f| has_map(f.data_type()))
+}
+
+/// Projects an input onto itself, with the entries of its maps in order.
+fn with_sorted_maps(input: &Arc<LogicalPlan>) -> Result<LogicalPlan> {
+    let columns = input
+        .schema()
+        .columns()
+        .into_iter()
+        .zip(input.schema().fields())
+        .map(|(column, field)| {
+            if !has_map(field.data_type()) {
+                return Ok(Expr::Column(column));
+            }
+            let (relation, name) = (column.relation.clone(), column.name.clone());
+            Ok(call("$sort_map", Expr::Column(column))?.alias_qualified(relation, name))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(input))?))
+}
+
+fn settle_groups(aggregate: Aggregate) -> Result<LogicalPlan> {
+    let input_schema = aggregate.input.schema();
+    let mut changed = false;
+    let mut groups = Vec::with_capacity(aggregate.group_expr.len());
+    for group in &aggregate.group_expr {
+        let is_set = matches!(group, Expr::GroupingSet(_));
+        if is_set || !has_map(&group.get_type(input_schema)?) {
+            groups.push(group.clone());
+            continue;
+        }
+        let (relation, name) = group.qualified_name();
+        groups.push(call("$sort_map", group.clone())?.alias_qualified(relation, name));
+        changed = true;
+    }
+    if !changed {
+        return Ok(LogicalPlan::Aggregate(aggregate));
+    }
+    Ok(LogicalPlan::Aggregate(Aggregate::try_new(Arc::clone(&aggregate.input), groups, aggregate.aggr_expr.clone())?))
+}
