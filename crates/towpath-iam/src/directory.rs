@@ -145,7 +145,7 @@ pub enum DirectoryError {
     },
     /// The document is not a policy.
     #[error("policy document is malformed: {0}")]
-    Policy(#[from] PolicyError),
+    Policy(PolicyError),
     /// The inline policies of one identity are too long together.
     #[error("inline policies of {of} would have {actual} characters, more than {limit}")]
     PolicySize {
@@ -171,6 +171,13 @@ pub enum DirectoryError {
     /// The process is stopping.
     #[error("change was interrupted because the process is stopping")]
     Interrupted,
+}
+
+// Not derived: what is wrong with a document is the message, not a cause below it.
+impl From<PolicyError> for DirectoryError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
 }
 
 /// What a change wants to commit, and what it answers when that is done.

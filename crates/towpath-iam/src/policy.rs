@@ -69,6 +69,9 @@ impl PolicyKind {
     }
 }
 
+/// Longest document that is looked at, in bytes with all its white space; IAM's own bound.
+const MAX_TEXT: usize = 131_072;
+
 /// Why a document is not a policy, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{problem}", if at.is_empty() { String::new() } else { format!("{at}: ") })]
@@ -118,10 +121,16 @@ pub(crate) enum Listed<T> {
 impl Policy {
     /// Reads a document that is about to be stored.
     pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
+        let too_long = |length: usize, what: &str, limit: usize| {
+            let problem = format!("document has {length} {what}, more than {limit}");
+            Err(PolicyError { at: String::new(), problem })
+        };
+        if text.len() > MAX_TEXT {
+            return too_long(text.len(), "bytes", MAX_TEXT);
+        }
         let length = kind.measure(text);
         if length > kind.limit() {
-            let problem = format!("document has {length} characters, more than {}", kind.limit());
-            return Err(PolicyError { at: String::new(), problem });
+            return too_long(length, "characters", kind.limit());
         }
         Parser { kind, unknown_operators: false }.policy(text)
     }
@@ -200,7 +209,12 @@ impl Statement {
         let principal = facts.request.principal;
         match &self.principals {
             None => Some(Match::Itself),
-            Some(Listed::These(listed)) => listed.iter().filter_map(|pattern| pattern.matches(principal)).max(),
+            Some(Listed::These(listed)) => {
+                let named = listed.iter().filter_map(|pattern| pattern.matches(principal)).max();
+                // What is denied to everyone is denied to services too, though no service is let in as anyone.
+                let everyone = || self.effect == Effect::Deny && listed.contains(&PrincipalPattern::Anyone);
+                named.or_else(|| everyone().then_some(Match::Anyone))
+            }
             // Read from storage only with Deny; an Allow for everyone but a few is refused when put.
             Some(Listed::AllBut(listed)) => {
                 (self.effect == Effect::Deny && !exempts(listed, principal)).then_some(Match::Anyone)

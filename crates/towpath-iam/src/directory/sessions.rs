@@ -91,13 +91,20 @@ pub enum AssumeRoleError {
     },
     /// The session policy is not a policy, or too long.
     #[error("session policy is malformed: {0}")]
-    Policy(#[from] PolicyError),
+    Policy(PolicyError),
     /// A role session cannot change its source identity.
     #[error("source identity is {0} and cannot be changed")]
     SourceIdentity(SessionName),
     /// No identifier or secret could be made.
     #[error("cannot make an identifier or secret")]
     Random(#[from] RandomError),
+}
+
+// Not derived: what is wrong with a document is the message, not a cause below it.
+impl From<PolicyError> for AssumeRoleError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
 }
 
 /// What is sealed in a session token.

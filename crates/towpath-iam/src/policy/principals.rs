@@ -98,7 +98,7 @@ impl PrincipalPattern {
     pub(crate) fn matches(&self, principal: &Principal) -> Option<Match> {
         let names = |yes: bool, how: Match| yes.then_some(how);
         match (self, principal) {
-            // A service is never "anyone": it must be named.
+            // No service is let in as anyone: it must be named.
             (Self::Anyone, Principal::Service(_)) => None,
             (Self::Anyone, _) => Some(Match::Anyone),
             (Self::Account(account), Principal::Root { account: own }) => names(account == own, Match::Itself),

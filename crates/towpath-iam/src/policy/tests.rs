@@ -190,6 +190,9 @@ fn services_and_anonymous_callers_have_the_resource_policy_alone() {
     assert_eq!(decide(&service, &[], Some(&by_name), None), ALLOW);
     assert_eq!(decide(&service, &[], Some(&anyone), None), missing(Resource));
     assert_eq!(decide(&service, &[], None, None), missing(Resource));
+    let both =
+        by_name.text().replace(r#""Statement":["#, r#""Statement":[{"Effect":"Deny","Principal":"*","Action":"*"},"#);
+    assert_eq!(decide(&service, &[], Some(&policy(PolicyKind::Resource, &both)), None), explicit(Resource));
     assert_eq!(decide(&Principal::Anonymous, &[], Some(&anyone), None), ALLOW);
     assert_eq!(decide(&Principal::Anonymous, &[], Some(&by_name), None), missing(Resource));
 }
@@ -627,6 +630,8 @@ fn a_document_over_its_limit_is_refused_and_white_space_is_free_for_identities()
     let long = |extra: usize| identity("Allow", "a:b", "*").text().replace("a:b", &format!("a:{}", "b".repeat(extra)));
     let spaced = identity("Allow", "a:b", "*").text().replace(',', &format!(",{}", " ".repeat(9000)));
     assert!(Policy::parse(&spaced, PolicyKind::User).is_ok());
+    let endless = identity("Allow", "a:b", "*").text().replacen(',', &format!(",{}", " ".repeat(140_000)), 1);
+    assert!(Policy::parse(&endless, PolicyKind::User).is_err());
     let error = Policy::parse(&long(2048), PolicyKind::User).unwrap_err();
     assert!(error.to_string().contains("more than 2048"), "{error}");
     let spaced = on_channel("Allow", r#""*""#).text().replace(',', &format!(",{}", " ".repeat(9000)));
