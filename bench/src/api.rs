@@ -1,0 +1,159 @@
+//! The calls that benchmarks make, signed, over connections that stay open.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use towpath_wire::Call;
+use towpath_wire::client;
+use towpath_wire::cloudtrail::{
+    CreateChannelRequest, CreateEventDataStoreRequest, DescribeQueryRequest, GetQueryResultsRequest, StartQueryRequest,
+};
+use towpath_wire::sigv4::{Credentials, sign};
+
+/// The region that requests are signed for.
+pub const REGION: &str = "us-east-1";
+
+/// A signing client of one server.
+#[derive(Clone)]
+pub struct Api {
+    endpoint: String,
+    credentials: Credentials,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// What a query answered, and how long that took.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Rows of cell texts.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// From the start of the first call to the end of the last.
+    pub elapsed: Duration,
+    /// What the server says it took.
+    pub execution_millis: u64,
+    /// What the server says it read.
+    pub bytes_scanned: u64,
+}
+
+impl Api {
+    /// A client for the server at `endpoint`.
+    pub fn new(endpoint: String, credentials: Credentials) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self { endpoint, credentials, http: Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
+    /// Where the server is.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The key that signs.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Makes a call.
+    pub async fn call<C: Call>(&self, input: &C) -> anyhow::Result<C::Output> {
+        let (mut parts, body) = client::request(&self.endpoint, input)?.into_parts();
+        sign(&mut parts, &body, &self.credentials, REGION, "cloudtrail", Timestamp::now())?;
+        let answer = self.http.request(Request::from_parts(parts, Full::new(body))).await?;
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await?.to_bytes();
+        client::answer::<C>(parts.status, &parts.headers, &body)
+            .map_err(|error| anyhow!("{} answered {}: {}", C::OPERATION, error.code(), error.message()))
+    }
+
+    /// Makes a call from JSON, for inputs with many optional parts.
+    pub async fn call_json<C: Call>(&self, input: Value) -> anyhow::Result<C::Output> {
+        self.call::<C>(&serde_json::from_value(input)?).await
+    }
+
+    /// Creates an event data store whose selectors accept these categories; returns its ARN.
+    pub async fn create_store(&self, name: &str, categories: &[&str]) -> anyhow::Result<String> {
+        let selectors: Vec<Value> = categories
+            .iter()
+            .map(|category| {
+                let mut fields = vec![json!({"Field": "eventCategory", "Equals": [category]})];
+                if *category == "Data" {
+                    fields.push(json!({"Field": "resources.type", "Equals": ["AWS::S3::Object"]}));
+                }
+                json!({"Name": category, "FieldSelectors": fields})
+            })
+            .collect();
+        let input = json!({
+            "Name": name, "AdvancedEventSelectors": selectors, "TerminationProtectionEnabled": false,
+            "RetentionPeriod": 3653, "BillingMode": "EXTENDABLE_RETENTION_PRICING",
+        });
+        let made = self.call_json::<CreateEventDataStoreRequest>(input).await?;
+        made.event_data_store_arn.context("the new store has no ARN")
+    }
+
+    /// Creates a channel into a store; returns its ARN.
+    pub async fn create_channel(&self, name: &str, store: &str) -> anyhow::Result<String> {
+        let input = json!({
+            "Name": name, "Source": "Custom", "Destinations": [{"Type": "EVENT_DATA_STORE", "Location": store}],
+        });
+        self.call_json::<CreateChannelRequest>(input).await?.channel_arn.context("the new channel has no ARN")
+    }
+
+    /// Asks a question and reads the whole answer.
+    pub async fn query(&self, sql: &str) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        let begun = self.call_json::<StartQueryRequest>(json!({"QueryStatement": sql})).await?;
+        let id = begun.query_id.context("the query has no id")?;
+        let mut pause = Duration::from_micros(500);
+        let described = loop {
+            let described = self.call_json::<DescribeQueryRequest>(json!({"QueryId": id})).await?;
+            let status = serde_json::to_value(&described.query_status)?;
+            match status.as_str().unwrap_or_default() {
+                "QUEUED" | "RUNNING" => {}
+                "FINISHED" => break described,
+                status => bail!("query {id} is {status}: {}", described.error_message.unwrap_or_default()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_millis(20));
+        };
+        let described = serde_json::to_value(&described)?;
+        let statistic = |name: &str| described["QueryStatistics"][name].as_u64().unwrap_or_default();
+        let mut answer = Answer {
+            execution_millis: statistic("ExecutionTimeInMillis"),
+            bytes_scanned: statistic("BytesScanned"),
+            ..Answer::default()
+        };
+        let mut input = json!({"QueryId": id, "MaxQueryResults": 1000});
+        loop {
+            let page = serde_json::to_value(self.call_json::<GetQueryResultsRequest>(input.clone()).await?)?;
+            for row in page["QueryResultRows"].as_array().into_iter().flatten() {
+                let cells = row.as_array().into_iter().flatten();
+                let texts = cells.flat_map(|cell| cell.as_object().into_iter().flatten());
+                answer.rows.push(texts.map(|(_, value)| value.as_str().map(str::to_owned)).collect());
+            }
+            match page["NextToken"].as_str() {
+                Some(token) => input["NextToken"] = token.into(),
+                None => break,
+            }
+        }
+        answer.elapsed = started.elapsed();
+        Ok(answer)
+    }
+
+    /// The one number that a question answers.
+    pub async fn number(&self, sql: &str) -> anyhow::Result<u64> {
+        let answer = self.query(sql).await?;
+        let cell = answer.rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+        cell.context("no answer")?.parse().context("the answer is no number")
+    }
+}
+
+/// The id at the end of a store's ARN, as SQL names it.
+pub fn store_id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
