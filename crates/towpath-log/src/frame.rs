@@ -113,11 +113,6 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// True for the mark of an orderly close.
-    pub(crate) fn is_seal(&self) -> bool {
-        self.flags & SEAL != 0
-    }
-
     /// The position after its last event.
     pub(crate) fn next(&self) -> Position {
         self.first.plus(self.count)

@@ -147,8 +147,8 @@ impl Tail {
             let what = match frames.frame(at, size) {
                 Ok(frame) if frame.first == tail.next => {
                     tail.next = frame.next();
-                    tail.last_group =
-                        frame.durable_before..if frame.is_seal() { frame.durable_before } else { frame.end };
+                    // A seal is a group of its own and may be as unsynced as any other.
+                    tail.last_group = frame.durable_before..frame.end;
                     (tail.end.end, tail.end.check) = (frame.end, frame.check);
                     continue;
                 }

@@ -78,7 +78,7 @@ impl Ledger {
         self.appends.push((events, outcome));
     }
 
-    /// Notes that an append was tried and no answer came.
+    /// Notes that everything before a position may be gone.
     pub(crate) fn note_release(&mut self, before: Position) {
         self.released = self.released.max(before);
     }
