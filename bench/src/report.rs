@@ -80,7 +80,7 @@ fn write_put(out: &mut String, measured: &Value) -> std::fmt::Result {
          server share the machine. PostgreSQL ({}): one jsonb table with a primary key, prepared INSERT of 100 rows, \
          synchronous_commit on, same sender. Closed loop: the most that goes through. Open loop: {} events/s offered on a \
          schedule, latency from the intended time.\n",
-        number(measured, "/towpath_closed/connections"),
+        number(measured, "/towpath/closed/connections"),
         number(measured, "/event_bytes"),
         measured["postgres"]["version"].as_str().unwrap_or("not measured"),
         number(measured, "/rate"),
@@ -90,9 +90,9 @@ fn write_put(out: &mut String, measured: &Value) -> std::fmt::Result {
         "| | events/s | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms | errors |\n|---|---|---|---|---|---|---|---|"
     )?;
     for (name, path) in [
-        ("Towpath, closed", "/towpath_closed"),
+        ("Towpath, closed", "/towpath/closed"),
         ("PostgreSQL, closed", "/postgres/closed"),
-        ("Towpath, open", "/towpath_open"),
+        ("Towpath, open", "/towpath/open"),
         ("PostgreSQL, open", "/postgres/open"),
     ] {
         let Some(outcome) = measured.pointer(path) else { continue };
@@ -105,12 +105,12 @@ fn write_put(out: &mut String, measured: &Value) -> std::fmt::Result {
         writeln!(out, " {} |", if errors.is_empty() { "none".to_owned() } else { errors.join(", ") })?;
     }
     let ratio =
-        number(measured, "/towpath_closed/events_per_second") / number(measured, "/postgres/closed/events_per_second");
+        number(measured, "/towpath/closed/events_per_second") / number(measured, "/postgres/closed/events_per_second");
     writeln!(
         out,
         "\nTowpath takes {ratio:.2} times as many as PostgreSQL. Its server uses {:.1} processor seconds per million events and had at most {:.0} MB of memory.",
-        number(measured, "/towpath_processor"),
-        mega(measured, "/towpath_memory")
+        number(measured, "/towpath/processor"),
+        mega(measured, "/towpath/memory")
     )
 }
 
