@@ -103,7 +103,7 @@ impl Inner {
                 full.extend(chunk);
             }
             state.applied = end;
-            if state.hot_since.is_none() && count > 0 {
+            if state.hot_since.is_none() {
                 state.hot_since = Some(now);
             }
             state.hot_bytes

@@ -351,7 +351,7 @@ impl Inner {
                 let newer = std::mem::take(&mut state.hot_keys);
                 let mut keys = std::mem::take(&mut state.sealed_keys);
                 keys.extend(newer);
-                state.hot_since = (!keys.is_empty()).then(|| self.clock.now());
+                state.hot_since = Some(self.clock.now());
                 state.hot_keys = keys;
             }
             Change::Compact { added, .. } => state.doom_unborn(added.into_iter().collect()),

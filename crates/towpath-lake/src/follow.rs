@@ -1,6 +1,6 @@
 //! The lake at work: following the log, flushing in time, maintaining files.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
@@ -163,7 +163,17 @@ impl Lake {
     /// Expires, compacts and cleans up now and then.
     async fn maintain_in_time(self, stop: CancellationToken) {
         let every = Duration::from_secs(self.inner.settings.maintain_seconds);
+        let orphan_age = Duration::from_secs(self.inner.settings.orphan_seconds);
+        // What the last process left behind has no age to wait for; later leftovers have.
+        let mut age = Duration::ZERO;
+        let mut collected = Instant::now();
         loop {
+            if age.is_zero() || collected.elapsed() >= orphan_age {
+                if let Err(error) = self.collect_orphans(age).await {
+                    error!(%error, "orphans are not collected");
+                }
+                (age, collected) = (orphan_age, Instant::now());
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(every) => {}

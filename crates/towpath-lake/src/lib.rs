@@ -41,6 +41,8 @@ mod stats;
 mod tape;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use batch::{BatchBuilder, Row, batch_of};
 pub use computed::{Computed, computed};

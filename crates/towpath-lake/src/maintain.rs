@@ -23,7 +23,8 @@ impl Lake {
         tokio::spawn(async move { this.maintain().await }).await.unwrap_or(Err(LakeError::Closed))
     }
 
-    /// Deletes every object that nothing refers to and that is older than `age`; returns how many.
+    /// Deletes every object that nothing refers to and that is older than `age`, half-written files included; returns how
+    /// many. What is being written now is told apart, so an age of zero is safe in the process that owns the lake.
     ///
     /// These are what a crash or a failed commit left behind. They are not read by anyone in the meantime.
     pub async fn collect_orphans(&self, age: Duration) -> Result<usize, LakeError> {
@@ -41,7 +42,7 @@ impl Inner {
         expired.and(compacted).and(merged).and(swept)
     }
 
-    /// True when a hot row has waited long enough, or positions without rows can be made durable.
+    /// True when some position has waited long enough to become durable.
     pub(crate) fn flush_is_due(&self) -> bool {
         let now = self.clock.now();
         let age = Duration::from_secs(self.settings.flush_seconds);
@@ -187,7 +188,9 @@ impl Inner {
             known.extend(state.stores.values().flat_map(|store| store.files.iter().map(|file| file.path())));
             known.extend(state.doomed.iter().map(|doomed| doomed.path.clone()));
             known.extend(self.keys.runs().iter().map(|run| run.info().path()));
-            let old = |millis: i64| now.as_millisecond().saturating_sub(millis) >= age.as_millis() as i64;
+            // Without an age to wait for, the two clocks need not be compared.
+            let old =
+                |millis: i64| age.is_zero() || now.as_millisecond().saturating_sub(millis) >= age.as_millis() as i64;
             let mut orphans = listed;
             orphans.retain(|object| !known.contains(&object.location) && old(object.last_modified.timestamp_millis()));
             orphans
@@ -196,6 +199,16 @@ impl Inner {
         for orphan in orphans {
             warn!(path = %orphan.location, bytes = orphan.size, "orphan deleted");
             self.objects.delete(&orphan.location).await?;
+        }
+        let staged = self.objects.staged(age, now).await?;
+        let staged: Vec<_> = {
+            let state = self.state.lock();
+            staged.into_iter().filter(|staged| !state.in_flight.contains(&staged.object)).collect()
+        };
+        let count = count + staged.len();
+        for staged in staged {
+            warn!(path = %staged.object, "half-written file deleted");
+            staged.delete().await?;
         }
         counter!("towpath_lake_orphans_total").increment(count as u64);
         Ok(count)

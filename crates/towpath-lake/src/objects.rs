@@ -8,9 +8,11 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
@@ -34,7 +36,7 @@ impl Objects {
         let root = root.canonicalize().map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| LakeError::Object { doing: "open", path: root.display().to_string(), cause })?
-            .with_automatic_cleanup(false);
+            .with_automatic_cleanup(true);
         Ok(Self { store: Arc::new(store), root: Some(Arc::new(root)) })
     }
 
@@ -104,6 +106,36 @@ impl Objects {
         self.store.list(None)
     }
 
+    /// Finds files that the local store began to write and that are older than `age`; none in other stores, which show an
+    /// object when it is whole.
+    pub(crate) async fn staged(&self, age: Duration, now: Timestamp) -> Result<Vec<Staged>, LakeError> {
+        let Some(root) = self.root.clone() else { return Ok(Vec::new()) };
+        let found = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            let mut folders = vec![(root.as_path().to_owned(), 0)];
+            while let Some((folder, depth)) = folders.pop() {
+                // A folder may go while we look: its last file was deleted.
+                let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+                for entry in entries {
+                    let entry = entry?;
+                    let file = entry.path();
+                    if entry.file_type()?.is_dir() {
+                        if depth < MAX_DEPTH {
+                            folders.push((file, depth + 1));
+                        }
+                    } else if let Some(object) = staged_object(&root, &file)
+                        && (age.is_zero() || is_older(&entry, age, now))
+                    {
+                        found.push(Staged { object, file });
+                    }
+                }
+            }
+            Ok(found)
+        });
+        let found = found.await.map_err(io::Error::other).and_then(|found| found);
+        found.map_err(|cause| LakeError::Sync { path: "the lake's directory".to_owned(), cause })
+    }
+
     /// Opens an object for many small reads from threads that may block.
     pub(crate) fn reader(&self, path: &Path) -> Result<BlockReader, LakeError> {
         match &self.root {
@@ -114,6 +146,43 @@ impl Objects {
             None => Ok(BlockReader::Remote(self.clone(), path.clone())),
         }
     }
+}
+
+/// Folders below the lake's directory: store and day.
+const MAX_DEPTH: usize = 2;
+
+/// A file that holds the beginning of an object.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    /// The object that it would have become.
+    pub object: Path,
+    file: PathBuf,
+}
+
+impl Staged {
+    /// Removes the file.
+    pub async fn delete(self) -> Result<(), LakeError> {
+        match tokio::fs::remove_file(&self.file).await {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(LakeError::Sync { path: self.file.display().to_string(), cause })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The object whose beginning this file holds: the local store writes `object#1` before it renames.
+fn staged_object(root: &std::path::Path, file: &std::path::Path) -> Option<Path> {
+    let relative = file.strip_prefix(root).ok()?.to_str()?;
+    let (object, number) = relative.rsplit_once('#')?;
+    let staged = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    staged.then(|| Path::from(object))
+}
+
+fn is_older(entry: &std::fs::DirEntry, age: Duration, now: Timestamp) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    let Ok(Ok(modified)) = modified.map(Timestamp::try_from) else { return false };
+    now.as_millisecond().saturating_sub(modified.as_millisecond()) >= age.as_millis() as i64
 }
 
 fn failed(doing: &'static str, path: &Path, cause: object_store::Error) -> LakeError {

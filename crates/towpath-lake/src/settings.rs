@@ -77,6 +77,9 @@ impl LakeSettings {
         if self.flush_seconds == 0 {
             return refuse("flush_seconds", 0, "at least 1");
         }
+        if self.orphan_seconds == 0 {
+            return refuse("orphan_seconds", 0, "at least 1");
+        }
         if self.maintain_seconds == 0 {
             return refuse("maintain_seconds", 0, "at least 1");
         }

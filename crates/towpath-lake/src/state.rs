@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub stores: HashMap<StoreId, Store>,
     /// Bytes that hot rows count for.
     pub hot_bytes: usize,
-    /// When the oldest hot row came.
+    /// When the oldest position came that is not durable here, whether or not it made a row.
     pub hot_since: Option<Timestamp>,
     /// Keys of hot rows: those that a flush is writing, and the others.
     pub sealed_keys: HotKeys,

@@ -1,15 +1,36 @@
 //! What the tests of this crate share: real records, made-up events, a failing object store.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use arrow::array::AsArray;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, UploadPart,
+};
 use serde_json::value::RawValue;
 
-use towpath_model::{EventKey, EventTime, Position};
+use towpath_meta::{FailingMetaStore, MemoryMetaStore, MetaStoreExt};
+use towpath_model::{Category, Destination, Event, EventKey, EventTime, ManualClock, Position, StoreId, StoreKind};
 
 use crate::batch::Row;
+use crate::commit::names;
+use crate::encode::{positions, times};
+use crate::error::LakeError;
+use crate::keys::RunInfo;
+use crate::lake::Lake;
+use crate::objects::Objects;
+use crate::read;
+use crate::settings::LakeSettings;
+use crate::snapshot::StoreSnapshot;
 
 /// The folder with real data; tests fail without it.
 pub(crate) fn shared() -> PathBuf {
@@ -67,4 +88,336 @@ pub(crate) fn row_of(position: u64, json: String) -> Row {
         admitted: Timestamp::from_microsecond(1_700_000_000_000_000 + position as i64).unwrap(),
         json: json.into(),
     }
+}
+
+/// The event that admission would make of a record, routed to `stores`.
+pub(crate) fn event_of(number: u64, json: String, stores: &[StoreId]) -> Event {
+    let row = row_of(number, json);
+    Event {
+        key: row.key,
+        time: row.time,
+        admitted: row.admitted,
+        category: Category::Management,
+        account: "000000000000".parse().unwrap(),
+        region: "us-east-1".parse().unwrap(),
+        destinations: stores.iter().map(|store| Destination { store: *store, kind: StoreKind::CloudTrail }).collect(),
+        json: row.json,
+    }
+}
+
+/// A made-up event: `id` decides its identity, `day` and `second` its time.
+pub(crate) fn made_up(id: u64, day: i64, second: i64, stores: &[StoreId]) -> Event {
+    let time = EventTime::from_millis((day * 86_400 + second) * 1000).unwrap();
+    // Some have a UUID, some another id, some none.
+    let id_member = match id % 5 {
+        0 => format!(r#""eventID":"odd-{id}","#),
+        1 => String::new(),
+        _ => format!(r#""eventID":"{}","#, uuid::Uuid::from_u128(u128::from(id) * 0x9e37_79b9_7f4a_7c15_f39c)),
+    };
+    let json = format!(
+        r#"{{{id_member}"eventTime":"{time}","eventName":"Event{}","number":{id},"userIdentity":{{"accessKeyId":"AKIA{}"}}}}"#,
+        id % 7,
+        id % 100,
+    );
+    event_of(id, json, stores)
+}
+
+/// The store with this number.
+pub(crate) fn store(number: u128) -> StoreId {
+    StoreId::from_uuid(uuid::Uuid::from_u128(number + 1))
+}
+
+/// When a call of [`FailingObjects`] fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectFault {
+    /// Nothing was done.
+    Before,
+    /// It was done; the caller hears that it failed.
+    After,
+}
+
+#[derive(Debug, Default)]
+struct FaultPlan {
+    calls: u64,
+    // Numbers of the calls that change something; reads are many and alike.
+    changes: Vec<u64>,
+    once: Option<(u64, ObjectFault)>,
+    from: Option<u64>,
+}
+
+/// Passes calls on to another store and fails the chosen ones.
+#[derive(Clone, Debug)]
+pub(crate) struct FailingObjects {
+    inner: Arc<dyn ObjectStore>,
+    plan: Arc<parking_lot::Mutex<FaultPlan>>,
+}
+
+impl FailingObjects {
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, plan: Arc::default() }
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.plan.lock().calls
+    }
+
+    /// The numbers of all calls that change something, and of some that read.
+    pub fn worth_failing(&self) -> Vec<u64> {
+        let plan = self.plan.lock();
+        let reads = (0..plan.calls).filter(|call| !plan.changes.contains(call)).step_by(397);
+        plan.changes.iter().copied().chain(reads).collect()
+    }
+
+    pub fn fail_at(&self, call: u64, fault: ObjectFault) {
+        self.plan.lock().once = Some((call, fault));
+    }
+
+    pub fn fail_from(&self, call: u64) {
+        self.plan.lock().from = Some(call);
+    }
+
+    pub fn heal(&self) {
+        let mut plan = self.plan.lock();
+        (plan.once, plan.from) = (None, None);
+    }
+
+    fn next(&self, changes: bool) -> Option<ObjectFault> {
+        let mut plan = self.plan.lock();
+        let call = plan.calls;
+        plan.calls += 1;
+        if changes {
+            plan.changes.push(call);
+        }
+        if plan.from.is_some_and(|from| call >= from) {
+            return Some(ObjectFault::Before);
+        }
+        plan.once.filter(|(at, _)| *at == call).map(|(_, fault)| fault)
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> object_store::Result<T> {
+        self.count(true, call).await
+    }
+
+    async fn count<T>(
+        &self,
+        changes: bool,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        match self.next(changes) {
+            None => call.await,
+            Some(ObjectFault::Before) => Err(injected()),
+            Some(ObjectFault::After) => {
+                call.await?;
+                Err(injected())
+            }
+        }
+    }
+}
+
+fn injected() -> object_store::Error {
+    object_store::Error::Generic { store: "test", source: "injected fault".into() }
+}
+
+impl std::fmt::Display for FailingObjects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FailingObjects({})", self.inner)
+    }
+}
+
+#[derive(Debug)]
+struct FailingUpload {
+    objects: FailingObjects,
+    inner: Box<dyn MultipartUpload>,
+}
+
+#[async_trait]
+impl MultipartUpload for FailingUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let part = self.inner.put_part(data);
+        let objects = self.objects.clone();
+        Box::pin(async move { objects.call(part).await })
+    }
+
+    async fn complete(&mut self) -> object_store::Result<PutResult> {
+        let objects = self.objects.clone();
+        objects.call(self.inner.complete()).await
+    }
+
+    async fn abort(&mut self) -> object_store::Result<()> {
+        self.inner.abort().await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FailingObjects {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> object_store::Result<PutResult> {
+        self.call(self.inner.put_opts(at, payload, opts)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        opts: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        let inner = self.call(self.inner.put_multipart_opts(at, opts)).await?;
+        Ok(Box::new(FailingUpload { objects: self.clone(), inner }))
+    }
+
+    async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.count(false, self.inner.get_opts(at, options)).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        match self.next(true) {
+            Some(ObjectFault::Before) => futures::stream::once(async { Err(injected()) }).boxed(),
+            _ => self.inner.delete_stream(paths),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        match self.next(false) {
+            Some(_) => futures::stream::once(async { Err(injected()) }).boxed(),
+            None => self.inner.list(prefix),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.call(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.call(self.inner.copy_opts(from, to, options)).await
+    }
+}
+
+/// A lake on storage that can fail, fed from a log that is a list, and the rows that it must have.
+pub(crate) struct TestLake {
+    pub meta: Arc<FailingMetaStore<MemoryMetaStore>>,
+    pub objects: FailingObjects,
+    pub clock: Arc<ManualClock>,
+    pub settings: LakeSettings,
+    pub lake: Lake,
+    /// Everything ever appended.
+    pub log: Vec<Event>,
+}
+
+/// Day on which the clock of a [`TestLake`] starts.
+pub(crate) const TODAY: i64 = 20_000;
+
+impl TestLake {
+    pub async fn new() -> Self {
+        let settings = LakeSettings { settle_seconds: 60, compact_files: 4, ..LakeSettings::default() };
+        let meta = Arc::new(FailingMetaStore::new(MemoryMetaStore::new()));
+        let objects = FailingObjects::new(Arc::new(InMemory::new()));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(TODAY * 86_400 + 43_200).unwrap()));
+        let lake = Self::open(&meta, &objects, &clock, &settings).await;
+        Self { meta, objects, clock, settings, lake, log: Vec::new() }
+    }
+
+    async fn open(
+        meta: &Arc<FailingMetaStore<MemoryMetaStore>>,
+        objects: &FailingObjects,
+        clock: &Arc<ManualClock>,
+        settings: &LakeSettings,
+    ) -> Lake {
+        let objects = Objects::durable(Arc::new(objects.clone()));
+        let builder = Lake::builder(meta.clone(), objects).clock(clock.clone()).settings(settings.clone());
+        builder.open().await.unwrap()
+    }
+
+    /// Appends events to the log; the lake does not know of them yet.
+    pub fn append(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.log.extend(events);
+    }
+
+    /// Applies what the log has and the lake has not.
+    pub async fn apply(&self) -> Result<(), LakeError> {
+        let from = self.lake.applied();
+        let events = self.log[from.as_u64() as usize..].to_vec();
+        self.lake.apply(from, events).await
+    }
+
+    /// As if the process had died: storage stays, memory goes. Applies the log again from the durable position.
+    pub async fn crash(&mut self) {
+        self.meta.heal();
+        self.objects.heal();
+        self.lake = Self::open(&self.meta, &self.objects, &self.clock, &self.settings).await;
+        self.apply().await.unwrap();
+    }
+
+    /// The stores that the log names.
+    pub fn stores(&self) -> BTreeSet<StoreId> {
+        self.log.iter().flat_map(|event| event.destinations.iter().map(|to| to.store)).collect()
+    }
+
+    /// The rows that `store` must have: the first event of each key, below `end`.
+    pub fn expected(&self, store: StoreId, end: Position) -> BTreeMap<u64, String> {
+        let mut seen = HashSet::new();
+        let mut rows = BTreeMap::new();
+        for (at, event) in self.log.iter().enumerate().take(end.as_u64() as usize) {
+            let here = event.destinations.iter().any(|to| to.store == store);
+            if here && seen.insert(event.key) {
+                rows.insert(at as u64, String::from_utf8(event.json.to_vec()).unwrap());
+            }
+        }
+        rows
+    }
+
+    /// Reads every store in full and compares with the log.
+    pub async fn check(&self) {
+        for store in self.stores() {
+            let snapshot = self.lake.snapshot(&[(store, StoreKind::CloudTrail)], Position::ZERO).await.unwrap();
+            let rows = read_all(&self.lake, &snapshot.stores[0]).await;
+            let expected = self.expected(store, snapshot.position);
+            assert_eq!(rows.len(), expected.len(), "rows of {store}");
+            assert!(rows == expected, "rows of {store} differ from the log");
+        }
+    }
+
+    /// Every object in storage.
+    pub async fn stored(&self) -> BTreeSet<String> {
+        let listed: Vec<_> = self.objects.inner.list(None).try_collect().await.unwrap();
+        listed.into_iter().map(|object| object.location.to_string()).collect()
+    }
+
+    /// Every object that the metadata store names.
+    pub async fn named(&self) -> BTreeSet<String> {
+        let files = self.meta.list_all_json::<crate::DataFile>(&names::manifest()).await.unwrap();
+        let runs = self.meta.list_all_json::<RunInfo>(&names::runs()).await.unwrap();
+        let files = files.into_iter().map(|file| file.value.path().to_string());
+        files.chain(runs.into_iter().map(|run| run.value.path().to_string())).collect()
+    }
+}
+
+/// Every live row of a store: position to record; panics if a position comes twice or a file is out of order.
+pub(crate) async fn read_all(lake: &Lake, store: &StoreSnapshot) -> BTreeMap<u64, String> {
+    let (lake, store) = (lake.clone(), store.clone());
+    let read = move || {
+        let mut batches = store.hot.clone();
+        for file in store.files.iter() {
+            let read: Result<Vec<_>, _> = read::rows(lake.objects(), file, None, 500).unwrap().collect();
+            let read = read.unwrap();
+            let ordered = read.iter().flat_map(|batch| times(batch).to_vec()).collect::<Vec<_>>();
+            assert!(ordered.is_sorted(), "{} is in order", file.path());
+            assert_eq!(ordered.len() as u64, file.rows);
+            batches.extend(read);
+        }
+        let cutoff = store.cutoff.map_or(i64::MIN, EventTime::as_millis);
+        let mut rows = BTreeMap::new();
+        for batch in batches {
+            let json = batch.column_by_name("eventjson").unwrap().as_string::<i32>();
+            for row in 0..batch.num_rows() {
+                let position = positions(&batch)[row];
+                if times(&batch)[row] >= cutoff {
+                    let twice = rows.insert(position, json.value(row).to_owned());
+                    assert!(twice.is_none(), "position {position} comes twice");
+                }
+            }
+        }
+        rows
+    };
+    tokio::task::spawn_blocking(read).await.unwrap()
 }

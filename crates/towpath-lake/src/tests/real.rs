@@ -1,0 +1,76 @@
+//! Real records, in twice, out once.
+
+use std::time::Duration;
+
+use towpath_model::{EventKey, StoreKind};
+
+use crate::testing::{TestLake, event_of, real_records, store};
+
+#[tokio::test]
+async fn all_real_records_go_in_twice_and_come_out_once_byte_for_byte() {
+    let mut test = TestLake::new().await;
+    let records = real_records();
+    let events: Vec<_> =
+        records.iter().enumerate().map(|(at, json)| event_of(at as u64, json.clone(), &[store(0)])).collect();
+    for (round, again) in [false, true].into_iter().enumerate() {
+        for (at, events) in events.chunks(5000).enumerate() {
+            test.append(events.to_vec());
+            test.apply().await.unwrap();
+            // Leave some in the hot tail, some in files, some in joined files.
+            if at % 2 == 0 {
+                test.lake.flush().await.unwrap();
+            }
+            test.clock.advance(Duration::from_secs(120));
+            test.lake.maintain().await.unwrap();
+        }
+        let distinct: std::collections::HashSet<EventKey> = events.iter().map(|event| event.key).collect();
+        assert_eq!(test.lake.stats(store(0)).rows, distinct.len() as u64, "round {round}, again {again}");
+        test.check().await;
+        test.crash().await;
+    }
+    test.check().await;
+
+    let stats = test.lake.stats(store(0));
+    let keys: u64 = test.lake.inner.keys.runs().iter().map(|run| run.info().size).sum();
+    println!(
+        "{} rows, {} bytes of text, {} of Parquet, {} of keys",
+        stats.rows, stats.raw_bytes, stats.file_bytes, keys
+    );
+}
+
+#[tokio::test]
+async fn every_real_event_is_found_by_its_key_with_the_time_of_its_admission() {
+    let mut test = TestLake::new().await;
+    let records = real_records();
+    let events: Vec<_> = records
+        .iter()
+        .step_by(97)
+        .enumerate()
+        .map(|(at, json)| event_of(at as u64, json.clone(), &[store(0)]))
+        .collect();
+    test.append(events.clone());
+    test.apply().await.unwrap();
+    for phase in ["hot", "flushed", "joined"] {
+        for event in &events {
+            let first = events.iter().find(|first| first.key == event.key).unwrap();
+            let located = test.lake.find(store(0), event.key).await.unwrap().unwrap();
+            assert_eq!(located.time, first.time);
+            assert_eq!(located.files.is_empty(), phase == "hot");
+            assert_eq!(test.lake.admitted_at(store(0), event.key).await.unwrap(), Some(first.admitted), "{phase}");
+            assert!(test.lake.find(store(1), event.key).await.unwrap().is_none());
+        }
+        assert!(test.lake.find(store(0), EventKey::of_event_id("no such id")).await.unwrap().is_none());
+        test.lake.flush().await.unwrap();
+        if phase == "flushed" {
+            test.append(events[..1].iter().cloned().map(|mut event| {
+                event.key = EventKey::of_event_id("another");
+                event
+            }));
+            test.apply().await.unwrap();
+            test.lake.flush().await.unwrap();
+            test.clock.advance(Duration::from_secs(120));
+            test.lake.maintain().await.unwrap();
+            assert!(test.lake.snapshot(&[(store(0), StoreKind::CloudTrail)], test.lake.applied()).await.is_ok());
+        }
+    }
+}
