@@ -48,13 +48,14 @@ class DuckDb:
             f"r->>'$.userIdentity.{name}' AS useridentity_{name.lower()}"
             for name in "type principalId arn accountId accessKeyId userName invokedBy".split()
         )
+        self.db.execute("SET preserve_insertion_order=false")  # Else it holds the whole result in memory.
         self.db.execute(
             f"COPY (SELECT (r->>'$.eventTime')::TIMESTAMP AS eventtime, {columns}, {identity}, "
             "(r->>'$.readOnly')::BOOLEAN AS readonly, (r->>'$.managementEvent')::BOOLEAN AS managementevent, "
             "r->'$.requestParameters' AS requestparameters, r->'$.responseElements' AS responseelements, "
             "r->'$.additionalEventData' AS additionaleventdata, r->'$.resources' AS resources, "
             f"r::VARCHAR AS eventjson FROM (SELECT unnest(Records) AS r FROM read_json('{files}', "
-            "columns={Records: 'JSON[]'}, format='unstructured', maximum_object_size=67108864))) "
+            "columns={Records: 'JSON[]'}, format='unstructured', maximum_object_size=16777216))) "
             f"TO '{out}' (FORMAT parquet, COMPRESSION zstd)"
         )
 

@@ -19,6 +19,8 @@ pub const STORE: &str = "bench";
 /// The data directory below the benchmark's folder.
 pub const DATA: &str = "data";
 
+/// Bytes of memory that DuckDB may have; with 1 GiB it fails on many small files.
+const PEER_MEMORY: u64 = 4 << 30;
 /// How long background work may take until files rest.
 const SETTLE: Duration = Duration::from_secs(600);
 
@@ -125,7 +127,7 @@ impl Import {
     }
 
     fn peer(&self, rate: &dyn Fn(f64) -> f64) -> anyhow::Result<Duck> {
-        let mut peer = Peer::start("duckdb", "")?;
+        let mut peer = Peer::start("duckdb", "", PEER_MEMORY)?;
         let out = results::folder().join("duckdb.parquet");
         let files = self.files.join("AWSLogs/**/*.json.gz");
         let (seconds, memory) = peer.import(&files.display().to_string(), &out)?;

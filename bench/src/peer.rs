@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-/// Memory for one query, the same for all.
+/// Bytes of memory for one query, the same for all.
 pub const MEMORY: u64 = 1 << 30;
 /// Threads, the same for all.
 pub const THREADS: usize = 2;
@@ -32,8 +32,8 @@ pub struct Answer {
 }
 
 impl Peer {
-    /// Starts `duckdb` or `clickhouse` over the Parquet files that match `files`.
-    pub fn start(name: &str, files: &str) -> anyhow::Result<Self> {
+    /// Starts `duckdb` or `clickhouse` over the Parquet files that match `files`, with at most this many bytes of memory.
+    pub fn start(name: &str, files: &str, memory: u64) -> anyhow::Result<Self> {
         let python = std::env::var_os("TOWPATH_BENCH_PYTHON")
             .map_or_else(|| crate::results::folder().join("venv/bin/python"), PathBuf::from);
         let mut child = Command::new(&python)
@@ -45,7 +45,7 @@ impl Peer {
         let input = child.stdin.take().expect("standard input is a pipe");
         let output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
         let mut peer = Self { child, input, output, version: String::new() };
-        let opened = peer.ask(&json!({"do": "open", "files": files, "memory": MEMORY, "threads": THREADS}))?;
+        let opened = peer.ask(&json!({"do": "open", "files": files, "memory": memory, "threads": THREADS}))?;
         peer.version = opened["version"].as_str().unwrap_or_default().to_owned();
         Ok(peer)
     }

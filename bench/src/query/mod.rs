@@ -85,8 +85,8 @@ impl Query {
         let files = format!("{}/**/*.parquet", folder.display());
         let (bytes, count) = results::size_of(&folder, ".parquet")?;
 
-        let mut duckdb = Peer::start("duckdb", &files)?;
-        let mut clickhouse = Peer::start("clickhouse", &files)?;
+        let mut duckdb = Peer::start("duckdb", &files, MEMORY)?;
+        let mut clickhouse = Peer::start("clickhouse", &files, MEMORY)?;
         let events = api.number(&format!("SELECT count(*) FROM {store}")).await?;
         let seen = duckdb.query("SELECT count(*) FROM {events}")?.rows[0][0].clone();
         ensure!(seen == Some(events.to_string()), "Towpath has {events} events and the files {seen:?}");
