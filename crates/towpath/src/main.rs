@@ -1,21 +1,32 @@
-//! The towpath program: an audit log server that speaks CloudTrail, and the command line that talks to it.
+//! The towpath program: an audit log server that speaks AWS CloudTrail's interfaces, and the command line that talks to
+//! it.
+//!
+//! `towpath serve` is the server (`serve/`, settings in `config/`). Every other command is a client of a running server
+//! (`command/`), through a small signing client (`client/`), and prints through `output/`.
 
+mod cli;
+mod client;
+mod command;
 mod config;
+mod output;
 mod profile;
 mod serve;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-#[derive(Parser)]
-struct Cli {
-    #[command(flatten)]
-    serve: serve::Serve,
-}
-
-#[tokio::main]
-async fn main() {
-    if let Err(error) = Cli::parse().serve.run().await {
-        eprintln!("{error}");
-        std::process::exit(1);
-    }
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("towpath").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(cli.run());
+    // Work that was left running, such as a thread that waits for a line of standard input, does not hold the exit.
+    runtime.shutdown_background();
+    cli::exit(outcome)
 }

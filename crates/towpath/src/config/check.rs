@@ -32,8 +32,13 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     check.query(settings);
     check.quotas(settings);
     check.throttles(settings);
-    for (name, endpoint) in &settings.import.endpoints {
-        check.endpoint(&format!("import.endpoints.{name}"), name, endpoint);
+    for (name, endpoint) in &settings.import.endpoint {
+        check.endpoint(&format!("import.endpoint.{name}"), endpoint);
+    }
+    let open = settings.import.endpoint.iter().filter(|(_, endpoint)| endpoint.buckets.is_empty());
+    for (name, _) in open.skip(1) {
+        let must = "the list of the buckets it serves, because another endpoint serves all others already";
+        check.refuse(&format!("import.endpoint.{name}.buckets"), "empty", must);
     }
     check.problems
 }
@@ -85,14 +90,15 @@ impl Check {
         self.size("log.segment_size", settings.log.segment_size, "1MiB", "16GiB");
         self.size("log.queue_bytes", settings.log.queue_bytes, "16MiB", "64GiB");
         self.size("log.ring_bytes", settings.log.ring_bytes, "0B", "64GiB");
-        self.size("lake.hot_bytes", settings.lake.hot_bytes, "1MiB", "1TiB");
+        self.size("lake.hot_bytes", settings.lake.hot_bytes, "1MiB", "16GiB");
         self.size("lake.file_size", settings.lake.file_size, "1MiB", "16GiB");
         self.between("lake.flush_interval", settings.lake.flush_interval, "100ms", "1d");
-        self.between("lake.compaction_interval", settings.lake.compaction_interval, "100ms", "7d");
+        self.between("lake.maintenance_interval", settings.lake.maintenance_interval, "100ms", "7d");
     }
 
     fn query(&mut self, settings: &Settings) {
         self.size("query.memory", settings.query.memory, "16MiB", "64TiB");
+        self.size("query.memory_per_query", settings.query.memory_per_query, "1MiB", "64TiB");
         self.at_least("query.concurrency", settings.query.concurrency, 1);
         self.between("query.time_limit", settings.query.time_limit, "1s", "7d");
         self.between("query.result_retention", settings.query.result_retention, "1m", "365d");
@@ -122,12 +128,16 @@ impl Check {
     fn throttles(&mut self, settings: &Settings) {
         for (operation, rate) in &settings.throttles.operations {
             if *rate > 1_000_000 {
-                self.refuse(&format!("throttles.operations.{operation}"), rate, "calls per second, or 0 for no throttle");
+                self.refuse(
+                    &format!("throttles.operations.{operation}"),
+                    rate,
+                    "calls per second, or 0 for no throttle",
+                );
             }
         }
     }
 
-    fn endpoint(&mut self, name: &str, key: &str, endpoint: &S3Endpoint) {
+    fn endpoint(&mut self, name: &str, endpoint: &S3Endpoint) {
         if let Some(address) = &endpoint.endpoint {
             let http = address.starts_with("http://");
             if !http && !address.starts_with("https://") {
@@ -136,10 +146,6 @@ impl Check {
             if http && !endpoint.allow_http {
                 self.refuse(&format!("{name}.allow_http"), false, "true for an endpoint that begins with http://");
             }
-        }
-        if key != "default" && endpoint.buckets.is_empty() {
-            let must = "the list of the buckets it serves (only the endpoint called \"default\" serves all others)";
-            self.refuse(&format!("{name}.buckets"), "empty", must);
         }
         for (field, value, variable) in [
             ("access_key_id", endpoint.access_key_id.is_some(), endpoint.access_key_id_env.is_some()),

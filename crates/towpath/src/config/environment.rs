@@ -22,9 +22,9 @@ const LOG_VARIABLE: &str = "TOWPATH_LOG";
 
 /// Sections whose keys the user chooses.
 const OPERATIONS: &str = "throttles.operations";
-const ENDPOINTS: &str = "import.endpoints";
+const ENDPOINTS: &str = "import.endpoint";
 
-/// Fields of an entry of `import.endpoints`.
+/// Fields of an entry of `import.endpoint`.
 const ENDPOINT_FIELDS: [(&str, Form); 9] = [
     ("endpoint", Form::Text),
     ("region", Form::Text),
@@ -96,7 +96,9 @@ impl Names {
                 "false" | "0" | "no" | "off" => Value::from(false),
                 _ => Value::from(text),
             },
-            Form::List => Value::from(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect::<Vec<_>>()),
+            Form::List => {
+                Value::from(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect::<Vec<_>>())
+            }
         })
     }
 
@@ -121,6 +123,9 @@ impl Names {
     }
 
     fn setting_of(&self, name: &str) -> Option<String> {
+        // TOWPATH_QUERY__MEMORY is the same as TOWPATH_QUERY_MEMORY: many programs write it so.
+        let name = name.replace("__", "_");
+        let name = name.as_str();
         if name == LOG_VARIABLE {
             return Some("logging.filter".to_owned());
         }

@@ -198,8 +198,31 @@ impl Provider for File {
     }
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Toml::string(&self.text).data()
+        let mut data = Toml::string(&self.text).data()?;
+        for dict in data.values_mut() {
+            name_endpoints(dict)?;
+        }
+        Ok(data)
     }
+}
+
+/// Turns the list `[[import.endpoint]]` into tables by name, so that variables can join in.
+fn name_endpoints(settings: &mut Dict) -> figment::Result<()> {
+    let Some(Value::Dict(_, import)) = settings.get_mut("import") else { return Ok(()) };
+    let Some(Value::Array(tag, list)) = import.get("endpoint") else { return Ok(()) };
+    let refuse = |problem: &str| Err(figment::Error::from(format!("import.endpoint: {problem}")));
+    let mut named = Dict::new();
+    for entry in list {
+        let Value::Dict(tag, fields) = entry else { return refuse("an entry must be a table") };
+        let mut fields = fields.clone();
+        let Some(Value::String(_, name)) = fields.remove("name") else { return refuse("an entry has no name") };
+        if named.insert(name.clone(), Value::Dict(*tag, fields)).is_some() {
+            return refuse(&format!("two entries have the name {name}"));
+        }
+    }
+    let named = Value::Dict(*tag, named);
+    import.insert("endpoint".to_owned(), named);
+    Ok(())
 }
 
 /// Settings given one by one, by dotted name.

@@ -144,14 +144,12 @@ pub struct Lake {
     /// Bytes of the hot tail over all stores; beyond that the oldest are written to files early.
     #[serde(with = "size")]
     pub hot_bytes: u64,
-    /// The longest time an event stays in the hot tail only.
+    /// The longest time an event stays in the hot tail only; whole seconds, parts count as one.
     #[serde(with = "duration")]
     pub flush_interval: Duration,
-    /// Merges small files in the background.
-    pub compaction: bool,
-    /// How often the lake looks for small files to merge, expired files and orphans.
+    /// How often the lake looks for small files to join, expired events and orphans; whole seconds.
     #[serde(with = "duration")]
-    pub compaction_interval: Duration,
+    pub maintenance_interval: Duration,
     /// The size compaction aims at.
     #[serde(with = "size")]
     pub file_size: u64,
@@ -164,6 +162,9 @@ pub struct Query {
     /// Memory of all queries together.
     #[serde(with = "size")]
     pub memory: u64,
+    /// Memory of one query; never more than `memory`.
+    #[serde(with = "size")]
+    pub memory_per_query: u64,
     /// Queries that run at a time; further ones are QUEUED.
     pub concurrency: usize,
     /// After this time a query is TIMED_OUT.
@@ -209,19 +210,21 @@ pub struct Metrics {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Import {
-    /// S3-compatible services by name. The one named `default` serves every bucket that no other names.
-    pub endpoints: BTreeMap<String, S3Endpoint>,
+    /// S3-compatible services by name; in the file also `[[import.endpoint]]` with a `name`. At most one of them may
+    /// have no `buckets`: it serves every bucket that no other names. Without any, AWS is read with the credentials of
+    /// the AWS environment.
+    pub endpoint: BTreeMap<String, S3Endpoint>,
 }
 
 /// An S3-compatible service that imports may read from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3Endpoint {
     /// Its address; absent for AWS itself.
     pub endpoint: Option<String>,
     /// The region requests are signed for; absent: the region of the import.
     pub region: Option<String>,
-    /// Buckets this endpoint serves, for endpoints other than `default`.
+    /// Buckets this endpoint serves; empty: all that no other endpoint names.
     pub buckets: Vec<String>,
     /// The access key, or
     pub access_key_id: Option<String>,
@@ -231,7 +234,7 @@ pub struct S3Endpoint {
     pub access_key_id_env: Option<String>,
     /// and the variable that holds the secret.
     pub secret_access_key_env: Option<String>,
-    /// `https://host/bucket` instead of `https://bucket.host`.
+    /// `https://host/bucket` (the default) instead of `https://bucket.host`.
     pub path_style: bool,
     /// Allows an address that begins with `http://`.
     pub allow_http: bool,
@@ -284,22 +287,16 @@ impl Default for Http {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            segment_size: 64 * MIB,
-            queue_bytes: 64 * MIB,
-            ring_bytes: 64 * MIB,
-            compression: LogCompression::None,
-        }
+        Self { segment_size: 64 * MIB, queue_bytes: 64 * MIB, ring_bytes: 64 * MIB, compression: LogCompression::None }
     }
 }
 
 impl Default for Lake {
     fn default() -> Self {
         Self {
-            hot_bytes: 128 * MIB,
+            hot_bytes: 96 * MIB,
             flush_interval: 60 * SECOND,
-            compaction: true,
-            compaction_interval: 60 * SECOND,
+            maintenance_interval: 10 * SECOND,
             file_size: 128 * MIB,
         }
     }
@@ -307,12 +304,35 @@ impl Default for Lake {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { memory: GIB, concurrency: 10, time_limit: HOUR, result_retention: 7 * DAY, spill: 16 * GIB }
+        Self {
+            memory: GIB,
+            memory_per_query: 512 * MIB,
+            concurrency: 4,
+            time_limit: HOUR,
+            result_retention: 7 * DAY,
+            spill: 32 * GIB,
+        }
     }
 }
 
 impl Default for Throttles {
     fn default() -> Self {
         Self { preset: ThrottlePreset::Off, operations: BTreeMap::new() }
+    }
+}
+
+impl Default for S3Endpoint {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: None,
+            buckets: Vec::new(),
+            access_key_id: None,
+            secret_access_key: None,
+            access_key_id_env: None,
+            secret_access_key_env: None,
+            path_style: true,
+            allow_http: false,
+        }
     }
 }

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn decimal_and_binary_units_differ() {
-        for (written, bytes) in [("1KB", 1_000), ("1KiB", 1_024), ("64 MiB", 64 << 20), ("2gb", 2_000_000_000), ("0B", 0)]
+        for (written, bytes) in
+            [("1KB", 1_000), ("1KiB", 1_024), ("64 MiB", 64 << 20), ("2gb", 2_000_000_000), ("0B", 0)]
         {
             assert_eq!(parse(written).unwrap(), bytes, "{written}");
         }

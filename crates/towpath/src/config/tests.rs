@@ -74,38 +74,34 @@ fn every_setting_has_a_variable() {
         .variable("TOWPATH_LISTEN", "127.0.0.1:0")
         .variable("TOWPATH_LOG", "debug")
         .variable("TOWPATH_LOGGING_FORMAT", "json")
-        .variable("TOWPATH_LAKE_COMPACTION", "false")
-        .variable("TOWPATH_QUOTAS_CHANNELS", "7")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_PATH_STYLE", "off")
+        .variable("TOWPATH_QUOTAS__CHANNELS", "7")
         .variable("TOWPATH_METRICS_TOKEN", "0123456789abcdef")
         .variable("TOWPATH_THROTTLES_PRESET", "aws")
         .variable("TOWPATH_THROTTLES_OPERATIONS_StartQuery", "2")
-        .variable("TOWPATH_IMPORT_ENDPOINTS_MINIO_ENDPOINT", "http://127.0.0.1:9000")
-        .variable("TOWPATH_IMPORT_ENDPOINTS_MINIO_SECRET_ACCESS_KEY_ENV", "MINIO_SECRET")
-        .variable("TOWPATH_IMPORT_ENDPOINTS_MINIO_ACCESS_KEY_ID", "minio")
-        .variable("TOWPATH_IMPORT_ENDPOINTS_MINIO_BUCKETS", "a, b")
-        .variable("TOWPATH_IMPORT_ENDPOINTS_MINIO_ALLOW_HTTP", "true")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_ENDPOINT", "http://127.0.0.1:9000")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_SECRET_ACCESS_KEY_ENV", "MINIO_SECRET")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_ACCESS_KEY_ID", "minio")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_BUCKETS", "a, b")
+        .variable("TOWPATH_IMPORT_ENDPOINT_MINIO_ALLOW_HTTP", "true")
         .load();
     assert_eq!(settings.listen.port(), 0);
     assert_eq!(settings.logging, Logging { filter: "debug".to_owned(), format: LogFormat::Json });
-    assert!(!settings.lake.compaction);
     assert_eq!(settings.quotas.channels, 7);
     assert_eq!(settings.metrics.token.unwrap().expose(), "0123456789abcdef");
     assert_eq!(settings.throttles.preset, ThrottlePreset::Aws);
     assert_eq!(settings.throttles.operations["StartQuery"], 2);
-    let minio = &settings.import.endpoints["minio"];
+    let minio = &settings.import.endpoint["minio"];
     assert_eq!(minio.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     assert_eq!(minio.secret_access_key_env.as_deref(), Some("MINIO_SECRET"));
     assert_eq!(minio.buckets, ["a", "b"]);
-    assert!(minio.allow_http);
+    assert!(minio.allow_http && !minio.path_style);
 }
 
 #[test]
 fn an_unknown_key_is_refused_with_its_name_and_the_nearest_one() {
     let setup = Setup::new().file("[query]\nmemorry = \"1GiB\"\n");
-    assert_eq!(
-        setup.refusal(),
-        "unknown setting query.memorry in FOLDER/towpath.toml; did you mean query.memory?"
-    );
+    assert_eq!(setup.refusal(), "unknown setting query.memorry in FOLDER/towpath.toml; did you mean query.memory?");
     let setup = Setup::new().file("listn = \"127.0.0.1:1\"\n");
     assert_eq!(setup.refusal(), "unknown setting listn in FOLDER/towpath.toml; did you mean listen?");
     let setup = Setup::new().file("[gardening]\nflowers = 3\n");
@@ -141,7 +137,10 @@ fn a_value_of_the_wrong_kind_is_refused_with_the_name_of_the_setting_and_its_sou
     );
     let setup = Setup::new().variable("TOWPATH_QUERY_CONCURRENCY", "many");
     let refusal = setup.refusal();
-    assert!(refusal.starts_with("setting query.concurrency (variable TOWPATH_QUERY_CONCURRENCY) cannot be used:"), "{refusal}");
+    assert!(
+        refusal.starts_with("setting query.concurrency (variable TOWPATH_QUERY_CONCURRENCY) cannot be used:"),
+        "{refusal}"
+    );
     let setup = Setup::new().variable("TOWPATH_ACCOUNT_ID", "42");
     assert!(setup.refusal().ends_with("an account id has twelve digits"), "{}", setup.refusal());
     let setup = Setup::new().variable("TOWPATH_LISTEN", "4747");
@@ -169,8 +168,9 @@ fn nonsense_is_refused_all_of_it_at_once() {
         .flag("quotas.large_event_bytes", "10")
         .flag("throttles.operations.StartQuery", "2000000")
         .flag("metrics.token", "short")
-        .flag("import.endpoints.lake.endpoint", "http://127.0.0.1:9000")
-        .flag("import.endpoints.lake.access_key_id", "a");
+        .flag("import.endpoint.lake.endpoint", "http://127.0.0.1:9000")
+        .flag("import.endpoint.lake.access_key_id", "a")
+        .flag("import.endpoint.second.region", "eu-west-1");
     assert_eq!(
         setup.refusal(),
         "setting retry_window is 0s; it must be between 1s and 30d\n\
@@ -179,10 +179,10 @@ fn nonsense_is_refused_all_of_it_at_once() {
          setting query.concurrency is 0; it must be at least 1\n\
          setting quotas.large_event_bytes is 10; it must be at least quotas.event_bytes\n\
          setting throttles.operations.StartQuery is 2000000; it must be calls per second, or 0 for no throttle\n\
-         setting import.endpoints.lake.allow_http is false; it must be true for an endpoint that begins with http://\n\
-         setting import.endpoints.lake.buckets is empty; it must be the list of the buckets it serves (only the \
-         endpoint called \"default\" serves all others)\n\
-         setting import.endpoints.lake.secret_access_key is missing; it must be given with the other half of the key"
+         setting import.endpoint.lake.allow_http is false; it must be true for an endpoint that begins with http://\n\
+         setting import.endpoint.lake.secret_access_key is missing; it must be given with the other half of the key\n\
+         setting import.endpoint.second.buckets is empty; it must be the list of the buckets it serves, because \
+         another endpoint serves all others already"
     );
 }
 
@@ -190,8 +190,8 @@ fn nonsense_is_refused_all_of_it_at_once() {
 fn no_secret_is_shown() {
     let settings = Setup::new()
         .flag("metrics.token", "correct horse battery")
-        .flag("import.endpoints.default.access_key_id", "key")
-        .flag("import.endpoints.default.secret_access_key", "staple staple staple")
+        .flag("import.endpoint.default.access_key_id", "key")
+        .flag("import.endpoint.default.secret_access_key", "staple staple staple")
         .load();
     let shown = format!("{settings:?} {settings} {:?}", lines(&settings));
     assert!(!shown.contains("horse") && !shown.contains("staple"), "{shown}");
@@ -203,4 +203,21 @@ fn the_settings_are_shown_as_a_file_that_can_be_read_back() {
     let settings = Setup::new().flag("query.memory", "3GiB").flag("throttles.operations.StartQuery", "3").load();
     let again = Setup::new().file(&settings.to_string()).load();
     assert_eq!(again, settings);
+}
+
+#[test]
+fn endpoints_are_written_as_tables_or_as_a_list_and_variables_join_in() {
+    for text in [
+        "[[import.endpoint]]\nname = \"lake\"\nendpoint = \"https://s3.example.org\"\n",
+        "[import.endpoint.lake]\nendpoint = \"https://s3.example.org\"\n",
+    ] {
+        let settings = Setup::new().file(text).variable("TOWPATH_IMPORT_ENDPOINT_LAKE_REGION", "eu-west-1").load();
+        let lake = &settings.import.endpoint["lake"];
+        assert_eq!(lake.endpoint.as_deref(), Some("https://s3.example.org"));
+        assert_eq!(lake.region.as_deref(), Some("eu-west-1"));
+    }
+    let twice = Setup::new().file("[[import.endpoint]]\nname = \"a\"\n[[import.endpoint]]\nname = \"a\"\n");
+    assert!(twice.refusal().contains("import.endpoint"), "{}", twice.refusal());
+    let nameless = Setup::new().file("[[import.endpoint]]\nregion = \"eu-west-1\"\n");
+    assert!(nameless.refusal().contains("name"), "{}", nameless.refusal());
 }

@@ -277,7 +277,13 @@ mod tests {
     fn a_damaged_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("FORMAT");
-        for bytes in [&b""[..], b"towpath", b"towpath data directory, format 1", b"\xff\xfe", b"towpath data directory, format \n\n"] {
+        for bytes in [
+            &b""[..],
+            b"towpath",
+            b"towpath data directory, format 1",
+            b"\xff\xfe",
+            b"towpath data directory, format \n\n",
+        ] {
             fs::write(&path, bytes).unwrap();
             assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::Damaged { .. })), "{bytes:?}");
         }

@@ -26,8 +26,9 @@ impl Metrics {
     /// Begins to collect what all parts of the process measure. Works once in a process; a second call collects
     /// nothing, which happens only in tests.
     pub fn install(token: Option<Secret>) -> Result<Self, BuildError> {
-        let recorder =
-            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?.build_recorder();
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+            .build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::debug!("measurements are collected elsewhere already");

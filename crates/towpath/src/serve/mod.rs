@@ -31,7 +31,7 @@ use self::signals::Signals;
 
 /// How long running requests may go on after the signal to stop. With this, the tasks and the flush of the log, the
 /// process is gone within ten seconds.
-const GRACE: Duration = Duration::from_secs(4);
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Flags of `towpath serve`.
 #[derive(Debug, clap::Args)]

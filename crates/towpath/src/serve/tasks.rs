@@ -31,6 +31,11 @@ struct Task {
 pub struct Lost(Arc<Mutex<Vec<&'static str>>>);
 
 impl Lost {
+    /// Notes that a task has ended.
+    pub fn note(&self, name: &'static str) {
+        self.0.lock().expect("no code panics while it holds the list").push(name);
+    }
+
     /// The first of them, if any.
     pub fn first(&self) -> Option<&'static str> {
         self.0.lock().expect("no code panics while it holds the list").first().copied()
@@ -49,7 +54,7 @@ impl Tasks {
             let ended = std::panic::AssertUnwindSafe(work).catch_unwind().await;
             if ended.is_err() || !told.is_cancelled() {
                 error!(task = name, "a background task ended by itself; restart the server");
-                lost.0.lock().expect("no code panics while it holds the list").push(name);
+                lost.note(name);
             }
         });
         debug!(task = name, "started");

@@ -1,0 +1,119 @@
+//! Which S3-compatible service an import reads from: the one whose settings name the bucket, else the one that serves
+//! all others, else AWS with the credentials of the AWS environment.
+
+use async_trait::async_trait;
+use towpath_import::{ImportSource, OpenSource, OpenedSource, S3Settings, SourceError, Sources};
+
+use crate::config::{Import, S3Endpoint};
+
+/// An endpoint whose access key cannot be found.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("setting import.endpoint.{endpoint}.{field} names the variable {variable}, which is not set; set it")]
+pub struct MissingVariable {
+    endpoint: String,
+    field: &'static str,
+    variable: String,
+}
+
+/// The services that imports may read from.
+pub struct Endpoints {
+    named: Vec<Endpoint>,
+    otherwise: Sources,
+}
+
+struct Endpoint {
+    buckets: Vec<String>,
+    region: Option<String>,
+    sources: Sources,
+}
+
+impl Endpoints {
+    /// Takes the endpoints from the settings and their secrets from where the settings say.
+    pub fn new(settings: &Import, variable: impl Fn(&str) -> Option<String>) -> Result<Self, MissingVariable> {
+        let mut named = Vec::new();
+        for (name, endpoint) in &settings.endpoint {
+            named.push(Endpoint {
+                buckets: endpoint.buckets.clone(),
+                region: endpoint.region.clone(),
+                sources: Sources::new(s3(name, endpoint, &variable)?),
+            });
+        }
+        Ok(Self { named, otherwise: Sources::default() })
+    }
+
+    fn of(&self, bucket: &str) -> Option<&Endpoint> {
+        let naming = self.named.iter().find(|endpoint| endpoint.buckets.iter().any(|name| name == bucket));
+        naming.or_else(|| self.named.iter().find(|endpoint| endpoint.buckets.is_empty()))
+    }
+}
+
+fn s3(
+    name: &str,
+    endpoint: &S3Endpoint,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<S3Settings, MissingVariable> {
+    let from = |field: &'static str, value: Option<String>, named: &Option<String>| match named {
+        None => Ok(value),
+        Some(named) => variable(named).map(Some).ok_or_else(|| MissingVariable {
+            endpoint: name.to_owned(),
+            field,
+            variable: named.clone(),
+        }),
+    };
+    let secret = endpoint.secret_access_key.as_ref().map(|secret| secret.expose().to_owned());
+    Ok(S3Settings {
+        endpoint: endpoint.endpoint.clone(),
+        access_key_id: from("access_key_id_env", endpoint.access_key_id.clone(), &endpoint.access_key_id_env)?,
+        secret_access_key: from("secret_access_key_env", secret, &endpoint.secret_access_key_env)?,
+        session_token: None,
+        virtual_hosted: !endpoint.path_style,
+    })
+}
+
+#[async_trait]
+impl OpenSource for Endpoints {
+    async fn open(&self, source: &ImportSource) -> Result<OpenedSource, SourceError> {
+        let ImportSource::S3 { uri, region, role_arn } = source else { return self.otherwise.open(source).await };
+        let bucket = uri.strip_prefix("s3://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let Some(endpoint) = self.of(bucket) else { return self.otherwise.open(source).await };
+        let region = endpoint.region.clone().unwrap_or_else(|| region.clone());
+        endpoint.sources.open(&ImportSource::S3 { uri: uri.clone(), region, role_arn: role_arn.clone() }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn settings() -> Import {
+        let named = S3Endpoint {
+            buckets: vec!["audit".to_owned()],
+            region: Some("eu-west-1".to_owned()),
+            access_key_id: Some("key".to_owned()),
+            secret_access_key_env: Some("AUDIT_SECRET".to_owned()),
+            ..S3Endpoint::default()
+        };
+        let rest = S3Endpoint { endpoint: Some("https://s3.example.org".to_owned()), ..S3Endpoint::default() };
+        Import { endpoint: BTreeMap::from([("named".to_owned(), named), ("rest".to_owned(), rest)]) }
+    }
+
+    #[test]
+    fn a_bucket_is_read_where_it_is_named_and_others_where_all_are_served() {
+        let endpoints = Endpoints::new(&settings(), |_| Some("secret".to_owned())).unwrap();
+        assert_eq!(endpoints.of("audit").unwrap().region.as_deref(), Some("eu-west-1"));
+        assert!(endpoints.of("other").unwrap().buckets.is_empty());
+        assert!(Endpoints::new(&Import::default(), |_| None).unwrap().of("audit").is_none());
+    }
+
+    #[test]
+    fn a_secret_that_is_not_there_is_refused_by_name() {
+        let refusal = Endpoints::new(&settings(), |_| None).err().unwrap().to_string();
+        assert_eq!(
+            refusal,
+            "setting import.endpoint.named.secret_access_key_env names the variable AUDIT_SECRET, which is not set; \
+             set it"
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! The parts of the server, put together in the order in which they need each other and taken apart in reverse:
+//! metadata, identities, catalog, log, lake, queries, imports, and the operations over all of them.
+
+mod endpoints;
+mod root;
+mod settings;
+mod storage_watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::Response;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use towpath_admit::{EventIds, WindowError};
+use towpath_iam::{Directory, DirectoryError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
+use towpath_import::{ImportError, Importer, ImporterSettings};
+use towpath_lake::{Lake, LakeError, Objects};
+use towpath_log::{FileLogStorage, Log};
+use towpath_meta::{MetaError, MetaStore, SqliteMetaStore};
+use towpath_model::{Clock, SystemClock};
+use towpath_query::{QueryEngine, QueryEngineParts};
+use towpath_service::catalog::{Catalog, CatalogError};
+use towpath_service::{HttpRequest, IngestionStatuses, Service};
+
+use self::endpoints::{Endpoints, MissingVariable};
+use self::root::RootError;
+use self::storage_watch::{StorageHealth, WatchedStorage};
+use super::data_dir::DataDir;
+use super::http::{Handler, Request};
+use super::metrics::Metrics;
+use super::tasks::{Lost, Tasks};
+use crate::config::Settings;
+
+/// How often queries and results that are past their time are removed.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// How often the ingestion status of channels is written.
+const SAVE_STATUSES: Duration = Duration::from_secs(1);
+
+/// How often stores that are pending deletion are looked at: seldom, but not late by more than a quarter of the wait.
+const PURGE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+
+/// The time imports, queries and the lake each have to stop. What they do not finish they go on with after the start.
+const STOP_TIME: Duration = Duration::from_millis(1500);
+
+/// A part that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The metadata database.
+    #[error(transparent)]
+    Meta(#[from] towpath_meta::OpenError),
+    /// A record in it.
+    #[error("cannot read the metadata")]
+    Record(#[from] MetaError),
+    /// The key that seals secrets.
+    #[error(transparent)]
+    SecretKey(#[from] SecretKeyError),
+    /// Identities.
+    #[error("cannot open the directory of identities")]
+    Directory(#[from] DirectoryError),
+    /// The root access key.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Stores and channels.
+    #[error("cannot read event data stores and channels")]
+    Catalog(#[from] CatalogError),
+    /// The folder of the log.
+    #[error("cannot open the folder of the log")]
+    LogFolder(#[source] std::io::Error),
+    /// The log.
+    #[error("cannot open the log")]
+    Log(#[from] towpath_log::OpenError),
+    /// The lake.
+    #[error("cannot open the lake")]
+    Lake(#[from] towpath_lake::OpenError),
+    /// The files of the lake.
+    #[error("cannot use the files of the lake")]
+    LakeFiles(#[from] LakeError),
+    /// Queries.
+    #[error("cannot set up queries")]
+    Query(#[from] towpath_query::OpenError),
+    /// Imports.
+    #[error("cannot go on with imports")]
+    Import(#[from] ImportError),
+    /// An endpoint of imports.
+    #[error(transparent)]
+    Endpoint(#[from] MissingVariable),
+    /// The retry window.
+    #[error("setting retry_window cannot be used")]
+    RetryWindow(#[from] WindowError),
+    /// A thread was lost.
+    #[error("a thread ended before its work was done")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// Everything that runs behind the port.
+pub struct Parts {
+    service: Service,
+    health: StorageHealth,
+    meta: Arc<SqliteMetaStore>,
+    lake: LakeTask,
+    tasks: Tasks,
+    // Held to the end.
+    _data: DataDir,
+}
+
+struct LakeTask {
+    stop: CancellationToken,
+    handle: JoinHandle<()>,
+}
+
+impl Parts {
+    /// Opens and recovers all parts and starts what runs in the background.
+    pub async fn start(settings: &Settings, data: DataDir, metrics: Metrics) -> Result<Self, PartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started = clock.now();
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        // Before anything is opened: a wrong setting shall not cost a recovery.
+        let endpoints = Endpoints::new(&settings.import, variable)?;
+        let event_ids = EventIds::new(settings.retry_window)?;
+
+        let sqlite = Arc::new(SqliteMetaStore::open(&data.join("meta.sqlite")).await?);
+        let meta: Arc<dyn MetaStore> = sqlite.clone();
+        let secret_key = SecretKey::load(&data.join("secret.key"), variable(SECRET_KEY_VARIABLE).as_deref())?;
+        let directory = Directory::open(meta.clone(), &secret_key, clock.clone()).await?;
+        let first_account = root::ensure(&directory, &data, settings.account_id, variable).await?;
+        let catalog = Catalog::open(meta.clone()).await?;
+        let statuses = IngestionStatuses::open(meta.clone()).await?;
+
+        let health = StorageHealth::default();
+        let log = open_log(settings, &data, clock.clone(), health.clone()).await?;
+        let lake = Lake::builder(meta.clone(), Objects::local(data.join("lake"))?)
+            .clock(clock.clone())
+            .settings(settings::lake(settings))
+            .open()
+            .await?;
+        let queries = QueryEngine::open(QueryEngineParts {
+            meta: meta.clone(),
+            log: log.clone(),
+            lake: lake.clone(),
+            clock: clock.clone(),
+            settings: settings::query(settings),
+            quotas: settings.quotas.clone(),
+            results: data.join("results"),
+            spill: data.join("spill"),
+        })
+        .await?;
+        let imports =
+            Importer::new(meta, Arc::new(log.clone()), Arc::new(endpoints), clock.clone(), ImporterSettings::default());
+
+        let parts = Arc::new(towpath_service::Parts {
+            directory,
+            catalog,
+            statuses,
+            log: log.clone(),
+            lake: lake.clone(),
+            queries,
+            imports,
+            event_ids,
+            clock,
+            settings: settings::service(settings),
+            first_account,
+            started,
+        });
+        parts.apply_retention().await?;
+
+        let mut tasks = Tasks::default();
+        let lake = follow(lake, log, tasks.lost());
+        background(&mut tasks, &parts, settings, metrics);
+        let resumed = parts.imports.resume().await?;
+        if resumed > 0 {
+            info!(imports = resumed, "imports go on");
+        }
+        Ok(Self { service: Service::new(parts), health, meta: sqlite, lake, tasks, _data: data })
+    }
+
+    /// What answers requests.
+    pub fn handler(&self) -> Arc<dyn Handler> {
+        Arc::new(Operations { service: self.service.clone(), health: self.health.clone(), lost: self.tasks.lost() })
+    }
+
+    /// Stops all parts: nothing new begins, what runs gets a moment, the log is closed, the lake writes what it can.
+    pub async fn stop(self) -> Result<(), PartError> {
+        let parts = self.service.parts();
+        within("imports", parts.imports.shutdown()).await;
+        within("queries", parts.queries.shutdown()).await;
+        self.tasks.stop().await;
+        parts.statuses.save().await?;
+        within("log", parts.log.close()).await;
+        // The log is closed: the lake reads it to its end, flushes and is done. Else the next start does that.
+        let mut handle = self.lake.handle;
+        if timeout(STOP_TIME, &mut handle).await.is_err() {
+            self.lake.stop.cancel();
+            if timeout(STOP_TIME, &mut handle).await.is_err() {
+                warn!("the lake did not finish; the next start reads the rest from the log");
+                handle.abort();
+            }
+        }
+        within("metadata", self.meta.close()).await;
+        Ok(())
+    }
+}
+
+async fn open_log(
+    settings: &Settings,
+    data: &DataDir,
+    clock: Arc<dyn Clock>,
+    health: StorageHealth,
+) -> Result<Log, PartError> {
+    let (folder, log) = (data.join("log"), settings::log(settings));
+    // Recovery reads a segment, which blocks.
+    let open = move || {
+        let storage = FileLogStorage::open(folder).map_err(PartError::LogFolder)?;
+        let storage = Arc::new(WatchedStorage::new(storage, health));
+        Ok(Log::builder(storage).clock(clock).settings(log).open()?)
+    };
+    tokio::task::spawn_blocking(open).await?
+}
+
+fn follow(lake: Lake, log: Log, lost: Lost) -> LakeTask {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let handle = tokio::spawn(async move {
+        if let Err(cause) = lake.run(log, told).await {
+            error!(error = %crate::cli::told(&cause), "the lake stopped; restart the server");
+            lost.note("lake");
+        }
+    });
+    LakeTask { stop, handle }
+}
+
+fn background(tasks: &mut Tasks, parts: &Arc<towpath_service::Parts>, settings: &Settings, metrics: Metrics) {
+    tasks.start("metrics", |stop| async move {
+        tokio::select! { () = stop.cancelled() => {}, () = metrics.upkeep() => {} }
+    });
+    let every = |pause: Duration, stop: CancellationToken| async move {
+        tokio::select! { () = stop.cancelled() => false, () = tokio::time::sleep(pause) => true }
+    };
+    let of = parts.clone();
+    tasks.start("ingestion-status", move |stop| async move {
+        while every(SAVE_STATUSES, stop.clone()).await {
+            if let Err(cause) = of.statuses.save().await {
+                warn!(%cause, "cannot write the ingestion status of channels");
+            }
+        }
+    });
+    let of = parts.clone();
+    tasks.start("query-sweeper", move |stop| async move {
+        while every(SWEEP, stop.clone()).await {
+            match of.queries.sweep().await {
+                Ok(0) => {}
+                Ok(queries) => info!(queries, "old queries are removed"),
+                Err(cause) => warn!(%cause, "cannot remove old queries"),
+            }
+        }
+    });
+    let of = parts.clone();
+    let pause = (settings.pending_deletion / 4).clamp(PURGE.0, PURGE.1);
+    tasks.start("purger", move |stop| async move {
+        while every(pause, stop.clone()).await {
+            if let Err(cause) = of.purge_deleted().await {
+                warn!(error = %crate::cli::told(&cause), "cannot purge deleted event data stores");
+            }
+        }
+    });
+}
+
+async fn within(part: &'static str, stop: impl Future<Output = ()>) {
+    if timeout(STOP_TIME, stop).await.is_err() {
+        warn!(part, "a part did not stop in time");
+    }
+}
+
+/// The operations as HTTP asks for them.
+struct Operations {
+    service: Service,
+    health: StorageHealth,
+    lost: Lost,
+}
+
+impl Handler for Operations {
+    fn call(&self, request: Request) -> BoxFuture<'static, Response<Bytes>> {
+        let service = self.service.clone();
+        let Request { method, uri, headers, body, peer, tls } = request;
+        async move { service.call(HttpRequest { method, uri, headers, body, peer, tls }).await }.boxed()
+    }
+
+    fn unready(&self) -> Option<String> {
+        if self.health.is_failing() {
+            return Some("the log's storage fails".to_owned());
+        }
+        self.lost.first().map(|task| format!("the background task {task} has ended"))
+    }
+}
