@@ -192,10 +192,10 @@ impl<'a> FieldSet<'a> {
             return Err(Refusal::NotAnObject);
         }
         let whole = scan.object(|key, value| {
-            if let Some(index) = fields.iter().position(|field| key.is(field.name)) {
-                if set.values[index].replace(value).is_some() {
-                    repeated.get_or_insert(fields[index].path);
-                }
+            if let Some(index) = fields.iter().position(|field| key.is(field.name))
+                && set.values[index].replace(value).is_some()
+            {
+                repeated.get_or_insert(fields[index].path);
             }
             Ok(())
         });

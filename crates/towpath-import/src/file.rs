@@ -6,6 +6,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
@@ -37,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) range: TimeRange,
     pub(crate) limits: LogFileLimits,
     pub(crate) gzip_only: bool,
+    /// A source that sends nothing for so long has failed.
+    pub(crate) silence: Duration,
 }
 
 /// The bytes of a file, as they are stored.
@@ -117,16 +120,26 @@ pub(crate) async fn import_file(input: Input, target: &Target, now: Timestamp) -
             let (pieces, source) = mpsc::channel(4);
             let reader = PieceReader { source, piece: Bytes::new() };
             let parse = tokio::task::spawn_blocking(move || parser.run(reader));
-            let (_, report) = tokio::join!(feed(stream, pieces), append_all(received, parse, target));
+            let (_, report) = tokio::join!(feed(stream, pieces, target.silence), append_all(received, parse, target));
             report
         }
     }
 }
 
 /// Passes the pieces of a file on until there are no more or nobody wants them.
-async fn feed(mut stream: BoxStream<'static, io::Result<Bytes>>, pieces: mpsc::Sender<io::Result<Bytes>>) {
-    while let Some(piece) = stream.next().await {
-        if pieces.send(piece).await.is_err() {
+async fn feed(
+    mut stream: BoxStream<'static, io::Result<Bytes>>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+    silence: Duration,
+) {
+    loop {
+        let piece = match tokio::time::timeout(silence, stream.next()).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let failed = piece.is_err();
+        if pieces.send(piece).await.is_err() || failed {
             return;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -31,13 +32,20 @@ pub struct ImporterSettings {
     pub parallel_files: usize,
     /// An import ends as failed when it has so many failures; a retry goes on from there.
     pub max_failures: u64,
+    /// A source that sends nothing for so long has failed.
+    pub silence: Duration,
     /// Bounds on each file.
     pub limits: LogFileLimits,
 }
 
 impl Default for ImporterSettings {
     fn default() -> Self {
-        Self { parallel_files: 48, max_failures: 10_000, limits: LogFileLimits::default() }
+        Self {
+            parallel_files: 48,
+            max_failures: 10_000,
+            silence: Duration::from_secs(120),
+            limits: LogFileLimits::default(),
+        }
     }
 }
 
@@ -311,6 +319,7 @@ impl Shared {
             range: import.range,
             limits: self.settings.limits,
             gzip_only,
+            silence: self.settings.silence,
         }
     }
 

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use towpath_meta::{MetaError, Write};
 use towpath_model::Clock;
 
-use crate::failure::{Failure, FailureStatus, Fault, What};
+use crate::failure::{Failure, FailureKind, FailureStatus, Fault, What};
 use crate::file::{FileReport, Input, LogClosed, Target, import_file};
 use crate::import::{Import, ImportStatus};
 use crate::importer::ImporterSettings;
@@ -342,9 +342,15 @@ impl FileReader {
     async fn read(&self, path: String, size: u64) -> Result<FileReport, LogClosed> {
         let units = if size <= SMALL_FILE { 1 } else { LARGE_FILE_UNITS };
         let _room = self.budget.acquire_many(units).await.map_err(|_| LogClosed)?;
-        let input = match self.open(&path, size).await {
-            Ok(input) => input,
-            Err(error) => return Ok(FileReport::failed(Fault::of_source(&error))),
+        let input = match tokio::time::timeout(self.target.silence, self.open(&path, size)).await {
+            Ok(Ok(input)) => input,
+            Ok(Err(error)) => return Ok(FileReport::failed(Fault::of_source(&error))),
+            Err(_) => {
+                return Ok(FileReport::failed(Fault::new(
+                    FailureKind::SourceUnavailable,
+                    "the source does not answer",
+                )));
+            }
         };
         import_file(input, &self.target, self.clock.now()).await
     }

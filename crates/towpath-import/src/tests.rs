@@ -691,6 +691,17 @@ async fn an_upload_takes_files_in_any_form_and_tells_what_became_of_each() {
 }
 
 #[tokio::test]
+async fn a_source_that_falls_silent_fails_the_file() {
+    let settings = ImporterSettings { silence: Duration::from_millis(50), ..ImporterSettings::default() };
+    let fixture = Fixture::with(settings);
+    let upload = fixture.importer.open_upload(upload(&fixture)).await.unwrap();
+    let first = futures::stream::iter([Ok(Bytes::from(record(1, 0)))]);
+    let silent = first.chain(futures::stream::pending()).boxed();
+    let report = upload.offer(mark("a", "1"), Input::Stream(silent)).await.unwrap();
+    assert_eq!((report.events, report.failure().unwrap().0), (1, FailureKind::SourceUnavailable));
+}
+
+#[tokio::test]
 async fn an_interrupted_upload_is_found_again_and_asks_for_the_rest() {
     let fixture = Fixture::new();
     let first = fixture.importer.open_upload(upload(&fixture)).await.unwrap();

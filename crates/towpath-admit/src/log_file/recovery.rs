@@ -40,15 +40,17 @@ impl Recovery {
 
     /// Looks for the end of the damaged value in the next bytes of the file; the first call begins with the value.
     pub(super) fn search(&mut self, bytes: &[u8], last: bool) -> Found {
-        let skip = usize::from(!self.started);
-        let marked = bytes.get(skip..).filter(|_| self.marks);
-        let mark = marked.and_then(|rest| rest.windows(MARK.len()).position(|part| part == MARK)).map(|at| at + skip);
         // A mark may lie across the end of the bytes, so its length is kept back.
-        let seen = mark.unwrap_or(if last { bytes.len() } else { bytes.len().saturating_sub(MARK.len()) });
+        let seen = if last { bytes.len() } else { bytes.len().saturating_sub(MARK.len()) };
+        let fresh = !self.started;
         if seen > 0 {
             self.started = true;
         }
         for (at, byte) in bytes[..seen].iter().enumerate() {
+            // The damaged value may itself begin like a record.
+            if *byte == b'{' && self.marks && !(fresh && at == 0) && bytes[at..].starts_with(MARK) {
+                return Found::Record(at);
+            }
             if self.in_string {
                 match byte {
                     _ if self.escaped => self.escaped = false,
@@ -71,7 +73,7 @@ impl Recovery {
                 _ => {}
             }
         }
-        mark.map_or(Found::More(seen), Found::Record)
+        Found::More(seen)
     }
 }
 

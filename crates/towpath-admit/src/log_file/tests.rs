@@ -188,6 +188,16 @@ fn a_bad_line_costs_one_line() {
 }
 
 #[test]
+fn a_file_of_nothing_but_damage_is_read_in_one_pass() {
+    let damaged = "x,".repeat(400_000);
+    let start = std::time::Instant::now();
+    let read = Read::of(format!("[{damaged}{A}]").as_bytes());
+    assert_eq!((read.texts(), read.problems.len()), (vec![A], 400_000));
+    // One pass takes well under a second; a pass per item would take minutes.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_cut_file_yields_what_is_whole_and_says_that_it_was_cut() {
     let text = format!(r#"{{"Records":[{A},{B}]}}"#);
     for cut in 1..text.len() {
