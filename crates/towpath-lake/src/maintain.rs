@@ -76,12 +76,14 @@ impl Inner {
         for store in stores {
             loop {
                 let now = self.clock.now();
-                let job = {
+                let (files, cutoff) = {
                     let state = self.state.lock();
                     let Some(found) = state.stores.get(&store).filter(|found| !found.retention.dropped) else { break };
-                    let inputs = choose(&found.files, now, &self.settings);
-                    inputs.map(|inputs| Job { store, inputs, cutoff: found.retention.cutoff(now) })
+                    (found.files.clone(), found.retention.cutoff(now))
                 };
+                let job = choose(&files, now, &self.settings).map(|inputs| Job { store, inputs, cutoff });
+                // The list must not hold files that the job replaces.
+                drop(files);
                 let Some(job) = job else { break };
                 match self.compact(job).await {
                     // The store was dropped meanwhile.

@@ -4,6 +4,7 @@
 //! power cut, so for a local store the file and the directories that lead to it are synced here before the commit.
 //! Other stores are durable when a put returns.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use parking_lot::Mutex;
 
 use crate::error::LakeError;
 
@@ -24,7 +26,34 @@ use crate::error::LakeError;
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     // The directory behind the store, if it is a local one.
-    root: Option<Arc<PathBuf>>,
+    local: Option<Arc<Local>>,
+}
+
+/// The directory of a local store.
+#[derive(Debug)]
+struct Local {
+    root: PathBuf,
+    // Folders whose own names are durable. They are never removed while the lake runs.
+    named: Mutex<HashSet<PathBuf>>,
+}
+
+impl Local {
+    /// Syncs a file, the folder that names it, and the names of folders not seen before.
+    fn sync(&self, name: &str) -> io::Result<()> {
+        let file = self.root.join(name);
+        File::open(&file)?.sync_all()?;
+        let mut folder = file.parent();
+        if let Some(folder) = folder {
+            File::open(folder)?.sync_all()?;
+        }
+        while let Some(dir) = folder.filter(|dir| *dir != self.root && !self.named.lock().contains(*dir)) {
+            let parent = dir.parent().unwrap_or(&self.root);
+            File::open(parent)?.sync_all()?;
+            self.named.lock().insert(dir.to_owned());
+            folder = Some(parent);
+        }
+        Ok(())
+    }
 }
 
 impl Objects {
@@ -36,18 +65,18 @@ impl Objects {
         let root = root.canonicalize().map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| LakeError::Object { doing: "open", path: root.display().to_string(), cause })?
-            .with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), root: Some(Arc::new(root)) })
+            .with_automatic_cleanup(false);
+        Ok(Self { store: Arc::new(store), local: Some(Arc::new(Local { root, named: Mutex::default() })) })
     }
 
     /// Uses a store whose puts are durable when they return, such as S3.
     pub fn durable(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, root: None }
+        Self { store, local: None }
     }
 
     /// Replaces the store by `wrap` of it, keeping the syncs of the directory behind it.
     pub fn wrapped(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
-        Self { store: wrap(self.store), root: self.root }
+        Self { store: wrap(self.store), local: self.local }
     }
 
     /// The store itself, for reading data files by [`DataFile::path`](crate::DataFile::path).
@@ -68,23 +97,10 @@ impl Objects {
 
     /// Makes a written object durable, its name included.
     pub(crate) async fn sync(&self, path: &Path) -> Result<(), LakeError> {
-        let Some(root) = self.root.clone() else { return Ok(()) };
+        let Some(local) = self.local.clone() else { return Ok(()) };
         let name = path.to_string();
-        let synced = tokio::task::spawn_blocking(move || {
-            let file = root.join(&name);
-            File::open(&file)?.sync_all()?;
-            let mut folder = file.parent();
-            // Each directory on the way holds the name of the next; up to the root, whose own name is not ours.
-            while let Some(dir) = folder {
-                File::open(dir)?.sync_all()?;
-                if dir == root.as_path() {
-                    break;
-                }
-                folder = dir.parent();
-            }
-            Ok(())
-        });
-        let synced = synced.await.map_err(io::Error::other).and_then(|done| done);
+        let synced = tokio::task::spawn_blocking(move || local.sync(&name)).await;
+        let synced = synced.map_err(io::Error::other).and_then(|done| done);
         synced.map_err(|cause| LakeError::Sync { path: path.to_string(), cause })
     }
 
@@ -109,10 +125,11 @@ impl Objects {
     /// Finds files that the local store began to write and that are older than `age`; none in other stores, which show an
     /// object when it is whole.
     pub(crate) async fn staged(&self, age: Duration, now: Timestamp) -> Result<Vec<Staged>, LakeError> {
-        let Some(root) = self.root.clone() else { return Ok(Vec::new()) };
+        let Some(local) = self.local.clone() else { return Ok(Vec::new()) };
         let found = tokio::task::spawn_blocking(move || {
+            let root = &local.root;
             let mut found = Vec::new();
-            let mut folders = vec![(root.as_path().to_owned(), 0)];
+            let mut folders = vec![(root.clone(), 0)];
             while let Some((folder, depth)) = folders.pop() {
                 // A folder may go while we look: its last file was deleted.
                 let Ok(entries) = std::fs::read_dir(&folder) else { continue };
@@ -123,7 +140,7 @@ impl Objects {
                         if depth < MAX_DEPTH {
                             folders.push((file, depth + 1));
                         }
-                    } else if let Some(object) = staged_object(&root, &file)
+                    } else if let Some(object) = staged_object(root, &file)
                         && (age.is_zero() || is_older(&entry, age, now))
                     {
                         found.push(Staged { object, file });
@@ -138,8 +155,8 @@ impl Objects {
 
     /// Opens an object for many small reads from threads that may block.
     pub(crate) fn reader(&self, path: &Path) -> Result<BlockReader, LakeError> {
-        match &self.root {
-            Some(root) => match File::open(root.join(path.to_string())) {
+        match &self.local {
+            Some(local) => match File::open(local.root.join(path.to_string())) {
                 Ok(file) => Ok(BlockReader::Local(Arc::new(file))),
                 Err(cause) => Err(LakeError::Sync { path: path.to_string(), cause }),
             },

@@ -40,30 +40,32 @@ pub(crate) fn shared() -> PathBuf {
 
 /// Every real CloudTrail record, source text untouched.
 pub(crate) fn real_records() -> Vec<String> {
+    static RECORDS: OnceLock<Vec<String>> = OnceLock::new();
+    RECORDS.get_or_init(|| records_of("")).clone()
+}
+
+/// The real CloudTrail records of the source with this name; of every source if it is empty.
+pub(crate) fn records_of(source: &str) -> Vec<String> {
     #[derive(serde::Deserialize)]
     struct File<'a> {
         #[serde(rename = "Records", borrow)]
         records: Vec<&'a RawValue>,
     }
-    static RECORDS: OnceLock<Vec<String>> = OnceLock::new();
-    let read = || {
-        let folder = shared().join("data/cloudtrail");
-        let mut files: Vec<_> = std::fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{} holds the real data: {error}", folder.display()))
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.to_string_lossy().ends_with(".json.gz"))
-            .collect();
-        files.sort();
-        let mut records = Vec::new();
-        for path in files {
-            let mut text = String::new();
-            flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
-            let file: File<'_> = serde_json::from_str(&text).unwrap();
-            records.extend(file.records.into_iter().map(|raw| raw.get().to_owned()));
-        }
-        records
-    };
-    RECORDS.get_or_init(read).clone()
+    let folder = shared().join("data/cloudtrail");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{} holds the real data: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(&format!("{source}.json.gz")))
+        .collect();
+    files.sort();
+    let mut records = Vec::new();
+    for path in files {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+        let file: File<'_> = serde_json::from_str(&text).unwrap();
+        records.extend(file.records.into_iter().map(|raw| raw.get().to_owned()));
+    }
+    records
 }
 
 /// The row that admission would make of a record; a time in 2021 where it has none.

@@ -21,7 +21,7 @@ impl Filter {
 
     /// The filter of these words; `None` if they are no whole blocks.
     pub fn from_words(words: Vec<u64>) -> Option<Self> {
-        (!words.is_empty() && words.len() % BLOCK_WORDS == 0).then_some(Self { words })
+        (!words.is_empty() && words.len().is_multiple_of(BLOCK_WORDS)).then_some(Self { words })
     }
 
     /// The words, in blocks of eight.

@@ -354,7 +354,7 @@ impl RunWriter {
     /// Adds an entry of the current section, its key greater than the last one.
     pub fn push(&mut self, entry: Entry) {
         let section = self.sections.last_mut().expect("a section was started");
-        if section.count % BLOCK as u64 == 0 {
+        if section.count.is_multiple_of(BLOCK as u64) {
             self.firsts.push(*entry.key.as_bytes());
         }
         section.count += 1;

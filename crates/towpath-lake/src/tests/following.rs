@@ -15,7 +15,7 @@ use crate::settings::LakeSettings;
 use crate::testing::{TODAY, made_up, read_all, store};
 
 fn open_log(folder: &std::path::Path) -> Log {
-    let storage = Arc::new(FileLogStorage::open(&folder.join("log")).unwrap());
+    let storage = Arc::new(FileLogStorage::open(folder.join("log")).unwrap());
     let settings = LogSettings { segment_bytes: 4096, ..LogSettings::default() };
     Log::builder(storage).settings(settings).open().unwrap()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use towpath_model::{EventKey, StoreKind};
 
-use crate::testing::{TestLake, event_of, real_records, store};
+use crate::testing::{TestLake, event_of, real_records, records_of, shared, store};
 
 #[tokio::test]
 async fn all_real_records_go_in_twice_and_come_out_once_byte_for_byte() {
@@ -73,4 +73,33 @@ async fn every_real_event_is_found_by_its_key_with_the_time_of_its_admission() {
             assert!(test.lake.snapshot(&[(store(0), StoreKind::CloudTrail)], test.lake.applied()).await.is_ok());
         }
     }
+}
+
+#[tokio::test]
+async fn a_settled_store_is_smaller_than_the_gzip_files_it_came_from() {
+    let mut test = TestLake::new().await;
+    // The source that was delivered by CloudTrail, whose files' sizes are known; repeats included there, not here.
+    let delivered = std::fs::read_to_string(shared().join("data/cloudtrail/sans504-s3-ransomware.files.tsv")).unwrap();
+    let gzip: u64 =
+        delivered.lines().skip(1).map(|line| line.rsplit('\t').next().unwrap().parse::<u64>().unwrap()).sum();
+    let records = records_of("sans504-s3-ransomware");
+    let events: Vec<_> =
+        records.into_iter().enumerate().map(|(at, json)| event_of(at as u64, json, &[store(0)])).collect();
+    for events in events.chunks(8000) {
+        test.append(events.to_vec());
+        test.apply().await.unwrap();
+        test.lake.flush().await.unwrap();
+    }
+    test.clock.advance(Duration::from_secs(1200));
+    test.lake.maintain().await.unwrap();
+
+    let stats = test.lake.stats(store(0));
+    assert_eq!(stats.rows, 23_981);
+    // Six days; what came late to a large one waits for more of its kind.
+    assert!(stats.files <= 9, "{} files", stats.files);
+    let keys: u64 = test.lake.inner.keys.runs().iter().map(|run| run.info().size).sum();
+    let stored = stats.file_bytes + keys;
+    println!("{stored} bytes stored of {gzip} gzip, {} of text", stats.raw_bytes);
+    assert!(stored * 100 < gzip * 93, "{stored} of {gzip}");
+    assert!(keys < stats.rows * 22, "{keys} bytes of keys");
 }
