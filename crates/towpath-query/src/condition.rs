@@ -250,6 +250,9 @@ fn text_path(expr: &Expr) -> Option<String> {
 
 /// The path of a timestamp, seen through casts that keep the instant; true when the cast cuts it to its day.
 fn time_path(expr: &Expr, value: &ScalarValue) -> Option<(String, bool)> {
+    if let Some(moment) = day_of(expr) {
+        return Some((path_of(moment)?, true));
+    }
     let compared_as = match expr {
         Expr::Cast(cast) => Some((cast.field.data_type(), &cast.expr)),
         Expr::TryCast(cast) => Some((cast.field.data_type(), &cast.expr)),
@@ -260,6 +263,17 @@ fn time_path(expr: &Expr, value: &ScalarValue) -> Option<(String, bool)> {
         Some((DataType::Date32, inner)) => Some((path_of(inner)?, true)),
         Some((DataType::Timestamp(_, zone), inner)) if is_utc(zone.as_deref()) => Some((path_of(inner)?, false)),
         Some(_) => None,
+    }
+}
+
+/// The argument of `date(..)`, which cuts a timestamp to its day.
+fn day_of(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "date" => match args.as_slice() {
+            [moment] => Some(moment),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -8,7 +8,6 @@
 //!    DataFusion consults for whole columns only;
 //! 4. DataFusion: statistics, bloom filters and page index of columns, then late materialization row by row.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -47,6 +46,14 @@ use crate::stored_columns::StoredColumns;
 
 /// Event ids of one filter that are looked up in the index; a longer list is left to statistics.
 const MAX_LOOKED_UP: usize = 256;
+
+/// Moments that are looked for one by one; of more, the first and the last.
+const MAX_MOMENTS: usize = 16;
+
+/// Bytes of text that a batch should have at most; rows may be large.
+const BATCH_TEXT_BYTES: u64 = 8 << 20;
+/// Fewest rows of a batch, however large they are.
+const MIN_BATCH_ROWS: u64 = 16;
 
 /// Files of a scan that carry statistics of their own into the plan: these take some 20 KB each.
 const MAX_STATISTICS: usize = 2000;
@@ -124,53 +131,45 @@ impl TableProvider for EventDataStoreTable {
         };
         let columns = StoredColumns::of(self.kind, &self.schema, &wanted)?;
         let condition = Condition::of_filters(filters);
-        let files = bound.files(&condition).await?;
-        bound.counters.pruned_files(bound.snapshot.files.len() - files.len());
-        let plan = bound.plan(state, self.kind, &columns, files, &condition).await?;
+        let chosen = bound.choose(&condition).await?;
+        bound.counters.pruned_files(bound.snapshot.files.len() - chosen.files.len());
+        let plan = bound.plan(state, self.kind, &columns, chosen, &condition).await?;
         columns.finish(plan)
     }
 }
 
+/// The files that may hold rows that pass, and when those rows must have occurred if that is known.
+struct Chosen {
+    files: Vec<Arc<DataFile>>,
+    moments: Option<Vec<i64>>,
+}
+
 impl Bound {
-    /// The files that may hold rows that pass.
-    async fn files(&self, condition: &Condition) -> Result<Vec<Arc<DataFile>>> {
+    async fn choose(&self, condition: &Condition) -> Result<Chosen> {
         let snapshot = &self.snapshot;
-        let mut files: Vec<_> = snapshot
+        let files = snapshot
             .files
             .iter()
             .filter(|file| snapshot.cutoff.is_none_or(|cutoff| file.times.1 >= cutoff))
-            .filter(|file| condition.may_match(&FileFacts(file)))
-            .cloned()
-            .collect();
-        if let Some(ids) = condition.values_at("eventid")
-            && ids.len() <= MAX_LOOKED_UP
-            && !files.is_empty()
-        {
-            self.keep_located(ids, &mut files).await?;
+            .filter(|file| condition.may_match(&FileFacts(file)));
+        let chosen = Chosen { files: files.cloned().collect(), moments: None };
+        match condition.values_at("eventid") {
+            Some(ids) if ids.len() <= MAX_LOOKED_UP && !chosen.files.is_empty() => self.locate(ids, chosen.files).await,
+            _ => Ok(chosen),
         }
-        Ok(files)
     }
 
-    /// Keeps the files that may hold one of these events.
-    async fn keep_located(&self, ids: &[String], files: &mut Vec<Arc<DataFile>>) -> Result<()> {
-        let here: HashSet<_> = files.iter().map(|file| file.id).collect();
-        let mut named = HashSet::new();
+    /// Asks the index of keys when these events occurred: they are in files of that time, at that time.
+    async fn locate(&self, ids: &[String], mut files: Vec<Arc<DataFile>>) -> Result<Chosen> {
         let mut times = Vec::new();
         for id in ids {
-            let key = EventKey::of_event_id(id);
-            let located = self.lake.find(self.snapshot.store, key).await;
+            let located = self.lake.find(self.snapshot.store, EventKey::of_event_id(id)).await;
             let located = located.map_err(|cause| DataFusionError::External(cause.into()))?;
             // An event that the index does not know, or that is in the hot tail now, was in no file before.
-            let Some(located) = located.filter(|located| !located.files.is_empty()) else { continue };
-            let of_snapshot: Vec<_> = located.files.iter().map(|file| file.id).filter(|id| here.contains(id)).collect();
-            if of_snapshot.is_empty() {
-                // It moved to another file after the snapshot; when it occurred has not changed.
-                times.push(located.time);
-            }
-            named.extend(of_snapshot);
+            times.extend(located.filter(|located| !located.files.is_empty()).map(|located| located.time));
         }
-        files.retain(|file| named.contains(&file.id) || times.iter().any(|time| file.may_overlap(*time, *time)));
-        Ok(())
+        files.retain(|file| times.iter().any(|time| file.may_overlap(*time, *time)));
+        Ok(Chosen { files, moments: Some(times.into_iter().map(EventTime::as_millis).collect()) })
     }
 
     async fn plan(
@@ -178,23 +177,24 @@ impl Bound {
         state: &dyn Session,
         kind: StoreKind,
         columns: &StoredColumns,
-        files: Vec<Arc<DataFile>>,
+        Chosen { files, moments }: Chosen,
         condition: &Condition,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let moments = moments.as_deref();
         let target = state.config().target_partitions().max(1);
         let cutoff = self.snapshot.cutoff;
         let (whole, cut): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| cutoff.is_none_or(|cutoff| file.times.0 >= cutoff));
         let mut inputs = Vec::new();
-        if !whole.is_empty() {
-            let files = self.partitioned(kind, whole, condition).await?;
-            inputs.push(self.scan_files(state, kind, files, columns.indices.clone(), target)?);
+        let whole = self.partitioned(kind, whole, condition).await?;
+        if !whole.files.is_empty() {
+            inputs.push(self.scan_files(state, kind, whole, columns.indices.clone(), moments)?);
         }
+        let cut = self.partitioned(kind, cut, condition).await?;
         if let Some(cutoff) = cutoff
-            && !cut.is_empty()
+            && !cut.files.is_empty()
         {
-            let files = self.partitioned(kind, cut, condition).await?;
-            inputs.push(self.scan_cut_files(state, kind, files, columns, cutoff, target)?);
+            inputs.push(self.scan_cut_files(state, kind, cut, columns, moments, cutoff)?);
         }
         let hot = visible(&self.snapshot.hot, cutoff)?;
         if !hot.is_empty() {
@@ -218,7 +218,7 @@ impl Bound {
         kind: StoreKind,
         mut files: Vec<Arc<DataFile>>,
         condition: &Condition,
-    ) -> Result<(Vec<PartitionedFile>, Statistics)> {
+    ) -> Result<NamedFiles> {
         files.sort_by_key(|file| std::cmp::Reverse((file.times.1, file.times.0)));
         let plans = prune_row_groups(&self.reader, &files, condition).await?;
         let schema = file_schema(kind);
@@ -235,16 +235,18 @@ impl Bound {
                 Some(plan) => kept.push(named.with_extension(plan)),
             }
         }
-        Ok((kept, statistics(&files, &schema)))
+        let text_bytes: u64 = files.iter().map(|file| file.raw_bytes).sum();
+        let rows: u64 = files.iter().map(|file| file.rows).sum();
+        Ok(NamedFiles { files: kept, statistics: statistics(&files, &schema), row_bytes: text_bytes / rows.max(1) })
     }
 
     fn scan_files(
         &self,
         state: &dyn Session,
         kind: StoreKind,
-        (files, statistics): (Vec<PartitionedFile>, Statistics),
+        named: NamedFiles,
         indices: Vec<usize>,
-        target: usize,
+        moments: Option<&[i64]>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options =
             TableParquetOptions { global: state.config().options().execution.parquet.clone(), ..Default::default() };
@@ -252,12 +254,17 @@ impl Bound {
         options.global.reorder_filters = true;
         options.global.enable_page_index = true;
         options.global.bloom_filter_on_read = true;
-        let source = ParquetSource::new(file_schema(kind))
+        let mut source = ParquetSource::new(file_schema(kind))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(self.reader.clone());
+        if let Some(moments) = moments {
+            source = source.with_predicate(at_moments(kind, moments)?);
+        }
+        let batch_rows = (BATCH_TEXT_BYTES / named.row_bytes.max(1)).max(MIN_BATCH_ROWS) as usize;
         let config = FileScanConfigBuilder::new(objects_url(), Arc::new(source))
-            .with_file_groups(groups(files, target))
-            .with_statistics(statistics)
+            .with_file_groups(groups(named.files, state.config().target_partitions().max(1)))
+            .with_statistics(named.statistics)
+            .with_batch_size(Some(batch_rows.min(state.config().batch_size())))
             .with_projection_indices(Some(indices))?;
         Ok(DataSourceExec::from_data_source(config.build()))
     }
@@ -267,10 +274,10 @@ impl Bound {
         &self,
         state: &dyn Session,
         kind: StoreKind,
-        files: (Vec<PartitionedFile>, Statistics),
+        named: NamedFiles,
         columns: &StoredColumns,
+        moments: Option<&[i64]>,
         cutoff: EventTime,
-        target: usize,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let event_time = file_schema(kind).index_of(EVENT_TIME)?;
         let mut indices = columns.indices.clone();
@@ -278,7 +285,7 @@ impl Bound {
             indices.push(event_time);
             indices.len() - 1
         });
-        let scan = self.scan_files(state, kind, files, indices, target)?;
+        let scan = self.scan_files(state, kind, named, indices, moments)?;
         let limit = ScalarValue::TimestampMillisecond(Some(cutoff.as_millis()), None);
         let live =
             BinaryExpr::new(Arc::new(Column::new(EVENT_TIME, at)), Operator::GtEq, Arc::new(Literal::new(limit)));
@@ -292,6 +299,31 @@ impl Bound {
         });
         Ok(Arc::new(ProjectionExec::try_new(kept.collect::<Vec<_>>(), filtered)?))
     }
+}
+
+/// Files as plans name them.
+struct NamedFiles {
+    files: Vec<PartitionedFile>,
+    statistics: Statistics,
+    /// Bytes of text of an average row.
+    row_bytes: u64,
+}
+
+/// True of rows that occurred at one of these moments: what the page index can find them by.
+fn at_moments(kind: StoreKind, moments: &[i64]) -> Result<Arc<dyn PhysicalExpr>> {
+    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(EVENT_TIME, file_schema(kind).index_of(EVENT_TIME)?));
+    let compare = |operator, moment| -> Arc<dyn PhysicalExpr> {
+        let moment = Literal::new(ScalarValue::TimestampMillisecond(moment, None));
+        Arc::new(BinaryExpr::new(column.clone(), operator, Arc::new(moment)))
+    };
+    if moments.len() > MAX_MOMENTS {
+        let (first, last) = (moments.iter().min().copied(), moments.iter().max().copied());
+        let from = compare(Operator::GtEq, first);
+        return Ok(Arc::new(BinaryExpr::new(from, Operator::And, compare(Operator::LtEq, last))));
+    }
+    let each = moments.iter().map(|moment| compare(Operator::Eq, Some(*moment)));
+    let any = each.reduce(|any, next| Arc::new(BinaryExpr::new(any, Operator::Or, next)) as Arc<dyn PhysicalExpr>);
+    Ok(any.unwrap_or_else(|| Arc::new(Literal::new(ScalarValue::Boolean(Some(false))))))
 }
 
 /// The object store of the lake, as plans name it.

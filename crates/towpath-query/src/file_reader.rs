@@ -11,6 +11,7 @@ use datafusion::error::Result;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::BoxFuture;
+use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
@@ -38,11 +39,11 @@ impl CountingReaderFactory {
     /// Opens a file outside of a plan.
     pub(crate) fn open(&self, file: &DataFile) -> Result<CountingReader> {
         let inner = self.cached.create_reader(0, partitioned_file(file), None, &ExecutionPlanMetricsSet::new())?;
-        Ok(self.counted(inner))
+        Ok(self.counted(file.path(), inner))
     }
 
-    fn counted(&self, inner: Box<dyn AsyncFileReader + Send>) -> CountingReader {
-        CountingReader { inner, counters: self.counters.clone(), opened: false }
+    fn counted(&self, path: Path, inner: Box<dyn AsyncFileReader + Send>) -> CountingReader {
+        CountingReader { path, inner, counters: self.counters.clone(), opened: false }
     }
 }
 
@@ -54,7 +55,8 @@ impl ParquetFileReaderFactory for CountingReaderFactory {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        Ok(Box::new(self.counted(self.cached.create_reader(partition, file, metadata_size_hint, metrics)?)))
+        let path = file.object_meta.location.clone();
+        Ok(Box::new(self.counted(path, self.cached.create_reader(partition, file, metadata_size_hint, metrics)?)))
     }
 }
 
@@ -72,6 +74,7 @@ pub(crate) fn partitioned_file(file: &DataFile) -> PartitionedFile {
 
 /// Counts the bytes of a file as they are read. Footers come from the cache and are not counted.
 pub(crate) struct CountingReader {
+    path: Path,
     inner: Box<dyn AsyncFileReader + Send>,
     counters: Arc<ScanCounters>,
     opened: bool,
@@ -81,7 +84,7 @@ impl CountingReader {
     fn count(&mut self, bytes: u64) {
         if !self.opened {
             self.opened = true;
-            self.counters.opened_file();
+            self.counters.opened_file(&self.path);
         }
         self.counters.read(bytes);
     }

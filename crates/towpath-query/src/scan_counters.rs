@@ -1,24 +1,27 @@
 //! What a query has read, counted where it is read.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::MetricsSet;
+use object_store::path::Path;
+use parking_lot::Mutex;
 
 /// Counters of one query, shared by all of its scans.
 #[derive(Debug, Default)]
 pub(crate) struct ScanCounters {
-    files_scanned: AtomicU64,
+    opened: Mutex<HashSet<Path>>,
     files_pruned: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl ScanCounters {
-    /// A file was opened.
-    pub(crate) fn opened_file(&self) {
-        self.files_scanned.fetch_add(1, Ordering::Relaxed);
+    /// A file was read from; one that is read in parts counts once.
+    pub(crate) fn opened_file(&self, path: &Path) {
+        self.opened.lock().insert(path.clone());
     }
 
     /// So many files of a store were ruled out by what the manifest knows.
@@ -32,7 +35,7 @@ impl ScanCounters {
     }
 
     pub(crate) fn files_scanned(&self) -> u64 {
-        self.files_scanned.load(Ordering::Relaxed)
+        self.opened.lock().len() as u64
     }
 
     pub(crate) fn files_pruned(&self) -> u64 {
@@ -66,15 +69,8 @@ fn events_matched(plan: &dyn ExecutionPlan) -> u64 {
 
 /// True when the plan only hands on, filters or projects the rows of one or more scans.
 fn is_scan(plan: &dyn ExecutionPlan) -> bool {
-    const HANDS_ON: [&str; 7] = [
-        "FilterExec",
-        "ProjectionExec",
-        "CoalesceBatchesExec",
-        "CooperativeExec",
-        "RepartitionExec",
-        "UnionExec",
-        "EventScanExec",
-    ];
+    const HANDS_ON: [&str; 6] =
+        ["FilterExec", "ProjectionExec", "CoalesceBatchesExec", "CooperativeExec", "RepartitionExec", "UnionExec"];
     plan.is::<DataSourceExec>()
         || (HANDS_ON.contains(&plan.name()) && plan.children().into_iter().all(|child| is_scan(child.as_ref())))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_lake::{Lake, LakeSettings, Objects};
-use towpath_log::{Log, LogReader, sim::SimDisk};
+use towpath_log::{FileLogStorage, Log, LogReader};
 use towpath_meta::{MemoryMetaStore, MetaStore};
 use towpath_model::{Event, ManualClock, Quotas, StoreId, StoreKind};
 use towpath_testkit::{TestDir, TestEvent};
@@ -43,10 +43,11 @@ impl TestEngine {
     }
 
     async fn with(settings: QuerySettings) -> Self {
-        let log = Log::builder(Arc::new(SimDisk::new(1))).open().unwrap();
+        let dir = TestDir::new("query");
+        let log = Log::builder(Arc::new(FileLogStorage::open(dir.path().join("log")).unwrap())).open().unwrap();
         let clock = Arc::new(ManualClock::at("2026-01-20T00:00:00Z".parse().unwrap()));
         let meta: Arc<dyn MetaStore> = Arc::new(MemoryMetaStore::new());
-        Self::over(TestDir::new("query"), log, meta, clock, StoreId::random(), settings).await
+        Self::over(dir, log, meta, clock, StoreId::random(), settings).await
     }
 
     async fn over(
@@ -118,7 +119,8 @@ impl TestEngine {
     }
 
     async fn finished(&self, id: QueryId) -> QueryRecord {
-        let waited = self.engine.wait(&self.scope, &id.to_string());
+        let id = id.to_string();
+        let waited = self.engine.wait(&self.scope, &id);
         tokio::time::timeout(Duration::from_secs(60), waited).await.expect("a query ends").unwrap()
     }
 

@@ -31,15 +31,16 @@ async fn a_query_that_wants_all_memory_fails_alone() {
 async fn a_sort_that_does_not_fit_into_memory_spills() {
     let settings = QuerySettings {
         memory_bytes: 64 << 20,
-        memory_bytes_per_query: 12 << 20,
+        memory_bytes_per_query: 36 << 20,
         threads: 1,
         ..QuerySettings::default()
     };
     let test = TestEngine::with(settings).await;
     let wide = |n: usize| {
-        TestEvent::management("CreateUser").request(serde_json::json!({ "text": format!("{n} {}", "x".repeat(2000)) }))
+        TestEvent::management("CreateUser").request(serde_json::json!({ "text": format!("{n} {}", "x".repeat(6000)) }))
     };
     test.ingest_in((0..8000).map(wide)).await;
+    test.lake.flush().await.unwrap();
     let rows = test.rows("SELECT eventid, eventjson FROM $ ORDER BY eventid").await;
     assert_eq!(rows.len(), 8000);
     assert!(rows.is_sorted());
