@@ -19,10 +19,12 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
-    DurationSecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType,
-    IntervalUnit, IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Date64Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, DurationMillisecondType,
+    DurationNanosecondType, DurationSecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, Time32MillisecondType,
+    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 
 use crate::functions::calendar::{date_text, time_text, timestamp_text, zone_text};
@@ -54,7 +56,9 @@ impl CellFormatter {
 fn is_null(array: &ArrayRef, row: usize) -> bool {
     match array.data_type() {
         DataType::Null => true,
-        DataType::Dictionary(_, _) => array.is_null(row) || array.as_any_dictionary().values().is_null(dictionary_key(array, row)),
+        DataType::Dictionary(_, _) => {
+            array.is_null(row) || array.as_any_dictionary().values().is_null(dictionary_key(array, row))
+        }
         _ => array.is_null(row),
     }
 }
@@ -100,9 +104,13 @@ pub(crate) fn element_text(array: &ArrayRef, row: usize) -> String {
         DataType::BinaryView => binary_text(array.as_binary_view().value(row)),
         DataType::Date32 => date_text(i64::from(array.as_primitive::<Date32Type>().value(row))),
         DataType::Date64 => date_text(array.as_primitive::<Date64Type>().value(row).div_euclid(86_400_000)),
-        DataType::Time32(TimeUnit::Second) => time_text(i64::from(array.as_primitive::<Time32SecondType>().value(row)) * 1_000_000, 0),
+        DataType::Time32(TimeUnit::Second) => {
+            time_text(i64::from(array.as_primitive::<Time32SecondType>().value(row)) * 1_000_000, 0)
+        }
         DataType::Time32(_) => time_text(i64::from(array.as_primitive::<Time32MillisecondType>().value(row)) * 1000, 3),
-        DataType::Time64(TimeUnit::Nanosecond) => time_text(array.as_primitive::<Time64NanosecondType>().value(row) / 1000, 6),
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            time_text(array.as_primitive::<Time64NanosecondType>().value(row) / 1000, 6)
+        }
         DataType::Time64(_) => time_text(array.as_primitive::<Time64MicrosecondType>().value(row), 3),
         DataType::Timestamp(unit, zone) => timestamp_cell(array, *unit, zone.as_deref(), row),
         DataType::Interval(unit) => interval_text(array, *unit, row),
@@ -114,14 +122,19 @@ pub(crate) fn element_text(array: &ArrayRef, row: usize) -> String {
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (entries.column(0), entries.column(1));
-            let entries: Vec<_> = (0..entries.len()).map(|i| format!("{}={}", inner_text(keys, i), inner_text(values, i))).collect();
+            let entries: Vec<_> =
+                (0..entries.len()).map(|i| format!("{}={}", inner_text(keys, i), inner_text(values, i))).collect();
             format!("{{{}}}", entries.join(", "))
         }
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
             let name = |i: usize, name: &str| if name.is_empty() { format!("field{i}") } else { name.to_owned() };
-            let members: Vec<_> =
-                fields.iter().zip(columns).enumerate().map(|(i, (f, c))| format!("{}={}", name(i, f.name()), inner_text(c, row))).collect();
+            let members: Vec<_> = fields
+                .iter()
+                .zip(columns)
+                .enumerate()
+                .map(|(i, (f, c))| format!("{}={}", name(i, f.name()), inner_text(c, row)))
+                .collect();
             format!("{{{}}}", members.join(", "))
         }
         _ => datafusion::arrow::util::display::array_value_to_string(array, row).unwrap_or_default(),
@@ -228,8 +241,17 @@ mod tests {
     #[test]
     fn doubles_are_printed_as_java_prints_them() {
         for (value, text) in [
-            (0.5, "0.5"), (1.0, "1.0"), (-2.25, "-2.25"), (0.0, "0.0"), (1e7, "1.0E7"), (9_999_999.0, "9999999.0"), (1.5e-4, "1.5E-4"),
-            (0.001, "0.001"), (123_456_789.125, "1.23456789125E8"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Infinity"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (-2.25, "-2.25"),
+            (0.0, "0.0"),
+            (1e7, "1.0E7"),
+            (9_999_999.0, "9999999.0"),
+            (1.5e-4, "1.5E-4"),
+            (0.001, "0.001"),
+            (123_456_789.125, "1.23456789125E8"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
         ] {
             assert_eq!(double_text(value), text);
         }

@@ -11,7 +11,8 @@ use crate::functions::registry;
 
 /// Builds a session in which plans of this crate can run, be serialized and be read back.
 pub fn session_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
-    let mut state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+    let mut state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     // A function that cannot be registered only matters to a plan read back by name, which will then say so.
     let _ = register_functions(&mut state);
     SessionContext::new_with_state(state)

@@ -76,7 +76,9 @@ pub(crate) fn map_parts(data_type: &DataType) -> Option<(&DataType, &DataType)> 
 /// Returns the element type of an array.
 pub(crate) fn element(data_type: &DataType) -> Option<&DataType> {
     match data_type {
-        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => Some(field.data_type()),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            Some(field.data_type())
+        }
         _ => None,
     }
 }
@@ -92,13 +94,18 @@ pub fn trino_type_name(data_type: &DataType) -> String {
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint".into(),
         DataType::Float16 | DataType::Float32 => "real".into(),
         DataType::Float64 => "double".into(),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => {
             format!("decimal({p},{s})")
         }
         DataType::Utf8 | DataType::Utf8View => "varchar".into(),
         DataType::LargeUtf8 => "json".into(),
         DataType::Dictionary(_, value) => trino_type_name(value),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "varbinary".into(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "varbinary".into()
+        }
         DataType::Date32 | DataType::Date64 => "date".into(),
         DataType::Time32(TimeUnit::Second) => "time(0)".into(),
         DataType::Time32(_) => "time(3)".into(),
@@ -371,7 +378,18 @@ mod tests {
 
     #[test]
     fn broken_types_are_refused() {
-        for text in ["", "array", "array(", "array(varchar", "map(varchar)", "row()", "decimal(39,0)", "frob", "bigint bigint", "timestamp(99)"] {
+        for text in [
+            "",
+            "array",
+            "array(",
+            "array(varchar",
+            "map(varchar)",
+            "row()",
+            "decimal(39,0)",
+            "frob",
+            "bigint bigint",
+            "timestamp(99)",
+        ] {
             assert!(parse_type(text).is_err(), "{text}");
         }
         assert!(parse_type(&("array(".repeat(400) + "bigint" + &")".repeat(400))).is_err());

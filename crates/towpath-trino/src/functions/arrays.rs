@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Int64Array, Int64Builder, ListArray, StringBuilder, StructArray, UInt32Array, UInt32Builder, new_null_array,
+    Array, ArrayRef, AsArray, BooleanBuilder, Int64Array, Int64Builder, ListArray, StringBuilder, StructArray,
+    UInt32Array, UInt32Builder, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{cast, concat, take};
@@ -21,6 +22,7 @@ use crate::error::{failure, mistake_about};
 use crate::functions::calendar::DAY;
 use crate::functions::casts::{cast_array, timestamps};
 use crate::functions::datetime;
+use crate::functions::formats::in_network;
 use crate::functions::scalar::{micros, wrong_arguments};
 use crate::functions::shape::{Call, Given, Shape};
 use crate::types::{array_of, element, is_integer, is_number, is_text, is_zoned, map_parts, trino_type_name};
@@ -31,60 +33,116 @@ const MAX_BUILT: i64 = 10_000;
 /// Lists the functions of this file.
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
-        Shape::new("$array", |g| Ok(array_of(common(g.name, &g.types)?)), make_array).coerced(coerce_alike),
+        Shape::new("$array", |g| Ok(array_of(common(g.name, &g.types)?)), make_array),
         Shape::new("cardinality", |g| sized(g, DataType::Int64), cardinality),
-        Shape::new("contains", |g| listed(g, 2, |_| DataType::Boolean), contains).coerced(coerce_element),
-        Shape::new("array_position", |g| listed(g, 2, |_| DataType::Int64), position).coerced(coerce_element),
-        Shape::new("array_remove", |g| listed(g, 2, |list| list.clone()), remove).coerced(coerce_element),
-        Shape::new("array_distinct", |g| listed(g, 1, |list| list.clone()), |c| choose(c, |rows, range| {
-            let mut seen = HashSet::new();
-            range.filter(|i| seen.insert(rows.row(*i))).collect()
-        })),
-        Shape::new("array_sort", |g| listed(g, 1, |list| list.clone()), |c| choose(c, |rows, range| {
-            let mut order: Vec<_> = range.collect();
-            order.sort_by(|a, b| rows.row(*a).cmp(&rows.row(*b)));
-            order
-        })),
+        // Of an array and an element, or of a network and an address.
+        Shape::new(
+            "contains",
+            |g| match g.types.as_slice() {
+                [network, address] if is_text(network) && is_text(address) => Ok(DataType::Boolean),
+                _ => searched(g, |_| DataType::Boolean),
+            },
+            contains,
+        )
+        .coerced(coerce_element),
+        Shape::new("array_position", |g| searched(g, |_| DataType::Int64), position).coerced(coerce_element),
+        Shape::new("array_remove", |g| searched(g, |list| list.clone()), remove).coerced(coerce_element),
+        Shape::new(
+            "array_distinct",
+            |g| listed(g, 1, |list| list.clone()),
+            |c| {
+                choose(c, |rows, range| {
+                    let mut seen = HashSet::new();
+                    range.filter(|i| seen.insert(rows.row(*i))).collect()
+                })
+            },
+        ),
+        Shape::new(
+            "array_sort",
+            |g| listed(g, 1, |list| list.clone()),
+            |c| {
+                choose(c, |rows, range| {
+                    let mut order: Vec<_> = range.collect();
+                    order.sort_by(|a, b| rows.row(*a).cmp(&rows.row(*b)));
+                    order
+                })
+            },
+        ),
         Shape::new("reverse", reversed_type, reverse),
-        Shape::new("shuffle", |g| listed(g, 1, |list| list.clone()), |c| choose(c, |_, range| range.rev().collect())),
-        Shape::new("array_max", |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)), |c| extreme(c, true)),
-        Shape::new("array_min", |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)), |c| extreme(c, false)),
-        Shape::new("array_first", |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)), |c| pick(c, |_| 1, false)),
-        Shape::new("array_last", |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)), |c| pick(c, |_| -1, false)),
+        Shape::new(
+            "array_max",
+            |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)),
+            |c| extreme(c, true),
+        ),
+        Shape::new(
+            "array_min",
+            |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)),
+            |c| extreme(c, false),
+        ),
+        Shape::new(
+            "array_first",
+            |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)),
+            |c| pick(c, |_| 1, false),
+        ),
+        Shape::new(
+            "array_last",
+            |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)),
+            |c| pick(c, |_| -1, false),
+        ),
         Shape::new("array_join", join_type, join),
-        Shape::new("array_union", |g| listed(g, 2, |list| list.clone()), |c| combine(c, |rows, a, b| {
-            let mut seen = HashSet::new();
-            a.chain(b).filter(|i| seen.insert(rows.row(*i))).collect()
-        })).coerced(coerce_alike),
-        Shape::new("array_intersect", |g| listed(g, 2, |list| list.clone()), |c| combine(c, |rows, a, b| {
-            let other: HashSet<_> = b.map(|i| rows.row(i)).collect();
-            let mut seen = HashSet::new();
-            a.filter(|i| other.contains(&rows.row(*i)) && seen.insert(rows.row(*i))).collect()
-        })).coerced(coerce_alike),
-        Shape::new("array_except", |g| listed(g, 2, |list| list.clone()), |c| combine(c, |rows, a, b| {
-            let other: HashSet<_> = b.map(|i| rows.row(i)).collect();
-            let mut seen = HashSet::new();
-            a.filter(|i| !other.contains(&rows.row(*i)) && seen.insert(rows.row(*i))).collect()
-        })).coerced(coerce_alike),
-        Shape::new("arrays_overlap", |g| listed(g, 2, |_| DataType::Boolean), overlap).coerced(coerce_alike),
+        Shape::new("array_union", two_lists, |c| {
+            combine(c, |rows, a, b| {
+                let mut seen = HashSet::new();
+                a.chain(b).filter(|i| seen.insert(rows.row(*i))).collect()
+            })
+        }),
+        Shape::new("array_intersect", two_lists, |c| {
+            combine(c, |rows, a, b| {
+                let other: HashSet<_> = b.map(|i| rows.row(i)).collect();
+                let mut seen = HashSet::new();
+                a.filter(|i| other.contains(&rows.row(*i)) && seen.insert(rows.row(*i))).collect()
+            })
+        }),
+        Shape::new("array_except", two_lists, |c| {
+            combine(c, |rows, a, b| {
+                let other: HashSet<_> = b.map(|i| rows.row(i)).collect();
+                let mut seen = HashSet::new();
+                a.filter(|i| !other.contains(&rows.row(*i)) && seen.insert(rows.row(*i))).collect()
+            })
+        }),
+        Shape::new("arrays_overlap", |g| two_lists(g).map(|_| DataType::Boolean), overlap),
         Shape::new("flatten", |g| listed(g, 1, |list| element(list).cloned().unwrap_or(DataType::Null)), flatten),
-        Shape::new("concat", concat_type, concatenate).coerced(coerce_alike),
+        Shape::new("concat", concat_type, concatenate),
         Shape::new("slice", |g| listed(g, 3, |list| list.clone()), slice),
         Shape::new("trim_array", |g| listed(g, 2, |list| list.clone()), trim),
-        Shape::new("repeat", |g| match g.types.as_slice() {
-            [value, count] if is_integer(count) => Ok(array_of(value.clone())),
-            types => Err(wrong_arguments(g.name, types)),
-        }, repeat),
+        Shape::new(
+            "repeat",
+            |g| match g.types.as_slice() {
+                [value, count] if is_integer(count) => Ok(array_of(value.clone())),
+                types => Err(wrong_arguments(g.name, types)),
+            },
+            repeat,
+        ),
         Shape::new("sequence", sequence_type, sequence),
         Shape::new("zip", zip_type, zip),
-        Shape::new("row", |g| {
-            let fields = g.types.iter().map(|t| Field::new("", t.clone(), true)).collect::<Vec<_>>();
-            Ok(DataType::Struct(fields.into()))
-        }, row),
-        Shape::new("$pair", |g| match g.types.as_slice() {
-            [key, value] => Ok(DataType::Struct(vec![Field::new("key", key.clone(), true), Field::new("value", value.clone(), true)].into())),
-            types => Err(wrong_arguments(g.name, types)),
-        }, row),
+        Shape::new(
+            "row",
+            |g| {
+                let fields = g.types.iter().map(|t| Field::new("", t.clone(), true)).collect::<Vec<_>>();
+                Ok(DataType::Struct(fields.into()))
+            },
+            row,
+        ),
+        Shape::new(
+            "$pair",
+            |g| match g.types.as_slice() {
+                [key, value] => Ok(DataType::Struct(
+                    vec![Field::new("key", key.clone(), true), Field::new("value", value.clone(), true)].into(),
+                )),
+                types => Err(wrong_arguments(g.name, types)),
+            },
+            row,
+        ),
         Shape::new("$ordinality", |_| Ok(array_of(DataType::Int64)), ordinality),
         Shape::new("ngrams", |g| listed(g, 2, |list| array_of(list.clone()).clone()), ngrams),
     ]
@@ -95,6 +153,22 @@ fn listed(given: &Given<'_>, count: usize, result: fn(&DataType) -> DataType) ->
     match given.types.first() {
         Some(list @ DataType::List(_)) if given.types.len() == count => Ok(result(list)),
         _ => Err(wrong_arguments(given.name, &given.types)),
+    }
+}
+
+/// Resolves a function of an array and an element.
+fn searched(given: &Given<'_>, result: fn(&DataType) -> DataType) -> Result<DataType> {
+    let fits = matches!(given.types.as_slice(), [list, value] if element(list).is_some_and(|item| unify(item, value).is_some()));
+    if fits { listed(given, 2, result) } else { Err(wrong_arguments(given.name, &given.types)) }
+}
+
+/// Resolves a function of two arrays whose elements have a common type.
+fn two_lists(given: &Given<'_>) -> Result<DataType> {
+    match given.types.as_slice() {
+        [a @ DataType::List(_), b @ DataType::List(_)] => {
+            unify(a, b).ok_or_else(|| wrong_arguments(given.name, &given.types))
+        }
+        types => Err(wrong_arguments(given.name, types)),
     }
 }
 
@@ -134,7 +208,11 @@ pub(crate) fn unify(a: &DataType, b: &DataType) -> Option<DataType> {
     match (a, b) {
         (DataType::List(a), DataType::List(b)) => unify(a.data_type(), b.data_type()).map(array_of),
         (DataType::Struct(x), DataType::Struct(y)) if x.len() == y.len() => {
-            let fields = x.iter().zip(y).map(|(x, y)| Some(Field::new(x.name(), unify(x.data_type(), y.data_type())?, true))).collect::<Option<Vec<_>>>()?;
+            let fields = x
+                .iter()
+                .zip(y)
+                .map(|(x, y)| Some(Field::new(x.name(), unify(x.data_type(), y.data_type())?, true)))
+                .collect::<Option<Vec<_>>>()?;
             Some(DataType::Struct(fields.into()))
         }
         (DataType::Map(_, _), DataType::Map(_, _)) => {
@@ -145,13 +223,6 @@ pub(crate) fn unify(a: &DataType, b: &DataType) -> Option<DataType> {
         (DataType::Timestamp(_, _), DataType::Timestamp(_, _)) => Some(if is_zoned(a) { a.clone() } else { b.clone() }),
         _ => None,
     }
-}
-
-fn coerce_alike(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    let wanted = common(name.trim_start_matches("$"), types)?;
-    // The cast happens in the function, by Trino's rules, except where Arrow's cast is the same.
-    let same = |t: &DataType| if is_number(t) && is_number(&wanted) || is_text(t) || *t == DataType::Null { wanted.clone() } else { t.clone() };
-    Ok(types.iter().map(same).collect())
 }
 
 /// Coerces the second argument to the element type of the first.
@@ -220,7 +291,12 @@ pub(crate) fn rows_of(values: &ArrayRef) -> Result<Rows> {
 }
 
 /// Builds an array column of chosen elements.
-pub(crate) fn build(values: &ArrayRef, chosen: Vec<Vec<usize>>, nulls: Option<NullBuffer>, to: &DataType) -> Result<ArrayRef> {
+pub(crate) fn build(
+    values: &ArrayRef,
+    chosen: Vec<Vec<usize>>,
+    nulls: Option<NullBuffer>,
+    to: &DataType,
+) -> Result<ArrayRef> {
     let lengths = OffsetBuffer::from_lengths(chosen.iter().map(Vec::len));
     let indices: UInt32Array = chosen.into_iter().flatten().map(|i| i as u32).collect();
     let DataType::List(field) = to else { return Err(failure("expected an array type")) };
@@ -240,7 +316,8 @@ fn choose(call: &Call<'_>, f: fn(&Rows, Range<usize>) -> Vec<usize>) -> Result<A
 /// Opens two arrays over common values.
 fn open_two(call: &Call<'_>) -> Result<(Lists, Lists, ArrayRef, usize)> {
     let (a, b) = (Lists::open(&call.array(0)?)?, Lists::open(&call.array(1)?)?);
-    let wanted = unify(a.values().data_type(), b.values().data_type()).ok_or_else(|| failure("the arrays differ in type"))?;
+    let wanted =
+        unify(a.values().data_type(), b.values().data_type()).ok_or_else(|| failure("the arrays differ in type"))?;
     let (x, y) = (cast_array(a.values(), &wanted, false)?, cast_array(b.values(), &wanted, false)?);
     let shift = x.len();
     let values = concat(&[&x, &y])?;
@@ -267,10 +344,17 @@ fn overlap(call: &Call<'_>) -> Result<ArrayRef> {
             builder.append_null();
             continue;
         }
-        let present: HashSet<_> = shifted(b.range(row), shift).filter(|i| values.is_valid(*i)).map(|i| rows.row(i)).collect();
+        let present: HashSet<_> =
+            shifted(b.range(row), shift).filter(|i| values.is_valid(*i)).map(|i| rows.row(i)).collect();
         let found = a.range(row).filter(|i| values.is_valid(*i)).any(|i| present.contains(&rows.row(i)));
         let unknown = a.range(row).chain(shifted(b.range(row), shift)).any(|i| values.is_null(i));
-        builder.append_option(if found { Some(true) } else if unknown { None } else { Some(false) });
+        builder.append_option(if found {
+            Some(true)
+        } else if unknown {
+            None
+        } else {
+            Some(false)
+        });
     }
     Ok(Arc::new(builder.finish()))
 }
@@ -278,7 +362,8 @@ fn overlap(call: &Call<'_>) -> Result<ArrayRef> {
 fn make_array(call: &Call<'_>) -> Result<ArrayRef> {
     let DataType::List(field) = call.return_type else { return Err(failure("expected an array type")) };
     let count = call.args.len();
-    let columns = (0..count).map(|i| cast_array(&call.array(i)?, field.data_type(), false)).collect::<Result<Vec<_>>>()?;
+    let columns =
+        (0..count).map(|i| cast_array(&call.array(i)?, field.data_type(), false)).collect::<Result<Vec<_>>>()?;
     let values = if columns.is_empty() {
         new_null_array(field.data_type(), 0)
     } else {
@@ -302,20 +387,29 @@ fn cardinality(call: &Call<'_>) -> Result<ArrayRef> {
 /// Finds, for each row, the first element equal to the second argument.
 fn search(call: &Call<'_>, mut found: impl FnMut(usize, &Lists, Option<usize>, bool)) -> Result<()> {
     let lists = Lists::open(&call.array(0)?)?;
-    let wanted = unify(lists.values().data_type(), &call.args[1].data_type()).ok_or_else(|| failure("the types differ"))?;
+    let wanted =
+        unify(lists.values().data_type(), &call.args[1].data_type()).ok_or_else(|| failure("the types differ"))?;
     let values = cast_array(lists.values(), &wanted, false)?;
     let needles = cast_array(&call.array(1)?, &wanted, false)?;
     let converter = RowConverter::new(vec![SortField::new(wanted)])?;
-    let (haystack, needle_rows) = (converter.convert_columns(&[Arc::clone(&values)])?, converter.convert_columns(&[Arc::clone(&needles)])?);
+    let (haystack, needle_rows) =
+        (converter.convert_columns(&[Arc::clone(&values)])?, converter.convert_columns(&[Arc::clone(&needles)])?);
     for row in 0..lists.len() {
         let absent = lists.is_null(row) || needles.is_null(row);
-        let at = if absent { None } else { lists.range(row).find(|i| values.is_valid(*i) && haystack.row(*i) == needle_rows.row(row)) };
+        let at = if absent {
+            None
+        } else {
+            lists.range(row).find(|i| values.is_valid(*i) && haystack.row(*i) == needle_rows.row(row))
+        };
         found(row, &lists, at, absent);
     }
     Ok(())
 }
 
 fn contains(call: &Call<'_>) -> Result<ArrayRef> {
+    if is_text(&call.args[0].data_type()) {
+        return in_network(call);
+    }
     let mut builder = BooleanBuilder::with_capacity(call.rows);
     search(call, |row, lists, at, absent| {
         let unknown = || lists.range(row).any(|i| lists.values().is_null(i));
@@ -336,8 +430,13 @@ fn remove(call: &Call<'_>) -> Result<ArrayRef> {
     let lists = Lists::open(&call.array(0)?)?;
     let needles = cast_array(&call.array(1)?, lists.values().data_type(), false)?;
     let converter = RowConverter::new(vec![SortField::new(needles.data_type().clone())])?;
-    let (haystack, wanted) = (converter.convert_columns(&[Arc::clone(lists.values())])?, converter.convert_columns(&[Arc::clone(&needles)])?);
-    let chosen = (0..lists.len()).map(|row| lists.range(row).filter(|i| haystack.row(*i) != wanted.row(row)).collect()).collect();
+    let (haystack, wanted) = (
+        converter.convert_columns(&[Arc::clone(lists.values())])?,
+        converter.convert_columns(&[Arc::clone(&needles)])?,
+    );
+    let chosen = (0..lists.len())
+        .map(|row| lists.range(row).filter(|i| haystack.row(*i) != wanted.row(row)).collect())
+        .collect();
     build(lists.values(), chosen, NullBuffer::union(lists.nulls(), needles.nulls()), call.return_type)
 }
 
@@ -394,7 +493,11 @@ pub(crate) fn pick(call: &Call<'_>, at: impl Fn(usize) -> i64, strict: bool) -> 
 
 fn join_type(given: &Given<'_>) -> Result<DataType> {
     match given.types.as_slice() {
-        [DataType::List(item), rest @ ..] if matches!(rest.len(), 1 | 2) && rest.iter().all(is_text) && !item.data_type().is_nested() => Ok(DataType::Utf8),
+        [DataType::List(item), rest @ ..]
+            if matches!(rest.len(), 1 | 2) && rest.iter().all(is_text) && !item.data_type().is_nested() =>
+        {
+            Ok(DataType::Utf8)
+        }
         types => Err(wrong_arguments(given.name, types)),
     }
 }
@@ -412,7 +515,13 @@ fn join(call: &Call<'_>) -> Result<ArrayRef> {
         let missing = missing.as_ref().map(|m| m.as_string::<i32>().value(row));
         let parts: Vec<String> = lists
             .range(row)
-            .filter_map(|i| if lists.values().is_null(i) { missing.map(str::to_owned) } else { Some(element_text(lists.values(), i)) })
+            .filter_map(|i| {
+                if lists.values().is_null(i) {
+                    missing.map(str::to_owned)
+                } else {
+                    Some(element_text(lists.values(), i))
+                }
+            })
             .collect();
         builder.append_value(parts.join(separators.as_string::<i32>().value(row)));
     }
@@ -458,7 +567,11 @@ fn concatenate(call: &Call<'_>) -> Result<ArrayRef> {
         }
         DataType::Binary => {
             let rows = (0..call.rows).map(|row| {
-                arrays.iter().map(|a| a.is_valid(row).then(|| a.as_binary::<i32>().value(row))).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+                arrays
+                    .iter()
+                    .map(|a| a.is_valid(row).then(|| a.as_binary::<i32>().value(row)))
+                    .collect::<Option<Vec<_>>>()
+                    .map(|parts| parts.concat())
             });
             Ok(Arc::new(rows.collect::<datafusion::arrow::array::BinaryArray>()))
         }
@@ -483,7 +596,9 @@ fn concatenate(call: &Call<'_>) -> Result<ArrayRef> {
             for list in &lists {
                 shifts.push(shifts[shifts.len() - 1] + list.values().len());
             }
-            let chosen = (0..call.rows).map(|row| lists.iter().zip(&shifts).flat_map(|(l, by)| shifted(l.range(row), *by)).collect()).collect();
+            let chosen = (0..call.rows)
+                .map(|row| lists.iter().zip(&shifts).flat_map(|(l, by)| shifted(l.range(row), *by)).collect())
+                .collect();
             let nulls = lists.iter().fold(None, |nulls, l| NullBuffer::union(nulls.as_ref(), l.nulls()));
             build(&values, chosen, nulls, to)
         }
@@ -510,7 +625,11 @@ fn slice(call: &Call<'_>) -> Result<ArrayRef> {
         let size = range.len() as i64;
         let first = if start > 0 { start - 1 } else { size + start };
         let last = first.saturating_add(length).min(size);
-        chosen.push(if first < 0 || first >= last { vec![] } else { (range.start + first as usize..range.start + last as usize).collect() });
+        chosen.push(if first < 0 || first >= last {
+            vec![]
+        } else {
+            (range.start + first as usize..range.start + last as usize).collect()
+        });
     }
     let nulls = NullBuffer::union(NullBuffer::union(lists.nulls(), starts.nulls()).as_ref(), lengths.nulls());
     build(lists.values(), chosen, nulls, call.return_type)
@@ -548,8 +667,12 @@ fn repeat(call: &Call<'_>) -> Result<ArrayRef> {
 fn sequence_type(given: &Given<'_>) -> Result<DataType> {
     match given.types.as_slice() {
         [a, b] | [a, b, _] if is_integer(a) && is_integer(b) => Ok(array_of(DataType::Int64)),
-        [DataType::Date32, DataType::Date32] | [DataType::Date32, DataType::Date32, DataType::Interval(_)] => Ok(array_of(DataType::Date32)),
-        [a @ DataType::Timestamp(_, _), DataType::Timestamp(_, _) | DataType::Date32, DataType::Interval(_)] => Ok(array_of(a.clone())),
+        [DataType::Date32, DataType::Date32] | [DataType::Date32, DataType::Date32, DataType::Interval(_)] => {
+            Ok(array_of(DataType::Date32))
+        }
+        [a @ DataType::Timestamp(_, _), DataType::Timestamp(_, _) | DataType::Date32, DataType::Interval(_)] => {
+            Ok(array_of(a.clone()))
+        }
         types => Err(wrong_arguments(given.name, types)),
     }
 }
@@ -559,7 +682,9 @@ fn sequence(call: &Call<'_>) -> Result<ArrayRef> {
     let as_numbers = |argument: usize| -> Result<(Vec<i64>, Option<NullBuffer>)> {
         let array = call.array(argument)?;
         let values = match array.data_type() {
-            DataType::Date32 => array.as_primitive::<Date32Type>().values().iter().map(|d| i64::from(*d) * DAY).collect(),
+            DataType::Date32 => {
+                array.as_primitive::<Date32Type>().values().iter().map(|d| i64::from(*d) * DAY).collect()
+            }
             DataType::Timestamp(unit, _) => micros(&array, *unit),
             _ => integers(call, argument)?.values().to_vec(),
         };
@@ -582,9 +707,12 @@ fn sequence(call: &Call<'_>) -> Result<ArrayRef> {
             let mut next = start;
             let advance = |n: i64, count: i64| -> Result<i64> {
                 if let Some(intervals) = &intervals {
-                    let step = intervals.as_primitive::<datafusion::arrow::datatypes::IntervalMonthDayNanoType>().value(row);
-                    let months = datetime::add(start, datetime::Unit::Months(1), i64::from(step.months) * count).map_err(failure)?;
-                    return Ok(months.saturating_add((i64::from(step.days) * DAY + step.nanoseconds / 1000).saturating_mul(count)));
+                    let step =
+                        intervals.as_primitive::<datafusion::arrow::datatypes::IntervalMonthDayNanoType>().value(row);
+                    let months = datetime::add(start, datetime::Unit::Months(1), i64::from(step.months) * count)
+                        .map_err(failure)?;
+                    return Ok(months
+                        .saturating_add((i64::from(step.days) * DAY + step.nanoseconds / 1000).saturating_mul(count)));
                 }
                 let down = if stop < start { -1 } else { 1 };
                 let step = match (&steps, &item) {
@@ -611,7 +739,9 @@ fn sequence(call: &Call<'_>) -> Result<ArrayRef> {
         lengths.push(built.len() - before);
     }
     let values: ArrayRef = match &item {
-        DataType::Date32 => Arc::new(datafusion::arrow::array::Date32Array::from(built.iter().map(|v| v.div_euclid(DAY) as i32).collect::<Vec<_>>())),
+        DataType::Date32 => Arc::new(datafusion::arrow::array::Date32Array::from(
+            built.iter().map(|v| v.div_euclid(DAY) as i32).collect::<Vec<_>>(),
+        )),
         DataType::Int64 => Arc::new(Int64Array::from(built)),
         other => timestamps(built, None, other)?,
     };
@@ -620,7 +750,11 @@ fn sequence(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn zip_type(given: &Given<'_>) -> Result<DataType> {
-    let fields = given.types.iter().map(|t| element(t).map(|item| Field::new("", item.clone(), true))).collect::<Option<Vec<_>>>();
+    let fields = given
+        .types
+        .iter()
+        .map(|t| element(t).map(|item| Field::new("", item.clone(), true)))
+        .collect::<Option<Vec<_>>>();
     match fields {
         Some(fields) if fields.len() >= 2 => Ok(array_of(DataType::Struct(fields.into()))),
         _ => Err(wrong_arguments(given.name, &given.types)),
@@ -629,7 +763,8 @@ fn zip_type(given: &Given<'_>) -> Result<DataType> {
 
 fn zip(call: &Call<'_>) -> Result<ArrayRef> {
     let lists = (0..call.args.len()).map(|i| Lists::open(&call.array(i)?)).collect::<Result<Vec<_>>>()?;
-    let lengths: Vec<usize> = (0..call.rows).map(|row| lists.iter().map(|l| l.range(row).len()).max().unwrap_or(0)).collect();
+    let lengths: Vec<usize> =
+        (0..call.rows).map(|row| lists.iter().map(|l| l.range(row).len()).max().unwrap_or(0)).collect();
     let columns = lists
         .iter()
         .map(|list| {
@@ -652,14 +787,19 @@ fn zip(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn row(call: &Call<'_>) -> Result<ArrayRef> {
     let DataType::Struct(fields) = call.return_type else { return Err(failure("expected a row type")) };
-    let columns = fields.iter().enumerate().map(|(i, f)| cast_array(&call.array(i)?, f.data_type(), false)).collect::<Result<Vec<_>>>()?;
+    let columns = fields
+        .iter()
+        .enumerate()
+        .map(|(i, f)| cast_array(&call.array(i)?, f.data_type(), false))
+        .collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(StructArray::try_new(fields.clone(), columns, None)?))
 }
 
 /// Counts the rows that arrays unnest to: an array from one to the length of the longest.
 fn ordinality(call: &Call<'_>) -> Result<ArrayRef> {
     let lists = (0..call.args.len()).map(|i| Lists::open(&call.array(i)?)).collect::<Result<Vec<_>>>()?;
-    let lengths: Vec<usize> = (0..call.rows).map(|row| lists.iter().map(|l| l.range(row).len()).max().unwrap_or(0)).collect();
+    let lengths: Vec<usize> =
+        (0..call.rows).map(|row| lists.iter().map(|l| l.range(row).len()).max().unwrap_or(0)).collect();
     let values: ArrayRef = Arc::new(Int64Array::from_iter_values(lengths.iter().flat_map(|n| 1..=*n as i64)));
     let DataType::List(field) = call.return_type else { return Err(failure("expected an array type")) };
     Ok(Arc::new(ListArray::try_new(Arc::clone(field), OffsetBuffer::from_lengths(lengths), values, None)?))
@@ -686,7 +826,12 @@ fn ngrams(call: &Call<'_>) -> Result<ArrayRef> {
     }
     let DataType::List(field) = call.return_type else { return Err(failure("expected an array type")) };
     let inner = build(lists.values(), groups, None, field.data_type())?;
-    Ok(Arc::new(ListArray::try_new(Arc::clone(field), OffsetBuffer::from_lengths(lengths), inner, lists.nulls().cloned())?))
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(field),
+        OffsetBuffer::from_lengths(lengths),
+        inner,
+        lists.nulls().cloned(),
+    )?))
 }
 
 /// Refuses a subscript of a type that has none.

@@ -14,12 +14,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Date32Builder, Float64Array, Int64Builder, LargeStringBuilder, ListArray, MapArray,
-    StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Date32Builder, Float64Array, Int64Builder,
+    LargeStringBuilder, ListArray, MapArray, StringBuilder, StructArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, new_null_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, IntervalMonthDayNano, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, IntervalMonthDayNano, TimeUnit,
+};
 use datafusion::arrow::util::display::FormatOptions;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::Expr;
@@ -29,24 +32,38 @@ use crate::cell::{double_text, element_text};
 use crate::error::{failure, mistake, mistake_about};
 use crate::functions::calendar::{DAY, parse_moment, zone_text};
 use crate::functions::json_text::{Kind, elements, kind, members, quote, scalar, unquoted};
+use crate::functions::moments::moments_of_day;
 use crate::functions::scalar::{micros, offset_micros, zone_named};
 use crate::functions::shape::{Call, Given, Shape};
-use crate::types::{JSON, TypeName, element, is_integer, is_number, is_text, is_zoned, map_parts, parse_type, trino_type_name};
+use crate::types::{
+    JSON, TypeName, element, is_integer, is_number, is_text, is_zoned, map_parts, parse_type, trino_type_name,
+};
 
 /// Lists the functions of this file.
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
-        Shape::new("cast", resolve, |call| evaluate(call, false)).simplified(simplify),
+        Shape::new("cast", resolve, |call| evaluate(call, false)).simplified(simplify).ranged(moments_of_day),
         Shape::new("try_cast", resolve, |call| evaluate(call, true)).simplified(simplify),
         Shape::new("$literal", literal_type, literal),
-        Shape::new("$interval", |_| Ok(DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano)), interval),
-        Shape::new("date", |given| target(given, "date").map(|_| DataType::Date32), |call| {
-            cast_array(&call.array(0)?, &DataType::Date32, call.lenient)
-        }),
-        Shape::new("typeof", |_| Ok(DataType::Utf8), |call| {
-            let name = trino_type_name(&call.args[0].data_type());
-            Ok(Arc::new(datafusion::arrow::array::StringArray::from(vec![name; call.rows])))
-        }),
+        Shape::new(
+            "$interval",
+            |_| Ok(DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano)),
+            interval,
+        ),
+        Shape::new(
+            "date",
+            |given| target(given, "date").map(|_| DataType::Date32),
+            |call| cast_array(&call.array(0)?, &DataType::Date32, call.lenient),
+        )
+        .ranged(moments_of_day),
+        Shape::new(
+            "typeof",
+            |_| Ok(DataType::Utf8),
+            |call| {
+                let name = trino_type_name(&call.args[0].data_type());
+                Ok(Arc::new(datafusion::arrow::array::StringArray::from(vec![name; call.rows])))
+            },
+        ),
     ]
 }
 
@@ -64,7 +81,11 @@ fn resolve(given: &Given<'_>) -> Result<DataType> {
     let Some(type_text) = given.text(1) else { return Err(mistake("a cast needs a type")) };
     let wanted = target(given, type_text)?;
     let from = &given.types[0];
-    Ok(if is_text(from) && wanted.data_type == DataType::Utf8 && wanted.length.is_none() { from.clone() } else { wanted.data_type })
+    Ok(if is_text(from) && wanted.data_type == DataType::Utf8 && wanted.length.is_none() {
+        from.clone()
+    } else {
+        wanted.data_type
+    })
 }
 
 fn evaluate(call: &Call<'_>, safe: bool) -> Result<ArrayRef> {
@@ -73,7 +94,12 @@ fn evaluate(call: &Call<'_>, safe: bool) -> Result<ArrayRef> {
     match wanted.length {
         Some(length) => {
             let texts = array.as_string::<i32>();
-            Ok(Arc::new(texts.iter().map(|t| t.map(|t| t.chars().take(length).collect::<String>())).collect::<datafusion::arrow::array::StringArray>()))
+            Ok(Arc::new(
+                texts
+                    .iter()
+                    .map(|t| t.map(|t| t.chars().take(length).collect::<String>()))
+                    .collect::<datafusion::arrow::array::StringArray>(),
+            ))
         }
         None => Ok(array),
     }
@@ -82,7 +108,9 @@ fn evaluate(call: &Call<'_>, safe: bool) -> Result<ArrayRef> {
 /// Drops casts that change nothing, so that they do not hide a column from pruning.
 fn simplify(args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
     let [value, Expr::Literal(type_text, _)] = args.as_slice() else { return Ok(ExprSimplifyResult::Original(args)) };
-    let Some(Ok(wanted)) = type_text.try_as_str().flatten().map(parse_type) else { return Ok(ExprSimplifyResult::Original(args)) };
+    let Some(Ok(wanted)) = type_text.try_as_str().flatten().map(parse_type) else {
+        return Ok(ExprSimplifyResult::Original(args));
+    };
     let from = info.get_data_type(value)?;
     let same = from == wanted.data_type || is_text(&from) && wanted.data_type == DataType::Utf8;
     if same && wanted.length.is_none() {
@@ -107,13 +135,13 @@ fn castable(from: &DataType, to: &DataType) -> bool {
     let temporal = |t: &DataType| matches!(t, DataType::Timestamp(_, _) | DataType::Date32);
     match (from, to) {
         (a, b) if scalar(a) && scalar(b) => true,
-        (a, b) if is_text(a) => {
-            scalar(b) || temporal(b) || matches!(b, DataType::Binary | DataType::Time64(_))
-        }
+        (a, b) if is_text(a) => scalar(b) || temporal(b) || matches!(b, DataType::Binary | DataType::Time64(_)),
         (a, b) if is_text(b) => !a.is_nested(),
         (a, b) if temporal(a) => temporal(b) || matches!(b, DataType::Time64(_)) && *a != DataType::Date32,
         (DataType::Interval(_) | DataType::Duration(_), DataType::Interval(_)) => true,
-        (DataType::Struct(a), DataType::Struct(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| castable(a.data_type(), b.data_type())),
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| castable(a.data_type(), b.data_type()))
+        }
         (a, b) => match (element(a), element(b), map_parts(a), map_parts(b)) {
             (Some(a), Some(b), _, _) => castable(a, b),
             (_, _, Some(a), Some(b)) => castable(a.0, b.0) && castable(a.1, b.1),
@@ -138,9 +166,12 @@ pub(crate) fn cast_array(array: &ArrayRef, to: &DataType, safe: bool) -> Result<
         (_, DataType::Utf8View) => Ok(cast(&to_text(array)?, to)?),
         (DataType::Float32 | DataType::Float64, to) if is_integer(to) => round_floats(array, to, safe),
         (DataType::Decimal128(_, scale), to) if is_integer(to) => round_decimals(array, *scale, to, safe),
-        (DataType::Timestamp(unit, zone), _) => from_timestamp(&micros(array, *unit), array.nulls(), zone.as_deref(), is_zoned(from), to),
+        (DataType::Timestamp(unit, zone), _) => {
+            from_timestamp(&micros(array, *unit), array.nulls(), zone.as_deref(), is_zoned(from), to)
+        }
         (DataType::Date32, DataType::Timestamp(_, _)) => {
-            let values: Vec<i64> = array.as_primitive::<Date32Type>().values().iter().map(|d| i64::from(*d) * DAY).collect();
+            let values: Vec<i64> =
+                array.as_primitive::<Date32Type>().values().iter().map(|d| i64::from(*d) * DAY).collect();
             timestamps(values, array.nulls().cloned(), to)
         }
         (DataType::List(_), DataType::List(field)) => {
@@ -156,7 +187,12 @@ pub(crate) fn cast_array(array: &ArrayRef, to: &DataType, safe: bool) -> Result<
         }
         (DataType::Struct(_), DataType::Struct(fields)) => {
             let row = array.as_struct();
-            let columns = row.columns().iter().zip(fields).map(|(c, f)| cast_array(c, f.data_type(), safe)).collect::<Result<Vec<_>>>()?;
+            let columns = row
+                .columns()
+                .iter()
+                .zip(fields)
+                .map(|(c, f)| cast_array(c, f.data_type(), safe))
+                .collect::<Result<Vec<_>>>()?;
             Ok(Arc::new(StructArray::try_new(fields.clone(), columns, row.nulls().cloned())?))
         }
         _ => arrow_cast(array, to, safe),
@@ -193,14 +229,22 @@ fn round_floats(array: &ArrayRef, to: &DataType, safe: bool) -> Result<ArrayRef>
 fn round_decimals(array: &ArrayRef, scale: i8, to: &DataType, safe: bool) -> Result<ArrayRef> {
     let unit = 10i128.pow(scale.max(0) as u32);
     let decimals = array.as_primitive::<Decimal128Type>();
-    let whole: datafusion::arrow::array::Decimal128Array =
-        decimals.unary::<_, Decimal128Type>(|v| (v.abs() + unit / 2) / unit * v.signum()).with_precision_and_scale(38, 0)?;
+    let whole: datafusion::arrow::array::Decimal128Array = decimals
+        .unary::<_, Decimal128Type>(|v| (v.abs() + unit / 2) / unit * v.signum())
+        .with_precision_and_scale(38, 0)?;
     arrow_cast(&(Arc::new(whole) as ArrayRef), to, safe)
 }
 
-fn from_timestamp(values: &[i64], nulls: Option<&NullBuffer>, zone: Option<&str>, zoned: bool, to: &DataType) -> Result<ArrayRef> {
+fn from_timestamp(
+    values: &[i64],
+    nulls: Option<&NullBuffer>,
+    zone: Option<&str>,
+    zoned: bool,
+    to: &DataType,
+) -> Result<ArrayRef> {
     let zone = zone.filter(|_| zoned).map(zone_named).transpose().map_err(failure)?;
-    let wall = |instant: i64| zone.as_ref().map_or(instant, |zone| instant.saturating_add(offset_micros(zone, instant)));
+    let wall =
+        |instant: i64| zone.as_ref().map_or(instant, |zone| instant.saturating_add(offset_micros(zone, instant)));
     match to {
         DataType::Date32 => {
             let days = values.iter().map(|v| wall(*v).div_euclid(DAY) as i32);
@@ -222,14 +266,19 @@ pub(crate) fn timestamps(micros: Vec<i64>, nulls: Option<NullBuffer>, to: &DataT
     Ok(match unit {
         TimeUnit::Second => {
             let values = micros.iter().map(|v| v.div_euclid(1_000_000)).collect::<Vec<_>>();
-            Arc::new(datafusion::arrow::array::TimestampSecondArray::new(values.into(), nulls).with_timezone_opt(zone.clone()))
+            Arc::new(
+                datafusion::arrow::array::TimestampSecondArray::new(values.into(), nulls)
+                    .with_timezone_opt(zone.clone()),
+            )
         }
         TimeUnit::Millisecond => {
             // Half a millisecond rounds up, as in Trino.
             let values = micros.iter().map(|v| v.saturating_add(500).div_euclid(1000)).collect::<Vec<_>>();
             Arc::new(TimestampMillisecondArray::new(values.into(), nulls).with_timezone_opt(zone.clone()))
         }
-        TimeUnit::Microsecond => Arc::new(TimestampMicrosecondArray::new(micros.into(), nulls).with_timezone_opt(zone.clone())),
+        TimeUnit::Microsecond => {
+            Arc::new(TimestampMicrosecondArray::new(micros.into(), nulls).with_timezone_opt(zone.clone()))
+        }
         TimeUnit::Nanosecond => {
             let values = micros.iter().map(|v| v.saturating_mul(1000)).collect::<Vec<_>>();
             Arc::new(TimestampNanosecondArray::new(values.into(), nulls).with_timezone_opt(zone.clone()))
@@ -321,7 +370,8 @@ fn from_text(array: &ArrayRef, to: &DataType, safe: bool) -> Result<ArrayRef> {
             let texts = texts.as_string::<i32>();
             let trimmed: datafusion::arrow::array::StringArray = texts.iter().map(|t| t.map(str::trim)).collect();
             let parsed = arrow_cast(&(Arc::new(trimmed) as ArrayRef), to, true)?;
-            if !safe && parsed.null_count() > texts.null_count()
+            if !safe
+                && parsed.null_count() > texts.null_count()
                 && let Some(row) = (0..texts.len()).find(|row| texts.is_valid(*row) && parsed.is_null(*row))
             {
                 return Err(bad(texts.value(row)));
@@ -368,7 +418,9 @@ fn json_of(array: &ArrayRef, row: usize) -> String {
         DataType::Map(_, _) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (entries.column(0), entries.column(1));
-            let mut members: Vec<_> = (0..entries.len()).map(|i| format!("{}:{}", quote(&element_text(keys, i)), json_of(values, i))).collect();
+            let mut members: Vec<_> = (0..entries.len())
+                .map(|i| format!("{}:{}", quote(&element_text(keys, i)), json_of(values, i)))
+                .collect();
             members.sort();
             format!("{{{}}}", members.join(","))
         }
@@ -387,7 +439,9 @@ fn from_json(values: &[Raw<'_>], to: &DataType, safe: bool) -> Result<ArrayRef> 
     let bad = |raw: &str| failure(format!("cannot cast the JSON value {} to {}", shortened(raw), trino_type_name(to)));
     let present = |raw: &Raw<'_>| raw.as_ref().is_some_and(|raw| kind(raw) != Some(Kind::Null));
     match to {
-        DataType::LargeUtf8 => Ok(Arc::new(values.iter().map(|v| v.as_deref()).collect::<datafusion::arrow::array::LargeStringArray>())),
+        DataType::LargeUtf8 => {
+            Ok(Arc::new(values.iter().map(|v| v.as_deref()).collect::<datafusion::arrow::array::LargeStringArray>()))
+        }
         DataType::List(field) => {
             let mut offsets = vec![0i32];
             let mut valid = Vec::with_capacity(values.len());
@@ -403,7 +457,12 @@ fn from_json(values: &[Raw<'_>], to: &DataType, safe: bool) -> Result<ArrayRef> 
                 offsets.push(offset(children.len())?);
             }
             let children = from_json(&children, field.data_type(), safe)?;
-            Ok(Arc::new(ListArray::try_new(Arc::clone(field), OffsetBuffer::new(offsets.into()), children, Some(valid.into()))?))
+            Ok(Arc::new(ListArray::try_new(
+                Arc::clone(field),
+                OffsetBuffer::new(offsets.into()),
+                children,
+                Some(valid.into()),
+            )?))
         }
         DataType::Map(entries, _) => {
             let (key_type, value_type) = map_parts(to).ok_or_else(|| failure("a map has two parts"))?;
@@ -443,7 +502,9 @@ fn from_json(values: &[Raw<'_>], to: &DataType, safe: bool) -> Result<ArrayRef> 
                 .map(|raw| match raw.as_deref().filter(|_| present(raw)) {
                     None => Ok(None),
                     // An array gives the fields in order, an object by name.
-                    Some(raw) => match members(raw).or_else(|| Some(elements(raw)?.into_iter().zip(fields).map(|(v, f)| (f.name().clone(), v)).collect())) {
+                    Some(raw) => match members(raw).or_else(|| {
+                        Some(elements(raw)?.into_iter().zip(fields).map(|(v, f)| (f.name().clone(), v)).collect())
+                    }) {
                         None if !safe => Err(bad(raw)),
                         found => Ok(found),
                     },
@@ -453,7 +514,10 @@ fn from_json(values: &[Raw<'_>], to: &DataType, safe: bool) -> Result<ArrayRef> 
                 .iter()
                 .map(|field| {
                     let find = |row: &Option<Vec<(String, Cow<'_, str>)>>| -> Option<Cow<'_, str>> {
-                        row.as_ref()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name())).map(|(_, v)| Cow::Owned(v.to_string()))
+                        row.as_ref()?
+                            .iter()
+                            .find(|(name, _)| name.eq_ignore_ascii_case(field.name()))
+                            .map(|(_, v)| Cow::Owned(v.to_string()))
                     };
                     from_json(&parsed.iter().map(find).collect::<Vec<_>>(), field.data_type(), safe)
                 })
@@ -498,7 +562,9 @@ fn shortened(raw: &str) -> String {
 
 /// Decides the type of `type 'text'`; the precision and zone of a timestamp are those of its text.
 fn literal_type(given: &Given<'_>) -> Result<DataType> {
-    let (Some(text), Some(type_text)) = (given.text(0), given.text(1)) else { return Err(mistake("a literal needs a text and a type")) };
+    let (Some(text), Some(type_text)) = (given.text(0), given.text(1)) else {
+        return Err(mistake("a literal needs a text and a type"));
+    };
     if type_text != "timestamp literal" {
         let type_text = type_text.trim_end_matches(" literal");
         let wanted = parse_type(type_text).map_err(mistake)?.data_type;
@@ -533,12 +599,17 @@ fn literal(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn to_json_document(text: &ArrayRef) -> Result<ArrayRef> {
     let text = text.as_string::<i32>();
-    let documents = text.iter().map(|t| t.map(crate::functions::json_text::canonical).transpose().map_err(failure)).collect::<Result<Vec<_>>>()?;
+    let documents = text
+        .iter()
+        .map(|t| t.map(crate::functions::json_text::canonical).transpose().map_err(failure))
+        .collect::<Result<Vec<_>>>()?;
     Ok(Arc::new(datafusion::arrow::array::LargeStringArray::from(documents)))
 }
 
 fn interval(call: &Call<'_>) -> Result<ArrayRef> {
-    let (Some(text), Some(unit)) = (call.text(0), call.text(1)) else { return Err(failure("an interval needs a text and a unit")) };
+    let (Some(text), Some(unit)) = (call.text(0), call.text(1)) else {
+        return Err(failure("an interval needs a text and a unit"));
+    };
     let value: IntervalMonthDayNano = crate::functions::interval::parse_interval(text, unit).map_err(failure)?;
     Ok(ScalarValue::IntervalMonthDayNano(Some(value)).to_array_of_size(call.rows)?)
 }
@@ -550,7 +621,12 @@ pub(crate) fn as_text(array: &ArrayRef) -> Result<ArrayRef> {
     }
     if *array.data_type() == JSON {
         let values = array.as_string::<i64>();
-        return Ok(Arc::new(values.iter().map(|v| v.map(|v| unquoted(Cow::Borrowed(v)).into_owned())).collect::<datafusion::arrow::array::StringArray>()));
+        return Ok(Arc::new(
+            values
+                .iter()
+                .map(|v| v.map(|v| unquoted(Cow::Borrowed(v)).into_owned()))
+                .collect::<datafusion::arrow::array::StringArray>(),
+        ));
     }
     to_text(array)
 }

@@ -22,11 +22,14 @@ macro_rules! digest {
 
 macro_rules! keyed {
     ($type:ty) => {
-        vec![overload(&[Binary, Binary], Body::Binary(|r| {
-            let mut mac = Hmac::<$type>::new_from_slice(r.binary(1)).map_err(|e| e.to_string())?;
-            mac.update(r.binary(0));
-            Ok(Some(mac.finalize().into_bytes().to_vec()))
-        }))]
+        vec![overload(
+            &[Binary, Binary],
+            Body::Binary(|r| {
+                let mut mac = Hmac::<$type>::new_from_slice(r.binary(1)).map_err(|e| e.to_string())?;
+                mac.update(r.binary(0));
+                Ok(Some(mac.finalize().into_bytes().to_vec()))
+            }),
+        )]
     };
 }
 
@@ -42,17 +45,29 @@ pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
         ("to_utf8", vec![overload(&[Text], Body::Binary(|r| Ok(Some(r.text(0).as_bytes().to_vec()))))]),
         ("from_utf8", vec![overload(&[Binary], Body::Text(|r| Ok(Some(String::from_utf8_lossy(r.binary(0))))))]),
         ("to_base64", vec![overload(&[Binary], Body::Text(|r| Ok(Some(STANDARD.encode(r.binary(0)).into()))))]),
-        ("from_base64", vec![overload(&[Text], Body::Binary(|r| {
-            STANDARD.decode(r.text(0)).map(Some).map_err(|_| "the text is not base64".into())
-        }))]),
+        (
+            "from_base64",
+            vec![overload(
+                &[Text],
+                Body::Binary(|r| STANDARD.decode(r.text(0)).map(Some).map_err(|_| "the text is not base64".into())),
+            )],
+        ),
         ("to_base64url", vec![overload(&[Binary], Body::Text(|r| Ok(Some(URL_SAFE.encode(r.binary(0)).into()))))]),
-        ("from_base64url", vec![overload(&[Text], Body::Binary(|r| {
-            URL_SAFE.decode(r.text(0)).map(Some).map_err(|_| "the text is not base64url".into())
-        }))]),
+        (
+            "from_base64url",
+            vec![overload(
+                &[Text],
+                Body::Binary(|r| URL_SAFE.decode(r.text(0)).map(Some).map_err(|_| "the text is not base64url".into())),
+            )],
+        ),
         ("to_hex", vec![overload(&[Binary], Body::Text(|r| Ok(Some(hex::encode_upper(r.binary(0)).into()))))]),
-        ("from_hex", vec![overload(&[Text], Body::Binary(|r| {
-            hex::decode(r.text(0)).map(Some).map_err(|_| "the text is not hexadecimal".into())
-        }))]),
+        (
+            "from_hex",
+            vec![overload(
+                &[Text],
+                Body::Binary(|r| hex::decode(r.text(0)).map(Some).map_err(|_| "the text is not hexadecimal".into())),
+            )],
+        ),
         ("md5", digest!(md5::Md5)),
         ("sha1", digest!(sha1::Sha1)),
         ("sha256", digest!(sha2::Sha256)),
@@ -61,15 +76,36 @@ pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
         ("hmac_sha1", keyed!(sha1::Sha1)),
         ("hmac_sha256", keyed!(sha2::Sha256)),
         ("hmac_sha512", keyed!(sha2::Sha512)),
-        ("xxhash64", vec![overload(&[Binary], Body::Binary(|r| Ok(Some(xxhash_rust::xxh64::xxh64(r.binary(0), 0).to_be_bytes().to_vec()))))]),
+        (
+            "xxhash64",
+            vec![overload(
+                &[Binary],
+                Body::Binary(|r| Ok(Some(xxhash_rust::xxh64::xxh64(r.binary(0), 0).to_be_bytes().to_vec()))),
+            )],
+        ),
         ("crc32", vec![overload(&[Binary], Body::Int(|r| Ok(Some(i64::from(crc32(r.binary(0)))))))]),
-        ("url_encode", vec![overload(&[Text], Body::Text(|r| {
-            Ok(Some(utf8_percent_encode(r.text(0), ENCODED).to_string().replace("%20", "+").into()))
-        }))]),
-        ("url_decode", vec![overload(&[Text], Body::Text(|r| {
-            let spaced = r.text(0).replace('+', " ");
-            percent_decode_str(&spaced).decode_utf8().map(|t| Some(Cow::Owned(t.into_owned()))).map_err(|_| "the text is not UTF-8".into())
-        }))]),
+        (
+            "url_encode",
+            vec![overload(
+                &[Text],
+                Body::Text(|r| {
+                    Ok(Some(utf8_percent_encode(r.text(0), ENCODED).to_string().replace("%20", "+").into()))
+                }),
+            )],
+        ),
+        (
+            "url_decode",
+            vec![overload(
+                &[Text],
+                Body::Text(|r| {
+                    let spaced = r.text(0).replace('+', " ");
+                    percent_decode_str(&spaced)
+                        .decode_utf8()
+                        .map(|t| Some(Cow::Owned(t.into_owned())))
+                        .map_err(|_| "the text is not UTF-8".into())
+                }),
+            )],
+        ),
         ("url_extract_protocol", url!(|u: &Url| Some(u.protocol.clone()))),
         ("url_extract_host", url!(|u: &Url| Some(u.host.clone()))),
         ("url_extract_path", url!(|u: &Url| Some(u.path.clone()))),
@@ -112,7 +148,9 @@ impl Url {
         }
         let address = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let (host, port) = match address.rsplit_once(':') {
-            Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (host, port.parse().ok()),
+            Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+                (host, port.parse().ok())
+            }
             _ => (address, None),
         };
         Ok(Self { protocol: protocol.into(), host: host.into(), port, path: path.into(), query, fragment })

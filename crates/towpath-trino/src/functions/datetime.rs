@@ -7,18 +7,21 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 
 use crate::functions::calendar::{
-    self, DAY, Clock, add_months, date_text, day_of_week, day_of_year, days_in_month, days_of, instant_of, iso_week, parse_moment, split,
-    timestamp_text,
+    self, Clock, DAY, add_months, date_text, day_of_week, day_of_year, days_in_month, days_of, instant_of, iso_week,
+    parse_moment, split, timestamp_text,
 };
 use crate::functions::scalar::Param::{Double, Int, Moment, Text};
 use crate::functions::scalar::{Body, Out, Overload, Row, overload, zone_named};
 
 macro_rules! part {
     ($f:expr) => {
-        vec![overload(&[Moment], Body::Int(|r| {
-            let f: fn(Clock) -> i64 = $f;
-            Ok(Some(f(split(r.wall(0)))))
-        }))]
+        vec![overload(
+            &[Moment],
+            Body::Int(|r| {
+                let f: fn(Clock) -> i64 = $f;
+                Ok(Some(f(split(r.wall(0)))))
+            }),
+        )]
     };
 }
 
@@ -42,32 +45,59 @@ pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
         ("minute", part!(|c| c.minute)),
         ("second", part!(|c| c.second)),
         ("millisecond", part!(|c| c.micro / 1000)),
-        ("timezone_hour", vec![overload(&[Moment], Body::Int(|r| Ok(Some((r.wall(0) - r.instant(0)) / 3_600_000_000))))]),
-        ("timezone_minute", vec![overload(&[Moment], Body::Int(|r| Ok(Some((r.wall(0) - r.instant(0)) / 60_000_000 % 60))))]),
-        ("last_day_of_month", vec![overload(&[Moment], Body::Date(|r| {
-            let c = split(r.wall(0));
-            day_number(days_of(c.year, c.month, days_in_month(c.year, c.month)))
-        }))]),
+        (
+            "timezone_hour",
+            vec![overload(&[Moment], Body::Int(|r| Ok(Some((r.wall(0) - r.instant(0)) / 3_600_000_000))))],
+        ),
+        (
+            "timezone_minute",
+            vec![overload(&[Moment], Body::Int(|r| Ok(Some((r.wall(0) - r.instant(0)) / 60_000_000 % 60))))],
+        ),
+        (
+            "last_day_of_month",
+            vec![overload(
+                &[Moment],
+                Body::Date(|r| {
+                    let c = split(r.wall(0));
+                    day_number(days_of(c.year, c.month, days_in_month(c.year, c.month)))
+                }),
+            )],
+        ),
         ("date_diff", vec![overload(&[Text, Moment, Moment], Body::Int(date_diff))]),
-        ("date_format", vec![overload(&[Moment, Text], Body::Text(|r| Ok(Some(mysql_format(split(r.wall(0)), r.text(1))?.into()))))]),
-        ("date_parse", vec![overload(&[Text, Text], Body::Timestamp(|r| Ok(Some(mysql_parse(r.text(0), r.text(1))? / 1000))))]),
+        (
+            "date_format",
+            vec![overload(
+                &[Moment, Text],
+                Body::Text(|r| Ok(Some(mysql_format(split(r.wall(0)), r.text(1))?.into()))),
+            )],
+        ),
+        (
+            "date_parse",
+            vec![overload(&[Text, Text], Body::Timestamp(|r| Ok(Some(mysql_parse(r.text(0), r.text(1))? / 1000))))],
+        ),
         ("format_datetime", vec![overload(&[Moment, Text], Body::Text(|r| Ok(Some(joda_format(r)?.into()))))]),
         ("parse_datetime", vec![overload(&[Text, Text], Body::Zoned(|r| joda_parse(r.text(0), r.text(1)).map(Some)))]),
         ("from_iso8601_timestamp", vec![overload(&[Text], Body::Zoned(|r| iso_moment(r.text(0)).map(Some)))]),
-        ("from_iso8601_date", vec![overload(&[Text], Body::Date(|r| {
-            let moment = parse_moment(r.text(0)).filter(|m| m.date_only).ok_or_else(|| format!("'{}' is not a date", r.text(0)))?;
-            day_number(moment.wall.div_euclid(DAY))
-        }))]),
+        (
+            "from_iso8601_date",
+            vec![overload(
+                &[Text],
+                Body::Date(|r| {
+                    let moment = parse_moment(r.text(0))
+                        .filter(|m| m.date_only)
+                        .ok_or_else(|| format!("'{}' is not a date", r.text(0)))?;
+                    day_number(moment.wall.div_euclid(DAY))
+                }),
+            )],
+        ),
         ("to_iso8601", vec![overload(&[Moment], Body::Text(|r| Ok(Some(iso_text(r).into()))))]),
-        ("from_unixtime", vec![
-            overload(&[Double], Body::Zoned(|r| Ok(Some(unix_micros(r.double(0))?)))),
-            overload(&[Double, Text], Body::Zoned(|r| Ok(Some(unix_micros(r.double(0))?)))),
-        ]),
+        ("from_unixtime", vec![overload(&[Double], Body::Zoned(|r| Ok(Some(unix_micros(r.double(0))?))))]),
         ("from_unixtime_nanos", vec![overload(&[Int], Body::Zoned(|r| Ok(Some(r.int(0).div_euclid(1000)))))]),
         ("to_unixtime", vec![overload(&[Moment], Body::Double(|r| Ok(Some(r.instant(0) as f64 / 1e6))))]),
-        ("to_milliseconds", vec![overload(&[Moment], Body::Int(|r| Ok(Some(r.instant(0).div_euclid(1000)))))]),
-        ("with_timezone_utc", vec![overload(&[Moment], Body::Zoned(|r| Ok(Some(r.instant(0)))))]),
-        ("human_readable_seconds", vec![overload(&[Double], Body::Text(|r| Ok(Some(readable_seconds(r.double(0)).into()))))]),
+        (
+            "human_readable_seconds",
+            vec![overload(&[Double], Body::Text(|r| Ok(Some(readable_seconds(r.double(0)).into()))))],
+        ),
     ]
 }
 
@@ -111,7 +141,9 @@ pub(crate) fn unit(name: &str) -> Result<Unit, String> {
 pub(crate) fn add(wall: i64, unit: Unit, amount: i64) -> Result<i64, String> {
     let moved = match unit {
         Unit::Micros(micros) => amount.checked_mul(micros).and_then(|delta| wall.checked_add(delta)),
-        Unit::Days(days) => amount.checked_mul(days).and_then(|d| d.checked_mul(DAY)).and_then(|delta| wall.checked_add(delta)),
+        Unit::Days(days) => {
+            amount.checked_mul(days).and_then(|d| d.checked_mul(DAY)).and_then(|delta| wall.checked_add(delta))
+        }
         Unit::Months(months) => {
             let amount = amount.checked_mul(months).filter(|m| m.abs() < 1_000_000);
             amount.map(|months| add_months(wall.div_euclid(DAY), months) * DAY + wall.rem_euclid(DAY))
@@ -157,8 +189,20 @@ fn date_diff(r: &Row<'_>) -> Out<i64> {
     }))
 }
 
-const MONTHS: [&str; 12] =
-    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 fn half_day_hour(hour: i64) -> i64 {
@@ -233,7 +277,13 @@ impl Found {
             Some(afternoon) => self.hour % 12 + if afternoon { 12 } else { 0 },
             None => self.hour,
         };
-        if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) || hour > 23 || self.minute > 59 || self.second > 59 {
+        if !(1..=12).contains(&month)
+            || day < 1
+            || day > days_in_month(year, month)
+            || hour > 23
+            || self.minute > 59
+            || self.second > 59
+        {
             return None;
         }
         let days = match self.day_of_year {
@@ -299,7 +349,9 @@ impl<'a> Reader<'a> {
         let (name, rest) = self.rest.split_at(length);
         self.rest = rest;
         match name {
-            name if name.len() == 5 && name.starts_with(['+', '-']) => zone_named(&format!("{}:{}", &name[..3], name.get(3..)?)).ok(),
+            name if name.len() == 5 && name.starts_with(['+', '-']) => {
+                zone_named(&format!("{}:{}", &name[..3], name.get(3..)?)).ok()
+            }
             name => zone_named(name).ok(),
         }
     }
@@ -439,9 +491,12 @@ fn joda_parse(text: &str, pattern: &str) -> Result<i64, String> {
             };
             // Digits may be more than letters, unless digits follow.
             let adjacent = runs.get(i + 1).is_some_and(|(next, _)| next.is_some());
-            let most = if adjacent { run.len() } else { run.len().max(if *letter == 'y' || *letter == 'Y' { 4 } else { 2 }) };
+            let most =
+                if adjacent { run.len() } else { run.len().max(if *letter == 'y' || *letter == 'Y' { 4 } else { 2 }) };
             match letter {
-                'y' | 'Y' | 'u' | 'x' if run.len() == 2 => found.year = reader.number(2).map(|y| if y < 70 { 2000 + y } else { 1900 + y }),
+                'y' | 'Y' | 'u' | 'x' if run.len() == 2 => {
+                    found.year = reader.number(2).map(|y| if y < 70 { 2000 + y } else { 1900 + y })
+                }
                 'y' | 'Y' | 'u' | 'x' => found.year = Some(reader.number(most)?),
                 'M' if run.len() >= 3 => found.month = Some(reader.name(&MONTHS)?),
                 'M' => found.month = Some(reader.number(most)?),

@@ -15,9 +15,8 @@ pub(crate) fn parse_interval(text: &str, unit: &str) -> Result<IntervalMonthDayN
     let units: Vec<&str> = unit.split(" to ").map(|u| u.strip_suffix('s').unwrap_or(u)).collect();
     let (months, days, nanos) = match units.as_slice() {
         [single] => {
-            let seconds = |per: i64| -> Result<(i64, i64, i64), String> {
-                Ok((0, 0, scaled(body, per).ok_or_else(wrong)?))
-            };
+            let seconds =
+                |per: i64| -> Result<(i64, i64, i64), String> { Ok((0, 0, scaled(body, per).ok_or_else(wrong)?)) };
             let whole = || body.parse::<i64>().ok().filter(|n| (0..=10_000_000).contains(n)).ok_or_else(wrong);
             match *single {
                 "year" => (whole()? * 12, 0, 0),
@@ -33,7 +32,8 @@ pub(crate) fn parse_interval(text: &str, unit: &str) -> Result<IntervalMonthDayN
         }
         ["year", "month"] => {
             let (years, months) = body.split_once('-').unwrap_or((body, "0"));
-            let number = |text: &str| text.trim().parse::<i64>().ok().filter(|n| (0..=1_000_000).contains(n)).ok_or_else(wrong);
+            let number =
+                |text: &str| text.trim().parse::<i64>().ok().filter(|n| (0..=1_000_000).contains(n)).ok_or_else(wrong);
             (number(years)? * 12 + number(months)?, 0, 0)
         }
         ["day", _] => {
@@ -88,7 +88,9 @@ mod tests {
         assert_eq!(read("1-2", "year to month"), IntervalMonthDayNano::new(14, 0, 0));
         assert_eq!(read("1 02:03:04.5", "day to second"), IntervalMonthDayNano::new(0, 1, 7_384_500_000_000));
         assert_eq!(read("90", "minute"), IntervalMonthDayNano::new(0, 0, 5_400_000_000_000));
-        for (text, unit) in [("x", "day"), ("1", "fortnight"), ("", "hour"), ("1:2:3:4", "hour to second"), ("99999999999999", "hour")] {
+        for (text, unit) in
+            [("x", "day"), ("1", "fortnight"), ("", "hour"), ("1:2:3:4", "hour to second"), ("99999999999999", "hour")]
+        {
             assert!(parse_interval(text, unit).is_err(), "{text} {unit}");
         }
     }

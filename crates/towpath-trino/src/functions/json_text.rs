@@ -26,8 +26,11 @@ enum Step {
 ///
 /// The subset that Trino's `json_extract` knows: members, quoted members, subscripts. Unquoted member names may hold the
 /// characters `: $ - / @ | #` besides letters, digits and the underscore. `[*]` is understood as well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Path(Vec<Step>);
+pub(crate) struct Path {
+    steps: Vec<Step>,
+    /// The same for the parser, if every step says whether it means a member or an element.
+    pointer: Option<Vec<PointerNode>>,
+}
 
 fn plain(c: char) -> bool {
     c.is_alphanumeric() || "_:$-/@|#".contains(c)
@@ -38,7 +41,8 @@ impl Path {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("invalid JSON path: '{text}'");
         let trimmed = text.trim();
-        let trimmed = trimmed.strip_prefix("lax ").or_else(|| trimmed.strip_prefix("strict ")).unwrap_or(trimmed).trim_start();
+        let trimmed =
+            trimmed.strip_prefix("lax ").or_else(|| trimmed.strip_prefix("strict ")).unwrap_or(trimmed).trim_start();
         let mut rest = trimmed.strip_prefix('$').ok_or_else(wrong)?;
         let mut steps = vec![];
         while !rest.is_empty() {
@@ -87,25 +91,31 @@ impl Path {
             let number = name.parse().ok();
             steps.push(Step::Member(name, number));
         }
-        Ok(Self(steps))
+        let pointer = steps
+            .iter()
+            .map(|step| match step {
+                Step::Member(name, None) => Some(PointerNode::Key(name.clone().into())),
+                Step::Index(index) => Some(PointerNode::Index(*index)),
+                _ => None,
+            })
+            .collect();
+        Ok(Self { steps, pointer })
     }
 
     /// Finds the value in `document`, as raw text of a well-formed value.
     pub(crate) fn find<'a>(&self, document: &'a str) -> Option<Cow<'a, str>> {
-        let exact = self.0.iter().all(|step| matches!(step, Step::Member(_, None) | Step::Index(_)));
-        if exact {
-            let nodes = self.0.iter().map(|step| match step {
-                Step::Member(name, _) => PointerNode::Key(name.as_str().to_owned().into()),
-                Step::Index(index) => PointerNode::Index(*index),
-                Step::All => PointerNode::Index(0),
-            });
-            return sonic_rs::get(document, nodes).ok().map(|value| value.as_raw_cow());
+        if let Some(pointer) = &self.pointer {
+            return sonic_rs::get(document, pointer).ok().map(|value| value.as_raw_cow());
         }
         self.walk(Cow::Borrowed(document), 0)
     }
 
     fn walk<'a>(&self, value: Cow<'a, str>, at: usize) -> Option<Cow<'a, str>> {
-        let Some(step) = self.0.get(at) else { return sonic_rs::get(value.as_ref(), PATH_TO_SELF).ok().map(|found| Cow::Owned(found.as_raw_str().to_owned())) };
+        let Some(step) = self.steps.get(at) else {
+            return sonic_rs::get(value.as_ref(), PATH_TO_SELF)
+                .ok()
+                .map(|found| Cow::Owned(found.as_raw_str().to_owned()));
+        };
         match step {
             Step::Member(name, number) => {
                 let node = match number {
@@ -119,7 +129,10 @@ impl Path {
                 let items: Vec<String> = if value.trim_start().starts_with('[') {
                     to_array_iter(value.as_ref()).map_while(Result::ok).map(|v| v.as_raw_str().to_owned()).collect()
                 } else {
-                    to_object_iter(value.as_ref()).map_while(Result::ok).map(|(_, v)| v.as_raw_str().to_owned()).collect()
+                    to_object_iter(value.as_ref())
+                        .map_while(Result::ok)
+                        .map(|(_, v)| v.as_raw_str().to_owned())
+                        .collect()
                 };
                 let found: Vec<_> = items.iter().filter_map(|item| self.walk(Cow::Borrowed(item), at + 1)).collect();
                 Some(Cow::Owned(format!("[{}]", found.join(","))))

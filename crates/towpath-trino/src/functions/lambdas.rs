@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, ListArray, UInt32Array, UInt32Builder};
+use datafusion::arrow::array::{
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, ListArray, UInt32Array, UInt32Builder,
+};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{interleave, take, take_arrays};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument,
-    LambdaParametersProgress, ValueOrLambda, Volatility,
+    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
+    HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
 use crate::error::{failure, mistake_about};
@@ -54,7 +56,13 @@ pub(crate) fn functions() -> Vec<Arc<HigherOrderUDF>> {
         ("map_zip_with", Kind::MapZipWith),
     ]
     .into_iter()
-    .map(|(name, kind)| Arc::new(HigherOrderUDF::new_from_impl(LambdaFunction { name, kind, signature: HigherOrderSignature::user_defined(Volatility::Immutable) })))
+    .map(|(name, kind)| {
+        Arc::new(HigherOrderUDF::new_from_impl(LambdaFunction {
+            name,
+            kind,
+            signature: HigherOrderSignature::user_defined(Volatility::Immutable),
+        }))
+    })
     .collect()
 }
 
@@ -72,10 +80,13 @@ fn field(data_type: &DataType) -> FieldRef {
 impl LambdaFunction {
     /// Types of the arguments that are values.
     fn value_types<L>(&self, fields: &[ValueOrLambda<FieldRef, L>]) -> Vec<DataType> {
-        fields.iter().filter_map(|f| match f {
-            ValueOrLambda::Value(field) => Some(field.data_type().clone()),
-            ValueOrLambda::Lambda(_) => None,
-        }).collect()
+        fields
+            .iter()
+            .filter_map(|f| match f {
+                ValueOrLambda::Value(field) => Some(field.data_type().clone()),
+                ValueOrLambda::Lambda(_) => None,
+            })
+            .collect()
     }
 
     /// Number of lambdas, which must come last.
@@ -91,7 +102,15 @@ impl LambdaFunction {
             (Kind::ZipWith, [a, b]) => list(a) && list(b),
             (Kind::MapZipWith, [a, b]) => map(a) && map(b) && map_parts(a).map(|p| p.0) == map_parts(b).map(|p| p.0),
             (Kind::MapFilter | Kind::TransformKeys | Kind::TransformValues, [a]) => map(a),
-            (Kind::Reduce | Kind::ZipWith | Kind::MapZipWith | Kind::MapFilter | Kind::TransformKeys | Kind::TransformValues, _) => false,
+            (
+                Kind::Reduce
+                | Kind::ZipWith
+                | Kind::MapZipWith
+                | Kind::MapFilter
+                | Kind::TransformKeys
+                | Kind::TransformValues,
+                _,
+            ) => false,
             (_, [a]) => list(a),
             _ => false,
         };
@@ -99,12 +118,17 @@ impl LambdaFunction {
     }
 
     fn wants_boolean(&self) -> bool {
-        matches!(self.kind, Kind::Filter | Kind::AnyMatch | Kind::AllMatch | Kind::NoneMatch | Kind::FindFirst | Kind::MapFilter)
+        matches!(
+            self.kind,
+            Kind::Filter | Kind::AnyMatch | Kind::AllMatch | Kind::NoneMatch | Kind::FindFirst | Kind::MapFilter
+        )
     }
 
     fn return_type(&self, types: &[DataType], results: &[DataType]) -> Result<DataType> {
         self.check_types(types)?;
-        let first = results.first().ok_or_else(|| mistake_about(self.name, format!("function {} needs a lambda", self.name)))?;
+        let first = results
+            .first()
+            .ok_or_else(|| mistake_about(self.name, format!("function {} needs a lambda", self.name)))?;
         if self.wants_boolean() && !matches!(first, DataType::Boolean | DataType::Null) {
             let message = format!("the lambda of {} must return boolean, not {}", self.name, trino_type_name(first));
             return Err(mistake_about(self.name, message));
@@ -115,15 +139,29 @@ impl LambdaFunction {
             Kind::Filter | Kind::MapFilter => types[0].clone(),
             Kind::AnyMatch | Kind::AllMatch | Kind::NoneMatch => DataType::Boolean,
             Kind::FindFirst => element(&types[0]).cloned().unwrap_or(DataType::Null),
-            Kind::Reduce => results.get(1).cloned().ok_or_else(|| mistake_about("reduce", "function reduce needs two lambdas"))?,
+            Kind::Reduce => {
+                results.get(1).cloned().ok_or_else(|| mistake_about("reduce", "function reduce needs two lambdas"))?
+            }
             Kind::TransformKeys => map_of(first.clone(), key_and_value()?.1.clone()),
             Kind::TransformValues | Kind::MapZipWith => map_of(key_and_value()?.0.clone(), first.clone()),
         })
     }
 
     fn state_type(&self, initial: &DataType, merged: &DataType) -> Result<DataType> {
-        unify(initial, merged).ok_or_else(|| {
-            mistake_about("reduce", format!("the state of reduce is {} at first and {} then", trino_type_name(initial), trino_type_name(merged)))
+        let unified = unify(initial, merged).map(|found| match found {
+            // A decimal grows with every step: give it all the room there is.
+            DataType::Decimal128(_, scale) => DataType::Decimal128(38, scale),
+            other => other,
+        });
+        unified.ok_or_else(|| {
+            mistake_about(
+                "reduce",
+                format!(
+                    "the state of reduce is {} at first and {} then",
+                    trino_type_name(initial),
+                    trino_type_name(merged)
+                ),
+            )
         })
     }
 }
@@ -138,16 +176,23 @@ impl HigherOrderUDFImpl for LambdaFunction {
     }
 
     fn coerce_value_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.check_types(types)?;
+        // Wrong types are reported where the parameters of the lambdas are asked for.
         Ok(types.to_vec())
     }
 
-    fn lambda_parameters(&self, step: usize, fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>]) -> Result<LambdaParametersProgress> {
+    fn lambda_parameters(
+        &self,
+        step: usize,
+        fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
+    ) -> Result<LambdaParametersProgress> {
         let types = self.value_types(fields);
         self.check_types(&types)?;
         let wanted = if self.kind == Kind::Reduce { 2 } else { 1 };
         if self.lambda_count(fields) != wanted {
-            return Err(mistake_about(self.name, format!("function {} needs {wanted} lambda(s) at its end", self.name)));
+            return Err(mistake_about(
+                self.name,
+                format!("function {} needs {wanted} lambda(s) at its end", self.name),
+            ));
         }
         let item = |at: usize| field(element(&types[at]).unwrap_or(&DataType::Null));
         Ok(LambdaParametersProgress::Complete(match self.kind {
@@ -159,7 +204,9 @@ impl HigherOrderUDFImpl for LambdaFunction {
                 });
                 match merged {
                     // The type of the state is known once the merge was seen with the type of its start.
-                    None if step == 0 => return Ok(LambdaParametersProgress::Partial(vec![Some(vec![field(&types[1]), item(0)]), None])),
+                    None if step == 0 => {
+                        return Ok(LambdaParametersProgress::Partial(vec![Some(vec![field(&types[1]), item(0)]), None]));
+                    }
                     None => return Err(failure("the result type of a lambda is unknown")),
                     Some(merged) => {
                         let state = field(&self.state_type(&types[1], &merged)?);
@@ -181,10 +228,14 @@ impl HigherOrderUDFImpl for LambdaFunction {
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs<'_>) -> Result<FieldRef> {
         let types = self.value_types(args.arg_fields);
-        let results: Vec<_> = args.arg_fields.iter().filter_map(|f| match f {
-            ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
-            ValueOrLambda::Value(_) => None,
-        }).collect();
+        let results: Vec<_> = args
+            .arg_fields
+            .iter()
+            .filter_map(|f| match f {
+                ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
+                ValueOrLambda::Value(_) => None,
+            })
+            .collect();
         Ok(Arc::new(Field::new(self.name, self.return_type(&types, &results)?, true)))
     }
 
@@ -204,15 +255,21 @@ impl HigherOrderUDFImpl for LambdaFunction {
         let to = args.return_type();
         let result = match self.kind {
             Kind::Reduce => {
-                let results: Vec<_> = args.arg_fields.iter().filter_map(|f| match f {
-                    ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
-                    ValueOrLambda::Value(_) => None,
-                }).collect();
+                let results: Vec<_> = args
+                    .arg_fields
+                    .iter()
+                    .filter_map(|f| match f {
+                        ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
+                        ValueOrLambda::Value(_) => None,
+                    })
+                    .collect();
                 let state = self.state_type(values[1].data_type(), &results[0])?;
                 reduce(&values, lambda, lambdas.get(1).ok_or_else(|| failure("a lambda is missing"))?, &state)?
             }
             Kind::ZipWith => zip_with(&values, lambda, to)?,
-            Kind::MapFilter | Kind::TransformKeys | Kind::TransformValues => over_map(self.kind, &values[0], lambda, to)?,
+            Kind::MapFilter | Kind::TransformKeys | Kind::TransformValues => {
+                over_map(self.kind, &values[0], lambda, to)?
+            }
             Kind::MapZipWith => map_zip_with(&values, lambda, to)?,
             _ => over_list(self.kind, &values[0], lambda, to)?,
         };
@@ -223,7 +280,8 @@ impl HigherOrderUDFImpl for LambdaFunction {
 /// Runs a lambda over parameters of equal length; `rows` names the row that each position belongs to.
 fn run(lambda: &LambdaArgument, parameters: &[ArrayRef], rows: &UInt32Array) -> Result<ArrayRef> {
     let closures: Vec<_> = parameters.iter().map(|p| move || Ok(Arc::clone(p))).collect();
-    let closures: Vec<&dyn Fn() -> Result<ArrayRef>> = closures.iter().map(|c| c as &dyn Fn() -> Result<ArrayRef>).collect();
+    let closures: Vec<&dyn Fn() -> Result<ArrayRef>> =
+        closures.iter().map(|c| c as &dyn Fn() -> Result<ArrayRef>).collect();
     lambda.evaluate(&closures, |captured| Ok(take_arrays(captured, rows, None)?))?.into_array(rows.len())
 }
 
@@ -265,7 +323,8 @@ fn over_list(kind: Kind, array: &ArrayRef, lambda: &LambdaArgument, to: &DataTyp
             build(&items, chosen, lists.nulls().cloned(), to)
         }
         Kind::FindFirst => {
-            let found: UInt32Array = (0..lists.len()).map(|row| range(row).find(|i| holds(*i)).map(|i| i as u32)).collect();
+            let found: UInt32Array =
+                (0..lists.len()).map(|row| range(row).find(|i| holds(*i)).map(|i| i as u32)).collect();
             Ok(take(&items, &found, None)?)
         }
         _ => {
@@ -275,10 +334,20 @@ fn over_list(kind: Kind, array: &ArrayRef, lambda: &LambdaArgument, to: &DataTyp
                     builder.append_null();
                     continue;
                 }
-                let decides = if kind == Kind::AllMatch { range(row).any(|i| verdicts.is_valid(i) && !verdicts.value(i)) } else { range(row).any(holds) };
+                let decides = if kind == Kind::AllMatch {
+                    range(row).any(|i| verdicts.is_valid(i) && !verdicts.value(i))
+                } else {
+                    range(row).any(holds)
+                };
                 let unknown = range(row).any(|i| verdicts.is_null(i));
                 let decided = kind == Kind::AnyMatch;
-                builder.append_option(if decides { Some(decided) } else if unknown { None } else { Some(!decided) });
+                builder.append_option(if decides {
+                    Some(decided)
+                } else if unknown {
+                    None
+                } else {
+                    Some(!decided)
+                });
             }
             Ok(Arc::new(builder.finish()))
         }
@@ -308,14 +377,20 @@ fn zip_with(values: &[ArrayRef], lambda: &LambdaArgument, to: &DataType) -> Resu
 }
 
 /// Folds every array from its start: step `n` runs the merge over all rows that have an element `n`.
-fn reduce(values: &[ArrayRef], merge: &LambdaArgument, finish: &LambdaArgument, state_type: &DataType) -> Result<ArrayRef> {
+fn reduce(
+    values: &[ArrayRef],
+    merge: &LambdaArgument,
+    finish: &LambdaArgument,
+    state_type: &DataType,
+) -> Result<ArrayRef> {
     let lists = Lists::open(&values[0])?;
     let mut state = cast_array(&values[1], state_type, false)?;
     let longest = (0..lists.len()).map(|row| lists.range(row).len()).max().unwrap_or(0);
     for step in 0..longest {
         let active: Vec<usize> = (0..lists.len()).filter(|row| step < lists.range(*row).len()).collect();
         let rows = UInt32Array::from(active.iter().map(|row| *row as u32).collect::<Vec<_>>());
-        let elements = UInt32Array::from(active.iter().map(|row| (lists.range(*row).start + step) as u32).collect::<Vec<_>>());
+        let elements =
+            UInt32Array::from(active.iter().map(|row| (lists.range(*row).start + step) as u32).collect::<Vec<_>>());
         let merged = run(merge, &[take(&state, &rows, None)?, take(lists.values(), &elements, None)?], &rows)?;
         let merged = cast_array(&merged, state_type, false)?;
         let mut next = 0;
@@ -360,21 +435,34 @@ fn over_map(kind: Kind, array: &ArrayRef, lambda: &LambdaArgument, to: &DataType
             let mut kept_lengths = vec![];
             let mut at = 0;
             for length in lengths {
-                let chosen = (at..at + length).filter(|i| verdicts.is_valid(*i) && verdicts.value(*i)).map(|i| i as u32);
+                let chosen =
+                    (at..at + length).filter(|i| verdicts.is_valid(*i) && verdicts.value(*i)).map(|i| i as u32);
                 let before = ArrayBuilder::len(&kept);
                 chosen.for_each(|i| kept.append_value(i));
                 kept_lengths.push(ArrayBuilder::len(&kept) - before);
                 at += length;
             }
             let kept = kept.finish();
-            map_array(field, OffsetBuffer::from_lengths(kept_lengths), take(&keys, &kept, None)?, take(&values, &kept, None)?, map.nulls().cloned())
+            map_array(
+                field,
+                OffsetBuffer::from_lengths(kept_lengths),
+                take(&keys, &kept, None)?,
+                take(&values, &kept, None)?,
+                map.nulls().cloned(),
+            )
         }
         Kind::TransformKeys => {
             let new_keys = cast_array(&results, key_type, false)?;
             check_keys(&new_keys, &lengths)?;
             map_array(field, OffsetBuffer::from_lengths(lengths), new_keys, values, map.nulls().cloned())
         }
-        _ => map_array(field, OffsetBuffer::from_lengths(lengths), keys, cast_array(&results, value_type, false)?, map.nulls().cloned()),
+        _ => map_array(
+            field,
+            OffsetBuffer::from_lengths(lengths),
+            keys,
+            cast_array(&results, value_type, false)?,
+            map.nulls().cloned(),
+        ),
     }
 }
 
@@ -401,12 +489,15 @@ fn map_zip_with(values: &[ArrayRef], lambda: &LambdaArgument, to: &DataType) -> 
     let rows_format = rows_of(&both)?;
     let shift = a.keys().len();
     let nulls = NullBuffer::union(a.nulls(), b.nulls());
-    let (mut keys, mut left, mut right, mut rows) = (UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new());
+    let (mut keys, mut left, mut right, mut rows) =
+        (UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new());
     let mut lengths = vec![];
     for row in 0..a.len() {
         let before = ArrayBuilder::len(&keys);
         if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
-            let range = |m: &datafusion::arrow::array::MapArray| m.value_offsets()[row] as usize..m.value_offsets()[row + 1] as usize;
+            let range = |m: &datafusion::arrow::array::MapArray| {
+                m.value_offsets()[row] as usize..m.value_offsets()[row + 1] as usize
+            };
             let same = |i: usize, j: usize| rows_format.row(i) == rows_format.row(j + shift);
             for i in range(a) {
                 keys.append_value(i as u32);
@@ -424,7 +515,8 @@ fn map_zip_with(values: &[ArrayRef], lambda: &LambdaArgument, to: &DataType) -> 
         lengths.push(length);
     }
     let keys = take(&both, &keys.finish(), None)?;
-    let parameters = [Arc::clone(&keys), take(a.values(), &left.finish(), None)?, take(b.values(), &right.finish(), None)?];
+    let parameters =
+        [Arc::clone(&keys), take(a.values(), &left.finish(), None)?, take(b.values(), &right.finish(), None)?];
     let results = run(lambda, &parameters, &rows.finish())?;
     let DataType::Map(field, _) = to else { return Err(failure("expected a map type")) };
     let value_type = map_parts(to).ok_or_else(|| failure("expected a map type"))?.1;

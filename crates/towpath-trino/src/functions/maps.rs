@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, UInt32Array, UInt32Builder, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, UInt32Array, UInt32Builder, new_null_array,
+};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::{cast, concat, take};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
@@ -33,7 +35,9 @@ pub(crate) fn shapes() -> Vec<Shape> {
             },
             _ => Ok(ExprSimplifyResult::Original(args)),
         }),
-        Shape::new("map", map_type, make_map),
+        // The same, for places where the optimizer must not take it apart.
+        Shape::new("$member", field_type, field),
+        Shape::new("$map", map_type, make_map),
         Shape::new("map_keys", |g| parts(g).map(|(k, _)| array_of(k)), |c| side(c, 0)),
         Shape::new("map_values", |g| parts(g).map(|(_, v)| array_of(v)), |c| side(c, 1)),
         Shape::new("map_entries", |g| parts(g).map(|(k, v)| array_of(pair(k, v))), entries),
@@ -41,18 +45,30 @@ pub(crate) fn shapes() -> Vec<Shape> {
         Shape::new("multimap_from_entries", |g| multimap_type(entries_type(g)?), |c| from_entries(c, Repeats::Collect)),
         Shape::new("$map_agg", entries_type, |c| from_entries(c, Repeats::First)),
         Shape::new("$multimap_agg", |g| multimap_type(entries_type(g)?), |c| from_entries(c, Repeats::Collect)),
-        Shape::new("$histogram", |g| match g.types.as_slice() {
-            [DataType::List(item)] => Ok(map_of(item.data_type().clone(), DataType::Int64)),
-            types => Err(wrong_arguments("histogram", types)),
-        }, histogram),
-        Shape::new("$map_union", |g| match g.types.as_slice() {
-            [DataType::List(item)] if map_parts(item.data_type()).is_some() => Ok(item.data_type().clone()),
-            types => Err(wrong_arguments("map_union", types)),
-        }, union_all),
-        Shape::new("map_concat", |g| match g.types.first() {
-            Some(first @ DataType::Map(_, _)) if g.types.iter().all(|t| t == first) => Ok(first.clone()),
-            _ => Err(wrong_arguments(g.name, &g.types)),
-        }, concatenate),
+        Shape::new(
+            "$histogram",
+            |g| match g.types.as_slice() {
+                [DataType::List(item)] => Ok(map_of(item.data_type().clone(), DataType::Int64)),
+                types => Err(wrong_arguments("histogram", types)),
+            },
+            histogram,
+        ),
+        Shape::new(
+            "$map_union",
+            |g| match g.types.as_slice() {
+                [DataType::List(item)] if map_parts(item.data_type()).is_some() => Ok(item.data_type().clone()),
+                types => Err(wrong_arguments("map_union", types)),
+            },
+            union_all,
+        ),
+        Shape::new(
+            "map_concat",
+            |g| match g.types.first() {
+                Some(first @ DataType::Map(_, _)) if g.types.iter().all(|t| map_parts(t) == map_parts(first)) => Ok(first.clone()),
+                _ => Err(wrong_arguments(g.name, &g.types)),
+            },
+            concatenate,
+        ),
         Shape::new("split_to_map", split_type, split_to_map),
         Shape::new("$sort_map", |g| Ok(g.types[0].clone()), |c| sorted(&c.array(0)?)),
     ]
@@ -64,7 +80,9 @@ fn pair(key: DataType, value: DataType) -> DataType {
 
 fn parts(given: &Given<'_>) -> Result<(DataType, DataType)> {
     match given.types.as_slice() {
-        [map] => map_parts(map).map(|(k, v)| (k.clone(), v.clone())).ok_or_else(|| wrong_arguments(given.name, &given.types)),
+        [map] => {
+            map_parts(map).map(|(k, v)| (k.clone(), v.clone())).ok_or_else(|| wrong_arguments(given.name, &given.types))
+        }
         types => Err(wrong_arguments(given.name, types)),
     }
 }
@@ -87,14 +105,22 @@ fn element_type(given: &Given<'_>) -> Result<DataType> {
     let named = if given.name == "$subscript" { "a subscript" } else { given.name };
     if let Some((wanted, found)) = map_parts(value) {
         if unify(wanted, key).is_none() {
-            let message = format!("{named} of {} needs a key of type {}, not {}", trino_type_name(value), trino_type_name(wanted), trino_type_name(key));
+            let message = format!(
+                "{named} of {} needs a key of type {}, not {}",
+                trino_type_name(value),
+                trino_type_name(wanted),
+                trino_type_name(key)
+            );
             return Err(mistake_about(given.name, message));
         }
         return Ok(found.clone());
     }
     if let Some(item) = element(value) {
         if !is_integer(key) && *key != DataType::Null {
-            return Err(mistake_about(given.name, format!("{named} of an array needs a number, not {}", trino_type_name(key))));
+            return Err(mistake_about(
+                given.name,
+                format!("{named} of an array needs a number, not {}", trino_type_name(key)),
+            ));
         }
         return Ok(item.clone());
     }
@@ -142,14 +168,17 @@ fn map_access(call: &Call<'_>, strict: bool) -> Result<ArrayRef> {
         }
         _ => {
             let wanted = call.array(1)?;
-            let key_type = if is_text(map.keys().data_type()) { DataType::Utf8 } else { map.keys().data_type().clone() };
+            let key_type =
+                if is_text(map.keys().data_type()) { DataType::Utf8 } else { map.keys().data_type().clone() };
             let (keys, wanted) = (cast(map.keys(), &key_type)?, cast_array(&wanted, &key_type, false)?);
             let converter = RowConverter::new(vec![SortField::new(key_type)])?;
-            let (key_rows, wanted_rows) = (converter.convert_columns(&[keys])?, converter.convert_columns(&[Arc::clone(&wanted)])?);
+            let (key_rows, wanted_rows) =
+                (converter.convert_columns(&[keys])?, converter.convert_columns(&[Arc::clone(&wanted)])?);
             let mut indices = UInt32Builder::with_capacity(map.len());
             for row in 0..map.len() {
                 let mut range = entry_range(map, row);
-                let at = if wanted.is_null(row) { None } else { range.find(|i| key_rows.row(*i) == wanted_rows.row(row)) };
+                let at =
+                    if wanted.is_null(row) { None } else { range.find(|i| key_rows.row(*i) == wanted_rows.row(row)) };
                 indices.append_option(at.map(|i| i as u32));
             }
             indices.finish()
@@ -157,7 +186,9 @@ fn map_access(call: &Call<'_>, strict: bool) -> Result<ArrayRef> {
     };
     if strict && !call.lenient {
         let key_is_null = matches!(&call.args[1], ColumnarValue::Scalar(s) if s.is_null());
-        if let Some(row) = (0..map.len()).find(|row| indices.is_null(*row) && map.is_valid(*row)).filter(|_| !key_is_null) {
+        if let Some(row) =
+            (0..map.len()).find(|row| indices.is_null(*row) && map.is_valid(*row)).filter(|_| !key_is_null)
+        {
             let key = element_text(&call.array(1)?, row);
             return Err(failure(format!("key not present in map: {key}")));
         }
@@ -187,12 +218,15 @@ pub(crate) fn field_of<'a>(value: &'a DataType, name: &str) -> Result<&'a DataTy
         DataType::Struct(fields) => match fields.iter().find(|f| f.name() == name) {
             Some(field) => Ok(field.data_type()),
             None => {
-                let hint = nearest(name, fields.iter().map(|f| f.name().as_str())).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+                let hint = nearest(name, fields.iter().map(|f| f.name().as_str()))
+                    .map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default();
                 Err(mistake_about(name, format!("unknown field: {name}{hint}")))
             }
         },
         DataType::Map(_, _) => {
-            let message = format!("a map has no field {name}; write element_at(..., '{name}') with the spelling of the key");
+            let message =
+                format!("a map has no field {name}; write element_at(..., '{name}') with the spelling of the key");
             Err(mistake_about(name, message))
         }
         other => Err(mistake_about(name, format!("a value of type {} has no field {name}", trino_type_name(other)))),
@@ -208,7 +242,8 @@ fn field(call: &Call<'_>) -> Result<ArrayRef> {
     let name = call.text(1).unwrap_or_default();
     let rows = call.array(0)?;
     let rows = rows.as_struct();
-    let at = rows.fields().iter().position(|f| f.name() == name).ok_or_else(|| failure(format!("unknown field: {name}")))?;
+    let at =
+        rows.fields().iter().position(|f| f.name() == name).ok_or_else(|| failure(format!("unknown field: {name}")))?;
     Ok(masked(rows, at))
 }
 
@@ -219,7 +254,8 @@ fn masked(rows: &StructArray, at: usize) -> ArrayRef {
         None => Arc::clone(column),
         Some(nulls) => {
             let merged = NullBuffer::union(Some(nulls), column.logical_nulls().as_ref());
-            let indices: UInt32Array = (0..rows.len()).map(|i| merged.as_ref().is_none_or(|m| m.is_valid(i)).then_some(i as u32)).collect();
+            let indices: UInt32Array =
+                (0..rows.len()).map(|i| merged.as_ref().is_none_or(|m| m.is_valid(i)).then_some(i as u32)).collect();
             take(column, &indices, None).unwrap_or_else(|_| new_null_array(column.data_type(), rows.len()))
         }
     }
@@ -287,7 +323,10 @@ fn build(
     let groups = OffsetBuffer::from_lengths(chosen_values.iter().map(Vec::len));
     let flat = take(values, &UInt32Array::from(chosen_values.concat()), None)?;
     let map_values = match (repeats, value_type) {
-        (Repeats::Collect, DataType::List(field)) => Arc::new(ListArray::try_new(Arc::clone(field), groups, cast_array(&flat, field.data_type(), false)?, None)?) as ArrayRef,
+        (Repeats::Collect, DataType::List(field)) => {
+            Arc::new(ListArray::try_new(Arc::clone(field), groups, cast_array(&flat, field.data_type(), false)?, None)?)
+                as ArrayRef
+        }
         _ => cast_array(&flat, value_type, false)?,
     };
     map_array(entries, OffsetBuffer::from_lengths(lengths), map_keys, map_values, Some(valid.into()))
@@ -318,7 +357,12 @@ fn side(call: &Call<'_>, at: usize) -> Result<ArrayRef> {
     let map = array.as_map();
     let DataType::List(field) = call.return_type else { return Err(failure("expected an array type")) };
     let values = if at == 0 { map.keys() } else { map.values() };
-    Ok(Arc::new(ListArray::try_new(Arc::clone(field), map.offsets().clone(), Arc::clone(values), map.nulls().cloned())?))
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(field),
+        map.offsets().clone(),
+        Arc::clone(values),
+        map.nulls().cloned(),
+    )?))
 }
 
 fn entries(call: &Call<'_>) -> Result<ArrayRef> {
@@ -334,7 +378,9 @@ fn entries_type(given: &Given<'_>) -> Result<DataType> {
     let name = given.name.trim_start_matches('$');
     match given.types.as_slice() {
         [DataType::List(item)] => match item.data_type() {
-            DataType::Struct(fields) if fields.len() == 2 => Ok(map_of(fields[0].data_type().clone(), fields[1].data_type().clone())),
+            DataType::Struct(fields) if fields.len() == 2 => {
+                Ok(map_of(fields[0].data_type().clone(), fields[1].data_type().clone()))
+            }
             _ => Err(wrong_arguments(name, &given.types)),
         },
         types => Err(wrong_arguments(name, types)),
@@ -350,7 +396,9 @@ fn from_entries(call: &Call<'_>, repeats: Repeats) -> Result<ArrayRef> {
     let lists = Lists::open(&call.array(0)?)?;
     let rows = lists.values().as_struct();
     let pairs = (0..lists.len())
-        .map(|row| (!lists.is_null(row)).then(|| lists.range(row).filter(|i| rows.is_valid(*i)).map(|i| (i, i)).collect()))
+        .map(|row| {
+            (!lists.is_null(row)).then(|| lists.range(row).filter(|i| rows.is_valid(*i)).map(|i| (i, i)).collect())
+        })
         .collect();
     build(pairs, rows.column(0), rows.column(1), repeats, call.return_type)
 }
@@ -381,7 +429,9 @@ fn union_all(call: &Call<'_>) -> Result<ArrayRef> {
     let lists = Lists::open(&call.array(0)?)?;
     let map = lists.values().as_map();
     let pairs = (0..lists.len())
-        .map(|row| (!lists.is_null(row)).then(|| lists.range(row).flat_map(|i| entry_range(map, i)).map(|i| (i, i)).collect()))
+        .map(|row| {
+            (!lists.is_null(row)).then(|| lists.range(row).flat_map(|i| entry_range(map, i)).map(|i| (i, i)).collect())
+        })
         .collect();
     build(pairs, map.keys(), map.values(), Repeats::First, call.return_type)
 }
@@ -460,18 +510,30 @@ fn sorted(array: &ArrayRef) -> Result<ArrayRef> {
             let mut indices = UInt32Builder::new();
             let mut lengths = vec![];
             for row in 0..map.len() {
-                let mut order: Vec<(OwnedRow, usize)> = entry_range(map, row).map(|i| (rows.row(i).owned(), i)).collect();
+                let mut order: Vec<(OwnedRow, usize)> =
+                    entry_range(map, row).map(|i| (rows.row(i).owned(), i)).collect();
                 order.sort();
                 lengths.push(order.len());
                 order.iter().for_each(|(_, i)| indices.append_value(*i as u32));
             }
             let indices = indices.finish();
             let values = sorted(&take(map.values(), &indices, None)?)?;
-            map_array(field, OffsetBuffer::from_lengths(lengths), take(map.keys(), &indices, None)?, values, map.nulls().cloned())?
+            map_array(
+                field,
+                OffsetBuffer::from_lengths(lengths),
+                take(map.keys(), &indices, None)?,
+                values,
+                map.nulls().cloned(),
+            )?
         }
         DataType::List(field) => {
             let list = array.as_list::<i32>();
-            Arc::new(ListArray::try_new(Arc::clone(field), list.offsets().clone(), sorted(list.values())?, list.nulls().cloned())?)
+            Arc::new(ListArray::try_new(
+                Arc::clone(field),
+                list.offsets().clone(),
+                sorted(list.values())?,
+                list.nulls().cloned(),
+            )?)
         }
         DataType::Struct(fields) => {
             let row = array.as_struct();

@@ -15,6 +15,7 @@ pub(crate) mod calendar;
 pub(crate) mod casts;
 mod codecs;
 mod datetime;
+mod formats;
 pub(crate) mod interval;
 mod json;
 mod json_text;
@@ -28,24 +29,90 @@ pub(crate) mod shape;
 mod strings;
 
 /// Names that the rewriter turns into something else.
-const REWRITTEN: [&str; 35] = [
-    "if", "try", "now", "current_timestamp", "localtimestamp", "current_date", "current_timezone", "pi", "count_if", "arbitrary", "any_value",
-    "max_by", "min_by", "map_agg", "multimap_agg", "histogram", "map_union", "listagg", "approx_percentile", "geometric_mean", "every", "variance",
-    "stddev_samp", "bitwise_and_agg", "bitwise_or_agg", "bitwise_xor_agg", "greatest", "least", "count", "min", "max", "row_number",
-    "rank", "dense_rank", "ntile",
+const REWRITTEN: [&str; 36] = [
+    "map",
+    "if",
+    "try",
+    "now",
+    "current_timestamp",
+    "localtimestamp",
+    "current_date",
+    "current_timezone",
+    "pi",
+    "count_if",
+    "arbitrary",
+    "any_value",
+    "max_by",
+    "min_by",
+    "map_agg",
+    "multimap_agg",
+    "histogram",
+    "map_union",
+    "listagg",
+    "approx_percentile",
+    "geometric_mean",
+    "every",
+    "variance",
+    "stddev_samp",
+    "bitwise_and_agg",
+    "bitwise_or_agg",
+    "bitwise_xor_agg",
+    "greatest",
+    "least",
+    "count",
+    "min",
+    "max",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "ntile",
 ];
 
 /// Functions that the planner supplies for one statement.
 const OF_STATEMENT: [&str; 3] = ["$now", "$localtimestamp", "$today"];
 
 const AGGREGATES: [&str; 26] = [
-    "count", "sum", "avg", "min", "max", "array_agg", "bool_and", "bool_or", "stddev", "stddev_pop", "var_samp", "var_pop", "corr", "covar_samp",
-    "covar_pop", "regr_slope", "regr_intercept", "approx_distinct", "approx_percentile_cont", "first_value", "last_value", "nth_value", "bit_and",
-    "bit_or", "bit_xor", "grouping",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "array_agg",
+    "bool_and",
+    "bool_or",
+    "stddev",
+    "stddev_pop",
+    "var_samp",
+    "var_pop",
+    "corr",
+    "covar_samp",
+    "covar_pop",
+    "regr_slope",
+    "regr_intercept",
+    "approx_distinct",
+    "approx_percentile_cont",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "grouping",
 ];
 
-const WINDOWS: [&str; 11] =
-    ["row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lead", "lag", "first_value", "last_value", "nth_value"];
+const WINDOWS: [&str; 11] = [
+    "row_number",
+    "rank",
+    "dense_rank",
+    "percent_rank",
+    "cume_dist",
+    "ntile",
+    "lead",
+    "lag",
+    "first_value",
+    "last_value",
+    "nth_value",
+];
 
 /// All functions.
 pub(crate) struct Registry {
@@ -65,18 +132,31 @@ pub(crate) fn registry() -> &'static Registry {
 impl Registry {
     fn build() -> Self {
         let mut scalars = HashMap::new();
-        let row_functions =
-            [strings::functions(), regexps::functions(), datetime::functions(), json::functions(), numbers::functions(), codecs::functions()];
+        let row_functions = [
+            strings::functions(),
+            regexps::functions(),
+            datetime::functions(),
+            json::functions(),
+            numbers::functions(),
+            codecs::functions(),
+        ];
         for (name, overloads) in row_functions.into_iter().flatten() {
             scalars.insert(lenient_name(name), Arc::new(RowFunction::lenient_udf(name, overloads.clone())));
             scalars.insert(name.to_owned(), Arc::new(RowFunction::udf(name, overloads)));
         }
-        for shape in [arrays::shapes(), maps::shapes(), casts::shapes(), moments::shapes(), numbers::shapes()].into_iter().flatten() {
+        for shape in
+            [arrays::shapes(), maps::shapes(), casts::shapes(), moments::shapes(), numbers::shapes(), formats::shapes()]
+                .into_iter()
+                .flatten()
+        {
             scalars.insert(lenient_name(shape.name), Arc::new(shape.udf(true)));
             scalars.insert(shape.name.to_owned(), Arc::new(shape.udf(false)));
         }
         scalars.insert("coalesce".into(), datafusion::functions::core::coalesce());
         scalars.insert("nullif".into(), datafusion::functions::core::nullif());
+        scalars.insert("random".into(), datafusion::functions::math::random());
+        scalars.insert("rand".into(), datafusion::functions::math::random());
+        scalars.insert("uuid".into(), datafusion::functions::string::uuid());
         let lambdas: HashMap<_, _> = lambdas::functions().into_iter().map(|f| (f.name().to_owned(), f)).collect();
         let aggregates: HashMap<_, _> = datafusion::functions_aggregate::all_default_aggregate_functions()
             .into_iter()
@@ -142,5 +222,9 @@ impl Registry {
 
 /// Names under which a function of DataFusion is taken over.
 fn named(wanted: &[&str], name: &str, aliases: &[String]) -> Vec<String> {
-    std::iter::once(name).chain(aliases.iter().map(String::as_str)).filter(|n| wanted.contains(n)).map(str::to_owned).collect()
+    std::iter::once(name)
+        .chain(aliases.iter().map(String::as_str))
+        .filter(|n| wanted.contains(n))
+        .map(str::to_owned)
+        .collect()
 }

@@ -53,15 +53,38 @@ pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
         ("bitwise_or", vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(r.int(0) | r.int(1)))))]),
         ("bitwise_xor", vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(r.int(0) ^ r.int(1)))))]),
         ("bitwise_not", vec![overload(&[Int], Body::Int(|r| Ok(Some(!r.int(0)))))]),
-        ("bitwise_left_shift", vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(shift(r.int(0), r.int(1), |v, by| v << by)))))]),
-        ("bitwise_right_shift", vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(shift(r.int(0), r.int(1), |v, by| ((v as u64) >> by) as i64)))))]),
-        ("bitwise_right_shift_arithmetic", vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(r.int(0) >> r.int(1).clamp(0, 63)))))]),
+        (
+            "bitwise_left_shift",
+            vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(shift(r.int(0), r.int(1), |v, by| v << by)))))],
+        ),
+        (
+            "bitwise_right_shift",
+            vec![overload(
+                &[Int, Int],
+                Body::Int(|r| Ok(Some(shift(r.int(0), r.int(1), |v, by| ((v as u64) >> by) as i64)))),
+            )],
+        ),
+        (
+            "bitwise_right_shift_arithmetic",
+            vec![overload(&[Int, Int], Body::Int(|r| Ok(Some(r.int(0) >> r.int(1).clamp(0, 63)))))],
+        ),
         ("bit_count", vec![overload(&[Int, Int], Body::Int(bit_count))]),
         ("width_bucket", vec![overload(&[Double, Double, Double, Int], Body::Int(width_bucket))]),
-        ("from_base", vec![overload(&[Text, Int], Body::Int(|r| {
-            let base = u32::try_from(r.int(1)).ok().filter(|b| (2..=36).contains(b)).ok_or("the base must be between 2 and 36")?;
-            i64::from_str_radix(r.text(0), base).map(Some).map_err(|_| format!("'{}' is not a number in base {base}", r.text(0)))
-        }))]),
+        (
+            "from_base",
+            vec![overload(
+                &[Text, Int],
+                Body::Int(|r| {
+                    let base = u32::try_from(r.int(1))
+                        .ok()
+                        .filter(|b| (2..=36).contains(b))
+                        .ok_or("the base must be between 2 and 36")?;
+                    i64::from_str_radix(r.text(0), base)
+                        .map(Some)
+                        .map_err(|_| format!("'{}' is not a number in base {base}", r.text(0)))
+                }),
+            )],
+        ),
         ("to_base", vec![overload(&[Int, Int], Body::Text(|r| Ok(Some(to_base(r.int(0), r.int(1))?.into()))))]),
     ]
 }
@@ -85,7 +108,13 @@ fn width_bucket(r: &Row<'_>) -> Out<i64> {
         return Err("the buckets need a width and a number".into());
     }
     let share = (value - low) / (high - low);
-    Ok(Some(if share < 0.0 { 0 } else if share >= 1.0 { count.saturating_add(1) } else { (share * count as f64) as i64 + 1 }))
+    Ok(Some(if share < 0.0 {
+        0
+    } else if share >= 1.0 {
+        count.saturating_add(1)
+    } else {
+        (share * count as f64) as i64 + 1
+    }))
 }
 
 fn to_base(value: i64, base: i64) -> Result<String, String> {
@@ -111,19 +140,33 @@ fn to_base(value: i64, base: i64) -> Result<String, String> {
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
         Shape::new("abs", same_number, |c| unary(c, |v| v.checked_abs(), f64::abs, |v, _| v.abs())),
-        Shape::new("sign", same_number, |c| unary(c, |v| Some(v.signum()), |v| if v == 0.0 { 0.0 } else { v.signum() }, |v, unit| v.signum() * unit)),
+        Shape::new("sign", same_number, |c| {
+            unary(c, |v| Some(v.signum()), |v| if v == 0.0 { 0.0 } else { v.signum() }, |v, unit| v.signum() * unit)
+        }),
         Shape::new("ceil", same_number, ceil),
         Shape::new("ceiling", same_number, ceil),
         Shape::new("floor", same_number, |c| unary(c, Some, f64::floor, |v, unit| v.div_euclid(unit) * unit)),
         Shape::new("truncate", |g| rounding(g, "truncate"), |c| rounded(c, f64::trunc, |v, unit| v / unit * unit)),
-        Shape::new("round", |g| rounding(g, "round"), |c| {
-            rounded(c, |v| (v.abs() + 0.5).floor().copysign(v), |v, unit| (v.abs() + unit / 2) / unit * unit * v.signum())
-        }),
-        Shape::new("mod", |g| match g.types.as_slice() {
-            [a, b] if is_integer(a) && is_integer(b) => Ok(DataType::Int64),
-            [a, b] if is_number(a) && is_number(b) => Ok(DataType::Float64),
-            types => Err(wrong_arguments("mod", types)),
-        }, modulo),
+        Shape::new(
+            "round",
+            |g| rounding(g, "round"),
+            |c| {
+                rounded(
+                    c,
+                    |v| (v.abs() + 0.5).floor().copysign(v),
+                    |v, unit| (v.abs() + unit / 2) / unit * unit * v.signum(),
+                )
+            },
+        ),
+        Shape::new(
+            "mod",
+            |g| match g.types.as_slice() {
+                [a, b] if is_integer(a) && is_integer(b) => Ok(DataType::Int64),
+                [a, b] if is_number(a) && is_number(b) => Ok(DataType::Float64),
+                types => Err(wrong_arguments("mod", types)),
+            },
+            modulo,
+        ),
         Shape::new("$divide", |g| Ok(g.types[0].clone()), divide),
     ]
 }
@@ -141,8 +184,11 @@ fn same_number(given: &Given<'_>) -> Result<DataType> {
 fn rounding(given: &Given<'_>, name: &str) -> Result<DataType> {
     match given.types.as_slice() {
         [number] | [number, DataType::Int64 | DataType::Int32] if is_integer(number) => Ok(DataType::Int64),
-        [decimal @ DataType::Decimal128(_, _)] | [decimal @ DataType::Decimal128(_, _), DataType::Int64 | DataType::Int32] => Ok(decimal.clone()),
-        [number] | [number, DataType::Int64 | DataType::Int32] if is_number(number) || *number == DataType::Null => Ok(DataType::Float64),
+        [decimal @ DataType::Decimal128(_, _)]
+        | [decimal @ DataType::Decimal128(_, _), DataType::Int64 | DataType::Int32] => Ok(decimal.clone()),
+        [number] | [number, DataType::Int64 | DataType::Int32] if is_number(number) || *number == DataType::Null => {
+            Ok(DataType::Float64)
+        }
         types => Err(wrong_arguments(name, types)),
     }
 }
@@ -152,13 +198,19 @@ fn ceil(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 /// Applies one of three forms of a function, by the kind of number. The decimal form knows how many steps make one.
-fn unary(call: &Call<'_>, whole: fn(i64) -> Option<i64>, real: fn(f64) -> f64, decimal: fn(i128, i128) -> i128) -> Result<ArrayRef> {
+fn unary(
+    call: &Call<'_>,
+    whole: fn(i64) -> Option<i64>,
+    real: fn(f64) -> f64,
+    decimal: fn(i128, i128) -> i128,
+) -> Result<ArrayRef> {
     let array = call.array(0)?;
     match call.return_type {
         DataType::Int64 => {
             let numbers = cast(&array, &DataType::Int64)?;
             let numbers = numbers.as_primitive::<Int64Type>();
-            let values = numbers.try_unary::<_, Int64Type, _>(|v| whole(v).ok_or_else(|| failure("bigint is out of range")))?;
+            let values =
+                numbers.try_unary::<_, Int64Type, _>(|v| whole(v).ok_or_else(|| failure("bigint is out of range")))?;
             Ok(Arc::new(values))
         }
         DataType::Decimal128(precision, scale) => {
@@ -175,21 +227,37 @@ fn unary(call: &Call<'_>, whole: fn(i64) -> Option<i64>, real: fn(f64) -> f64, d
 
 fn rounded(call: &Call<'_>, real: fn(f64) -> f64, whole: fn(i128, i128) -> i128) -> Result<ArrayRef> {
     let array = call.array(0)?;
-    let digits = if call.args.len() > 1 { call.array_as(1, &DataType::Int64)? } else { Arc::new(datafusion::arrow::array::Int64Array::from(vec![0; call.rows])) as ArrayRef };
+    let digits = if call.args.len() > 1 {
+        call.array_as(1, &DataType::Int64)?
+    } else {
+        Arc::new(datafusion::arrow::array::Int64Array::from(vec![0; call.rows])) as ArrayRef
+    };
     let digits = digits.as_primitive::<Int64Type>();
     match call.return_type {
         DataType::Int64 => {
             let numbers = cast(&array, &DataType::Int64)?;
             let values = numbers.as_primitive::<Int64Type>().iter().zip(digits).map(|(v, d)| {
                 let (v, d) = (v?, d?);
-                Some(if d >= 0 { v } else if d < -18 { 0 } else { i64::try_from(whole(i128::from(v), 10i128.pow(-d as u32))).unwrap_or(v) })
+                Some(if d >= 0 {
+                    v
+                } else if d < -18 {
+                    0
+                } else {
+                    i64::try_from(whole(i128::from(v), 10i128.pow(-d as u32))).unwrap_or(v)
+                })
             });
             Ok(Arc::new(values.collect::<datafusion::arrow::array::Int64Array>()))
         }
         DataType::Decimal128(precision, scale) => {
             let values = array.as_primitive::<Decimal128Type>().iter().zip(digits).map(|(v, d)| {
                 let (v, dropped) = (v?, i64::from(*scale) - d?);
-                Some(if dropped <= 0 { v } else if dropped > 37 { 0 } else { whole(v, 10i128.pow(dropped as u32)) })
+                Some(if dropped <= 0 {
+                    v
+                } else if dropped > 37 {
+                    0
+                } else {
+                    whole(v, 10i128.pow(dropped as u32))
+                })
             });
             Ok(Arc::new(values.collect::<Decimal128Array>().with_precision_and_scale(*precision, *scale)?))
         }
@@ -209,16 +277,18 @@ fn rounded(call: &Call<'_>, real: fn(f64) -> f64, whole: fn(i128, i128) -> i128)
 fn modulo(call: &Call<'_>) -> Result<ArrayRef> {
     if *call.return_type == DataType::Int64 {
         let (a, b) = (call.array_as(0, &DataType::Int64)?, call.array_as(1, &DataType::Int64)?);
-        let values = a.as_primitive::<Int64Type>().iter().zip(b.as_primitive::<Int64Type>()).map(|(a, b)| match (a, b) {
-            (Some(_), Some(0)) if call.lenient => Ok(None),
-            (Some(_), Some(0)) => Err(failure("division by zero")),
-            (Some(a), Some(b)) => Ok(Some(a.wrapping_rem(b))),
-            _ => Ok(None),
-        });
+        let values =
+            a.as_primitive::<Int64Type>().iter().zip(b.as_primitive::<Int64Type>()).map(|(a, b)| match (a, b) {
+                (Some(_), Some(0)) if call.lenient => Ok(None),
+                (Some(_), Some(0)) => Err(failure("division by zero")),
+                (Some(a), Some(b)) => Ok(Some(a.wrapping_rem(b))),
+                _ => Ok(None),
+            });
         return Ok(Arc::new(values.collect::<Result<datafusion::arrow::array::Int64Array>>()?));
     }
     let (a, b) = (call.array_as(0, &DataType::Float64)?, call.array_as(1, &DataType::Float64)?);
-    let values = a.as_primitive::<Float64Type>().iter().zip(b.as_primitive::<Float64Type>()).map(|(a, b)| Some(a? % b?));
+    let values =
+        a.as_primitive::<Float64Type>().iter().zip(b.as_primitive::<Float64Type>()).map(|(a, b)| Some(a? % b?));
     Ok(Arc::new(values.collect::<datafusion::arrow::array::Float64Array>()))
 }
 
@@ -227,15 +297,16 @@ fn divide(call: &Call<'_>) -> Result<ArrayRef> {
     let DataType::Decimal128(precision, scale) = call.return_type else { return Err(failure("expected decimals")) };
     let (a, b) = (call.array_as(0, call.return_type)?, call.array_as(1, call.return_type)?);
     let unit = 10i128.pow((*scale).max(0) as u32);
-    let values = a.as_primitive::<Decimal128Type>().iter().zip(b.as_primitive::<Decimal128Type>()).map(|(a, b)| match (a, b) {
-        (Some(_), Some(0)) => Err(failure("division by zero")),
-        (Some(a), Some(b)) => {
-            let scaled = a.checked_mul(unit).ok_or_else(|| failure("decimal overflow"))?;
-            let (quotient, rest) = (scaled / b, scaled % b);
-            let up = rest.unsigned_abs() * 2 >= b.unsigned_abs();
-            Ok(Some(if up { quotient + scaled.signum() * b.signum() } else { quotient }))
-        }
-        _ => Ok(None),
-    });
+    let values =
+        a.as_primitive::<Decimal128Type>().iter().zip(b.as_primitive::<Decimal128Type>()).map(|(a, b)| match (a, b) {
+            (Some(_), Some(0)) => Err(failure("division by zero")),
+            (Some(a), Some(b)) => {
+                let scaled = a.checked_mul(unit).ok_or_else(|| failure("decimal overflow"))?;
+                let (quotient, rest) = (scaled / b, scaled % b);
+                let up = rest.unsigned_abs() * 2 >= b.unsigned_abs();
+                Ok(Some(if up { quotient + scaled.signum() * b.signum() } else { quotient }))
+            }
+            _ => Ok(None),
+        });
     Ok(Arc::new(values.collect::<Result<Decimal128Array>>()?.with_precision_and_scale(*precision, *scale)?))
 }

@@ -24,7 +24,8 @@ fn with_regex<T>(pattern: &str, f: impl FnOnce(&Regex) -> Result<T, String>) -> 
         let at = match kept.iter().position(|(text, _)| text == pattern) {
             Some(at) => at,
             None => {
-                let compiled = Regex::new(pattern).map_err(|e| format!("invalid regular expression: {}", last_line(&e.to_string())))?;
+                let compiled = Regex::new(pattern)
+                    .map_err(|e| format!("invalid regular expression: {}", last_line(&e.to_string())))?;
                 if kept.len() == KEPT {
                     kept.remove(0);
                 }
@@ -43,28 +44,57 @@ fn last_line(message: &str) -> String {
 /// Lists the functions of this file.
 pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
     vec![
-        ("regexp_like", vec![overload(&[Text, Text], Body::Bool(|r| with_regex(r.text(1), |re| Ok(Some(re.is_match(r.text(0)))))))]),
-        ("regexp_extract", vec![
-            overload(&[Text, Text], Body::Text(|r| extract(r, 0))),
-            overload(&[Text, Text, Int], Body::Text(|r| extract(r, r.int(2)))),
-        ]),
-        ("regexp_extract_all", vec![
-            overload(&[Text, Text], Body::Texts(|r| extract_all(r, 0))),
-            overload(&[Text, Text, Int], Body::Texts(|r| extract_all(r, r.int(2)))),
-        ]),
-        ("regexp_replace", vec![
-            overload(&[Text, Text], Body::Text(|r| replace(r, ""))),
-            overload(&[Text, Text, Text], Body::Text(|r| replace(r, r.text(2)))),
-        ]),
-        ("regexp_split", vec![overload(&[Text, Text], Body::Texts(|r| {
-            with_regex(r.text(1), |re| Ok(Some(re.split(r.text(0)).map(|part| Some(part.to_owned())).collect())))
-        }))]),
-        ("regexp_count", vec![overload(&[Text, Text], Body::Int(|r| with_regex(r.text(1), |re| Ok(Some(re.find_iter(r.text(0)).count() as i64)))))]),
-        ("regexp_position", vec![
-            overload(&[Text, Text], Body::Int(|r| find(r, 1, 1))),
-            overload(&[Text, Text, Int], Body::Int(|r| find(r, r.int(2), 1))),
-            overload(&[Text, Text, Int, Int], Body::Int(|r| find(r, r.int(2), r.int(3)))),
-        ]),
+        (
+            "regexp_like",
+            vec![overload(&[Text, Text], Body::Bool(|r| with_regex(r.text(1), |re| Ok(Some(re.is_match(r.text(0)))))))],
+        ),
+        (
+            "regexp_extract",
+            vec![
+                overload(&[Text, Text], Body::Text(|r| extract(r, 0))),
+                overload(&[Text, Text, Int], Body::Text(|r| extract(r, r.int(2)))),
+            ],
+        ),
+        (
+            "regexp_extract_all",
+            vec![
+                overload(&[Text, Text], Body::Texts(|r| extract_all(r, 0))),
+                overload(&[Text, Text, Int], Body::Texts(|r| extract_all(r, r.int(2)))),
+            ],
+        ),
+        (
+            "regexp_replace",
+            vec![
+                overload(&[Text, Text], Body::Text(|r| replace(r, ""))),
+                overload(&[Text, Text, Text], Body::Text(|r| replace(r, r.text(2)))),
+            ],
+        ),
+        (
+            "regexp_split",
+            vec![overload(
+                &[Text, Text],
+                Body::Texts(|r| {
+                    with_regex(r.text(1), |re| {
+                        Ok(Some(re.split(r.text(0)).map(|part| Some(part.to_owned())).collect()))
+                    })
+                }),
+            )],
+        ),
+        (
+            "regexp_count",
+            vec![overload(
+                &[Text, Text],
+                Body::Int(|r| with_regex(r.text(1), |re| Ok(Some(re.find_iter(r.text(0)).count() as i64)))),
+            )],
+        ),
+        (
+            "regexp_position",
+            vec![
+                overload(&[Text, Text], Body::Int(|r| find(r, 1, 1))),
+                overload(&[Text, Text, Int], Body::Int(|r| find(r, r.int(2), 1))),
+                overload(&[Text, Text, Int, Int], Body::Int(|r| find(r, r.int(2), r.int(3)))),
+            ],
+        ),
     ]
 }
 
@@ -98,7 +128,9 @@ fn find(r: &Row<'_>, start: i64, occurrence: i64) -> Out<i64> {
         return Err("start and occurrence count from one".into());
     }
     let text = r.text(0);
-    let Some(skip) = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(start as usize - 1) else { return Ok(Some(-1)) };
+    let Some(skip) = text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(start as usize - 1) else {
+        return Ok(Some(-1));
+    };
     with_regex(r.text(1), |re| {
         let found = re.find_iter(&text[skip..]).nth(occurrence as usize - 1);
         Ok(Some(found.map_or(-1, |m| text[..skip + m.start()].chars().count() as i64 + 1)))
@@ -113,10 +145,13 @@ fn replace<'a>(r: &Row<'a>, replacement: &str) -> Out<Cow<'a, str>> {
         }
         let parts = java_replacement(re, replacement)?;
         Ok(Some(re.replace_all(text, |found: &Captures<'_>| {
-            parts.iter().map(|part| match part {
-                Part::Text(text) => text.as_str(),
-                Part::Group(number) => found.get(*number).map_or("", |m| m.as_str()),
-            }).collect::<String>()
+            parts
+                .iter()
+                .map(|part| match part {
+                    Part::Text(text) => text.as_str(),
+                    Part::Group(number) => found.get(*number).map_or("", |m| m.as_str()),
+                })
+                .collect::<String>()
         })))
     })
 }
@@ -138,11 +173,15 @@ fn java_replacement(re: &Regex, replacement: &str) -> Result<Vec<Part>, String> 
                 parts.push(Part::Text(std::mem::take(&mut text)));
                 if chars.next_if_eq(&'{').is_some() {
                     let name: String = chars.by_ref().take_while(|c| *c != '}').collect();
-                    let number = re.capture_names().position(|n| n == Some(name.as_str())).ok_or_else(|| format!("no group named {name}"))?;
+                    let number = re
+                        .capture_names()
+                        .position(|n| n == Some(name.as_str()))
+                        .ok_or_else(|| format!("no group named {name}"))?;
                     parts.push(Part::Group(number));
                     continue;
                 }
-                let first = chars.next().and_then(|c| c.to_digit(10)).ok_or("$ in a replacement needs a group number")?;
+                let first =
+                    chars.next().and_then(|c| c.to_digit(10)).ok_or("$ in a replacement needs a group number")?;
                 let mut number = first as usize;
                 group(re, number as i64)?;
                 // As many digits as still name a group.

@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Date32Array, Date32Builder, Float64Array, Float64Builder,
-    Int64Array, Int64Builder, LargeStringArray, LargeStringBuilder, ListBuilder, StringArray, StringBuilder, StringViewArray,
-    TimestampMicrosecondBuilder, TimestampMillisecondBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Date32Array, Date32Builder,
+    Float64Array, Float64Builder, Int64Array, Int64Builder, LargeStringArray, LargeStringBuilder, ListBuilder,
+    StringArray, StringBuilder, StringViewArray, TimestampMicrosecondBuilder, TimestampMillisecondBuilder,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType};
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use jiff::tz::TimeZone;
@@ -106,7 +109,12 @@ impl RowFunction {
     }
 
     fn build(name: String, overloads: Vec<Overload>, lenient: bool) -> ScalarUDF {
-        ScalarUDF::new_from_impl(Self { name, overloads, lenient, signature: Signature::user_defined(Volatility::Immutable) })
+        ScalarUDF::new_from_impl(Self {
+            name,
+            overloads,
+            lenient,
+            signature: Signature::user_defined(Volatility::Immutable),
+        })
     }
 
     fn resolve(&self, types: &[DataType]) -> Result<(&Overload, Vec<DataType>)> {
@@ -114,12 +122,13 @@ impl RowFunction {
             if candidate.params.len() != types.len() {
                 continue;
             }
-            let coerced: Option<Vec<_>> = candidate.params.iter().zip(types).map(|(param, found)| coerce(*param, found)).collect();
+            let coerced: Option<Vec<_>> =
+                candidate.params.iter().zip(types).map(|(param, found)| coerce(*param, found)).collect();
             if let Some(coerced) = coerced {
                 return Ok((candidate, coerced));
             }
         }
-        Err(wrong_arguments(self.name.trim_start_matches(LENIENT), types))
+        Err(wrong_arguments(&self.name, types))
     }
 }
 
@@ -132,6 +141,7 @@ pub(crate) fn lenient_name(name: &str) -> String {
 
 /// Builds the error for arguments that no overload accepts.
 pub(crate) fn wrong_arguments(name: &str, types: &[DataType]) -> datafusion::error::DataFusionError {
+    let name = name.trim_start_matches(LENIENT).trim_start_matches('$');
     let types: Vec<_> = types.iter().map(trino_type_name).collect();
     mistake_about(name, format!("function {name} does not accept ({})", types.join(", ")))
 }
@@ -161,9 +171,13 @@ fn coerce(param: Param, found: &DataType) -> Option<DataType> {
         Param::Double => is_number(found).then_some(DataType::Float64),
         Param::Bool => (*found == DataType::Boolean).then_some(DataType::Boolean),
         Param::Moment => matches!(found, DataType::Date32 | DataType::Timestamp(_, _)).then(|| found.clone()),
-        Param::Binary => matches!(found, DataType::Binary | DataType::BinaryView | DataType::LargeBinary).then_some(DataType::Binary),
+        Param::Binary => {
+            matches!(found, DataType::Binary | DataType::BinaryView | DataType::LargeBinary).then_some(DataType::Binary)
+        }
         Param::Texts => match found {
-            DataType::List(item) if is_text(item.data_type()) || *item.data_type() == DataType::Null => Some(array_of(DataType::Utf8)),
+            DataType::List(item) if is_text(item.data_type()) || *item.data_type() == DataType::Null => {
+                Some(array_of(DataType::Utf8))
+            }
             _ => None,
         },
     }
@@ -199,7 +213,8 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(self.resolve(types)?.1)
+        // DataFusion would bury an error here; the return type reports the same one.
+        Ok(self.resolve(types).map_or_else(|_| types.to_vec(), |(_, coerced)| coerced))
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
@@ -261,7 +276,8 @@ impl<'a> Column<'a> {
             DataType::Boolean => Values::Bool(array.as_boolean()),
             DataType::Date32 => Values::Date(array.as_primitive::<Date32Type>()),
             DataType::Timestamp(unit, zone) => {
-                let zone = zone.as_deref().map(zone_named).transpose().map_err(failure)?.filter(|zone| *zone != TimeZone::UTC);
+                let zone =
+                    zone.as_deref().map(zone_named).transpose().map_err(failure)?.filter(|zone| *zone != TimeZone::UTC);
                 Values::Micros(micros(array, *unit), zone)
             }
             DataType::Binary => Values::Binary(array.as_binary()),
@@ -283,10 +299,16 @@ impl<'a> Column<'a> {
 /// Returns the values of a timestamp column in microseconds.
 pub(crate) fn micros(array: &ArrayRef, unit: TimeUnit) -> Vec<i64> {
     match unit {
-        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values().iter().map(|v| v.saturating_mul(1_000_000)).collect(),
-        TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values().iter().map(|v| v.saturating_mul(1000)).collect(),
+        TimeUnit::Second => {
+            array.as_primitive::<TimestampSecondType>().values().iter().map(|v| v.saturating_mul(1_000_000)).collect()
+        }
+        TimeUnit::Millisecond => {
+            array.as_primitive::<TimestampMillisecondType>().values().iter().map(|v| v.saturating_mul(1000)).collect()
+        }
         TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values().to_vec(),
-        TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values().iter().map(|v| v.div_euclid(1000)).collect(),
+        TimeUnit::Nanosecond => {
+            array.as_primitive::<TimestampNanosecondType>().values().iter().map(|v| v.div_euclid(1000)).collect()
+        }
     }
 }
 
@@ -359,7 +381,9 @@ impl<'a> Row<'a> {
     pub(crate) fn texts(&self, argument: usize) -> Vec<Option<String>> {
         let column = &self.columns[argument];
         match &column.values {
-            Values::Texts(array) => array.value(column.index(self.row)).as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect(),
+            Values::Texts(array) => {
+                array.value(column.index(self.row)).as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect()
+            }
             _ => vec![],
         }
     }
@@ -442,20 +466,43 @@ impl<'a> Rows<'a> {
 
     fn evaluate(&self, body: Body) -> Result<ArrayRef> {
         Ok(match body {
-            Body::Text(f) => fill!(self, StringBuilder::with_capacity(self.rows, self.rows * 16), f, |b: &mut StringBuilder, v: Cow<'_, str>| b.append_value(v)),
-            Body::Json(f) => fill!(self, LargeStringBuilder::new(), f, |b: &mut LargeStringBuilder, v: Cow<'_, str>| b.append_value(v)),
-            Body::Int(f) => fill!(self, Int64Builder::with_capacity(self.rows), f, |b: &mut Int64Builder, v| b.append_value(v)),
-            Body::Double(f) => fill!(self, Float64Builder::with_capacity(self.rows), f, |b: &mut Float64Builder, v| b.append_value(v)),
-            Body::Bool(f) => fill!(self, BooleanBuilder::with_capacity(self.rows), f, |b: &mut BooleanBuilder, v| b.append_value(v)),
-            Body::Date(f) => fill!(self, Date32Builder::with_capacity(self.rows), f, |b: &mut Date32Builder, v| b.append_value(v)),
-            Body::Timestamp(f) => fill!(self, TimestampMillisecondBuilder::with_capacity(self.rows), f, |b: &mut TimestampMillisecondBuilder, v| b.append_value(v)),
+            Body::Text(f) => fill!(
+                self,
+                StringBuilder::with_capacity(self.rows, self.rows * 16),
+                f,
+                |b: &mut StringBuilder, v: Cow<'_, str>| b.append_value(v)
+            ),
+            Body::Json(f) => {
+                fill!(self, LargeStringBuilder::new(), f, |b: &mut LargeStringBuilder, v: Cow<'_, str>| b
+                    .append_value(v))
+            }
+            Body::Int(f) => {
+                fill!(self, Int64Builder::with_capacity(self.rows), f, |b: &mut Int64Builder, v| b.append_value(v))
+            }
+            Body::Double(f) => {
+                fill!(self, Float64Builder::with_capacity(self.rows), f, |b: &mut Float64Builder, v| b.append_value(v))
+            }
+            Body::Bool(f) => {
+                fill!(self, BooleanBuilder::with_capacity(self.rows), f, |b: &mut BooleanBuilder, v| b.append_value(v))
+            }
+            Body::Date(f) => {
+                fill!(self, Date32Builder::with_capacity(self.rows), f, |b: &mut Date32Builder, v| b.append_value(v))
+            }
+            Body::Timestamp(f) => fill!(
+                self,
+                TimestampMillisecondBuilder::with_capacity(self.rows),
+                f,
+                |b: &mut TimestampMillisecondBuilder, v| b.append_value(v)
+            ),
             Body::Zoned(f) => fill!(
                 self,
                 TimestampMicrosecondBuilder::with_capacity(self.rows).with_timezone("UTC"),
                 f,
                 |b: &mut TimestampMicrosecondBuilder, v| b.append_value(v)
             ),
-            Body::Binary(f) => fill!(self, BinaryBuilder::new(), f, |b: &mut BinaryBuilder, v: Vec<u8>| b.append_value(v)),
+            Body::Binary(f) => {
+                fill!(self, BinaryBuilder::new(), f, |b: &mut BinaryBuilder, v: Vec<u8>| b.append_value(v))
+            }
             Body::Texts(f) => {
                 let mut builder = ListBuilder::new(StringBuilder::new());
                 for row in 0..self.rows {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
-use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use crate::functions::scalar::lenient_name;
 
@@ -74,6 +77,9 @@ pub(crate) type Evaluate = fn(&Call<'_>) -> Result<ArrayRef>;
 /// Replaces the call by a simpler expression.
 pub(crate) type Simplify = fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult>;
 
+/// Finds the values of an argument for which the call equals a literal, if they are a range.
+pub(crate) type Preimage = fn(&[Expr], &Expr, &SimplifyContext) -> Result<PreimageResult>;
+
 /// A function whose types depend on its arguments.
 pub(crate) struct ShapeFunction {
     name: String,
@@ -81,6 +87,7 @@ pub(crate) struct ShapeFunction {
     resolve: Resolve,
     evaluate: Evaluate,
     simplify: Option<Simplify>,
+    preimage: Option<Preimage>,
     lenient: bool,
     signature: Signature,
 }
@@ -93,12 +100,13 @@ pub(crate) struct Shape {
     pub(crate) resolve: Resolve,
     pub(crate) evaluate: Evaluate,
     pub(crate) simplify: Option<Simplify>,
+    pub(crate) preimage: Option<Preimage>,
 }
 
 impl Shape {
     /// Describes a function that takes its arguments as they come.
     pub(crate) fn new(name: &'static str, resolve: Resolve, evaluate: Evaluate) -> Self {
-        Self { name, coerce: |_, types| Ok(types.to_vec()), resolve, evaluate, simplify: None }
+        Self { name, coerce: |_, types| Ok(types.to_vec()), resolve, evaluate, simplify: None, preimage: None }
     }
 
     pub(crate) fn coerced(mut self, coerce: Coerce) -> Self {
@@ -111,6 +119,11 @@ impl Shape {
         self
     }
 
+    pub(crate) fn ranged(mut self, preimage: Preimage) -> Self {
+        self.preimage = Some(preimage);
+        self
+    }
+
     /// Builds the function, or its lenient twin.
     pub(crate) fn udf(&self, lenient: bool) -> ScalarUDF {
         ScalarUDF::new_from_impl(ShapeFunction {
@@ -119,6 +132,7 @@ impl Shape {
             resolve: self.resolve,
             evaluate: self.evaluate,
             simplify: self.simplify,
+            preimage: self.preimage,
             lenient,
             signature: Signature::user_defined(Volatility::Immutable),
         })
@@ -155,7 +169,8 @@ impl ScalarUDFImpl for ShapeFunction {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        (self.coerce)(&self.name, types)
+        // DataFusion would bury an error here; the return type reports the same one.
+        Ok((self.coerce)(&self.name, types).unwrap_or_else(|_| types.to_vec()))
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
@@ -164,7 +179,8 @@ impl ScalarUDFImpl for ShapeFunction {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let types = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let return_type = (self.resolve)(&Given { name: &self.name, types, constants: args.scalar_arguments.to_vec() })?;
+        let return_type =
+            (self.resolve)(&Given { name: &self.name, types, constants: args.scalar_arguments.to_vec() })?;
         Ok(Arc::new(Field::new(&self.name, return_type, true)))
     }
 
@@ -175,11 +191,17 @@ impl ScalarUDFImpl for ShapeFunction {
         }
     }
 
+    fn preimage(&self, args: &[Expr], literal: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
+        match self.preimage {
+            Some(preimage) => preimage(args, literal, info),
+            None => Ok(PreimageResult::None),
+        }
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let call =
-            Call { args: &args.args, rows, return_type: args.return_field.data_type(), lenient: self.lenient };
+        let call = Call { args: &args.args, rows, return_type: args.return_field.data_type(), lenient: self.lenient };
         let array = (self.evaluate)(&call)?;
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));

@@ -11,65 +11,130 @@ const MAX_PADDED: i64 = 1_000_000;
 /// Lists the functions of this file.
 pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
     vec![
-        ("lower", vec![overload(&[Text], Body::Text(|r| Ok(Some(fold(r.text(0), char::is_uppercase, str::to_lowercase)))))]),
-        ("upper", vec![overload(&[Text], Body::Text(|r| Ok(Some(fold(r.text(0), char::is_lowercase, str::to_uppercase)))))]),
-        ("length", vec![
-            overload(&[Text], Body::Int(|r| Ok(Some(r.text(0).chars().count() as i64)))),
-            overload(&[Binary], Body::Int(|r| Ok(Some(r.binary(0).len() as i64)))),
-        ]),
-        ("trim", vec![
-            overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim().into())))),
-            overload(&[Text, Text], Body::Text(|r| Ok(Some(r.text(0).trim_matches(|c| r.text(1).contains(c)).into())))),
-        ]),
-        ("ltrim", vec![
-            overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim_start().into())))),
-            overload(&[Text, Text], Body::Text(|r| Ok(Some(r.text(0).trim_start_matches(|c| r.text(1).contains(c)).into())))),
-        ]),
-        ("rtrim", vec![
-            overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim_end().into())))),
-            overload(&[Text, Text], Body::Text(|r| Ok(Some(r.text(0).trim_end_matches(|c| r.text(1).contains(c)).into())))),
-        ]),
-        ("replace", vec![
-            overload(&[Text, Text], Body::Text(|r| Ok(Some(replaced(r.text(0), r.text(1), ""))))),
-            overload(&[Text, Text, Text], Body::Text(|r| Ok(Some(replaced(r.text(0), r.text(1), r.text(2)))))),
-        ]),
-        ("reverse", vec![overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).chars().rev().collect::<String>().into()))))]),
+        (
+            "lower",
+            vec![overload(&[Text], Body::Text(|r| Ok(Some(fold(r.text(0), char::is_uppercase, str::to_lowercase)))))],
+        ),
+        (
+            "upper",
+            vec![overload(&[Text], Body::Text(|r| Ok(Some(fold(r.text(0), char::is_lowercase, str::to_uppercase)))))],
+        ),
+        (
+            "length",
+            vec![
+                overload(&[Text], Body::Int(|r| Ok(Some(r.text(0).chars().count() as i64)))),
+                overload(&[Binary], Body::Int(|r| Ok(Some(r.binary(0).len() as i64)))),
+            ],
+        ),
+        (
+            "trim",
+            vec![
+                overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim().into())))),
+                overload(
+                    &[Text, Text],
+                    Body::Text(|r| Ok(Some(r.text(0).trim_matches(|c| r.text(1).contains(c)).into()))),
+                ),
+            ],
+        ),
+        (
+            "ltrim",
+            vec![
+                overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim_start().into())))),
+                overload(
+                    &[Text, Text],
+                    Body::Text(|r| Ok(Some(r.text(0).trim_start_matches(|c| r.text(1).contains(c)).into()))),
+                ),
+            ],
+        ),
+        (
+            "rtrim",
+            vec![
+                overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).trim_end().into())))),
+                overload(
+                    &[Text, Text],
+                    Body::Text(|r| Ok(Some(r.text(0).trim_end_matches(|c| r.text(1).contains(c)).into()))),
+                ),
+            ],
+        ),
+        (
+            "replace",
+            vec![
+                overload(&[Text, Text], Body::Text(|r| Ok(Some(replaced(r.text(0), r.text(1), ""))))),
+                overload(&[Text, Text, Text], Body::Text(|r| Ok(Some(replaced(r.text(0), r.text(1), r.text(2)))))),
+            ],
+        ),
+        (
+            "reverse",
+            vec![overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).chars().rev().collect::<String>().into()))))],
+        ),
         ("substr", substring()),
         ("substring", substring()),
-        ("strpos", vec![
-            overload(&[Text, Text], Body::Int(|r| Ok(Some(position(r.text(0), r.text(1), 1))))),
-            overload(&[Text, Text, Int], Body::Int(|r| Ok(Some(position(r.text(0), r.text(1), r.int(2)))))),
-        ]),
+        (
+            "strpos",
+            vec![
+                overload(&[Text, Text], Body::Int(|r| Ok(Some(position(r.text(0), r.text(1), 1))))),
+                overload(&[Text, Text, Int], Body::Int(|r| Ok(Some(position(r.text(0), r.text(1), r.int(2)))))),
+            ],
+        ),
         ("starts_with", vec![overload(&[Text, Text], Body::Bool(|r| Ok(Some(r.text(0).starts_with(r.text(1))))))]),
         ("ends_with", vec![overload(&[Text, Text], Body::Bool(|r| Ok(Some(r.text(0).ends_with(r.text(1))))))]),
-        ("split", vec![
-            overload(&[Text, Text], Body::Texts(|r| split(r, None))),
-            overload(&[Text, Text, Int], Body::Texts(|r| split(r, Some(r.int(2))))),
-        ]),
+        (
+            "split",
+            vec![
+                overload(&[Text, Text], Body::Texts(|r| split(r, None))),
+                overload(&[Text, Text, Int], Body::Texts(|r| split(r, Some(r.int(2))))),
+            ],
+        ),
         ("split_part", vec![overload(&[Text, Text, Int], Body::Text(split_part))]),
         ("lpad", vec![overload(&[Text, Int, Text], Body::Text(|r| pad(r, true)))]),
         ("rpad", vec![overload(&[Text, Int, Text], Body::Text(|r| pad(r, false)))]),
-        ("chr", vec![overload(&[Int], Body::Text(|r| {
-            let code = u32::try_from(r.int(0)).ok().and_then(char::from_u32).ok_or("not a code point")?;
-            Ok(Some(code.to_string().into()))
-        }))]),
-        ("codepoint", vec![overload(&[Text], Body::Int(|r| {
-            let mut chars = r.text(0).chars();
-            match (chars.next(), chars.next()) {
-                (Some(c), None) => Ok(Some(i64::from(u32::from(c)))),
-                _ => Err("the text is not a single character".into()),
-            }
-        }))]),
-        ("concat_ws", vec![overload(&[Text, Texts], Body::Text(|r| {
-            Ok(Some(r.texts(1).into_iter().flatten().collect::<Vec<_>>().join(r.text(0)).into()))
-        }))]),
-        ("levenshtein_distance", vec![overload(&[Text, Text], Body::Int(|r| Ok(Some(strsim::levenshtein(r.text(0), r.text(1)) as i64))))]),
-        ("hamming_distance", vec![overload(&[Text, Text], Body::Int(|r| {
-            strsim::hamming(r.text(0), r.text(1)).map(|d| Some(d as i64)).map_err(|_| "the texts differ in length".into())
-        }))]),
+        (
+            "chr",
+            vec![overload(
+                &[Int],
+                Body::Text(|r| {
+                    let code = u32::try_from(r.int(0)).ok().and_then(char::from_u32).ok_or("not a code point")?;
+                    Ok(Some(code.to_string().into()))
+                }),
+            )],
+        ),
+        (
+            "codepoint",
+            vec![overload(
+                &[Text],
+                Body::Int(|r| {
+                    let mut chars = r.text(0).chars();
+                    match (chars.next(), chars.next()) {
+                        (Some(c), None) => Ok(Some(i64::from(u32::from(c)))),
+                        _ => Err("the text is not a single character".into()),
+                    }
+                }),
+            )],
+        ),
+        (
+            "concat_ws",
+            vec![overload(
+                &[Text, Texts],
+                Body::Text(|r| Ok(Some(r.texts(1).into_iter().flatten().collect::<Vec<_>>().join(r.text(0)).into()))),
+            )],
+        ),
+        (
+            "levenshtein_distance",
+            vec![overload(&[Text, Text], Body::Int(|r| Ok(Some(strsim::levenshtein(r.text(0), r.text(1)) as i64))))],
+        ),
+        (
+            "hamming_distance",
+            vec![overload(
+                &[Text, Text],
+                Body::Int(|r| {
+                    strsim::hamming(r.text(0), r.text(1))
+                        .map(|d| Some(d as i64))
+                        .map_err(|_| "the texts differ in length".into())
+                }),
+            )],
+        ),
         ("translate", vec![overload(&[Text, Text, Text], Body::Text(translate))]),
         ("soundex", vec![overload(&[Text], Body::Text(soundex))]),
-        ("normalize", vec![overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).into()))))]),
     ]
 }
 

@@ -14,6 +14,8 @@ use datafusion::common::{TableReference, plan_datafusion_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
+use datafusion::functions_aggregate::planner::AggregateFunctionPlanner;
+use datafusion::functions_window::planner::WindowFunctionPlanner;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
@@ -64,7 +66,11 @@ pub fn plan(
     let mut sources = HashMap::new();
     for table in statement.tables() {
         let Some(provider) = tables(table) else {
-            return Err(SqlError { message: format!("unknown table: {}", table.name), line: table.line, column: table.column });
+            return Err(SqlError {
+                message: format!("unknown table: {}", table.name),
+                line: table.line,
+                column: table.column,
+            });
         };
         sources.insert(table.name.clone(), provider_as_source(provider));
     }
@@ -88,7 +94,12 @@ fn plan_here(
         state,
         sources,
         moments: moment::of_statement(now),
-        expr_planners: vec![Arc::clone(&operators) as Arc<dyn ExprPlanner>],
+        expr_planners: vec![
+            Arc::clone(&operators) as Arc<dyn ExprPlanner>,
+            // They turn count(*) into a count of a constant.
+            Arc::new(AggregateFunctionPlanner),
+            Arc::new(WindowFunctionPlanner),
+        ],
         relation_planners: vec![Arc::new(unnest::UnnestPlanner)],
     };
     let options = ParserOptions::new()
@@ -144,7 +155,11 @@ struct Context<'a> {
 impl Context<'_> {
     /// Lists the columns of all tables, to find a misspelt one.
     fn columns(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.sources.values().flat_map(|s| s.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>()).collect();
+        let mut names: Vec<String> = self
+            .sources
+            .values()
+            .flat_map(|s| s.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>())
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -161,7 +176,11 @@ impl ContextProvider for Context<'_> {
         self.sources.get(&wanted).cloned().ok_or_else(|| plan_datafusion_err!("unknown table: {wanted}"))
     }
 
-    fn create_cte_work_table(&self, name: &str, schema: datafusion::arrow::datatypes::SchemaRef) -> DataFusionResult<Arc<dyn TableSource>> {
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: datafusion::arrow::datatypes::SchemaRef,
+    ) -> DataFusionResult<Arc<dyn TableSource>> {
         Ok(provider_as_source(Arc::new(datafusion::datasource::cte_worktable::CteWorkTable::new(name, schema))))
     }
 

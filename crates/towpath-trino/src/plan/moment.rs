@@ -6,7 +6,9 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use jiff::Timestamp;
 
 use crate::functions::moments::to_instants;
@@ -67,7 +69,11 @@ impl Instant {
 
     /// Builds a literal of a timestamp type from microseconds since 1970-01-01 00:00:00 UTC.
     pub(crate) fn literal(micros: i64, to: &DataType) -> Result<Expr> {
-        let array = crate::functions::casts::timestamps(vec![micros], None, if matches!(to, DataType::Date32) { &TIMESTAMP } else { to })?;
+        let array = crate::functions::casts::timestamps(
+            vec![micros],
+            None,
+            if matches!(to, DataType::Date32) { &TIMESTAMP } else { to },
+        )?;
         Ok(Expr::Literal(ScalarValue::try_from_array(&array, 0)?, None))
     }
 }

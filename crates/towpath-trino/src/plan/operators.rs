@@ -79,7 +79,12 @@ impl ExprPlanner for Operators {
         arithmetic(op, (left, left_type), (right, right_type))
     }
 
-    fn plan_compound_identifier(&self, field: &Field, qualifier: Option<&TableReference>, nested: &[String]) -> Result<PlannerResult<Vec<Expr>>> {
+    fn plan_compound_identifier(
+        &self,
+        field: &Field,
+        qualifier: Option<&TableReference>,
+        nested: &[String],
+    ) -> Result<PlannerResult<Vec<Expr>>> {
         let mut expr = Expr::Column(Column::from((qualifier, field)));
         let mut data_type = field.data_type();
         for name in nested {
@@ -121,7 +126,16 @@ pub(crate) fn text_literal(expr: &Expr) -> Option<&str> {
 fn is_constant(expr: &Expr) -> bool {
     let mut constant = true;
     let _ = expr.apply(|e| {
-        let varies = !matches!(e, Expr::Literal(..) | Expr::ScalarFunction(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::Negative(_) | Expr::BinaryExpr(_) | Expr::Alias(_));
+        let varies = !matches!(
+            e,
+            Expr::Literal(..)
+                | Expr::ScalarFunction(_)
+                | Expr::Cast(_)
+                | Expr::TryCast(_)
+                | Expr::Negative(_)
+                | Expr::BinaryExpr(_)
+                | Expr::Alias(_)
+        );
         constant &= !varies;
         Ok(if varies { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
@@ -160,7 +174,12 @@ fn refuse(op: &str, (left, left_type): &Operand, (right, right_type): &Operand) 
 pub(crate) fn compare(op: Operator, left: Operand, right: Operand) -> Result<Expr> {
     let ((l, lt), (r, rt)) = (&left, &right);
     let planned = |l: Expr, r: Expr| Ok(binary(l, op, r));
-    if *lt == DataType::Null || *rt == DataType::Null || is_text(lt) && is_text(rt) || is_number(lt) && is_number(rt) || is_interval(lt) && is_interval(rt) {
+    if *lt == DataType::Null
+        || *rt == DataType::Null
+        || is_text(lt) && is_text(rt)
+        || is_number(lt) && is_number(rt)
+        || is_interval(lt) && is_interval(rt)
+    {
         return planned(left.0, right.0);
     }
     if is_moment(lt) && is_text(rt) {
@@ -178,7 +197,9 @@ pub(crate) fn compare(op: Operator, left: Operand, right: Operand) -> Result<Exp
         // The constant side gives way; between columns the right one does.
         let keep_left = !is_constant(l) || is_constant(r);
         let (kept, to) = if keep_left { (lt, comparable(lt)) } else { (rt, comparable(rt)) };
-        let convert = |expr: &Expr, from: &DataType| if *from == to && from == kept { expr.clone() } else { Instant::of(expr.clone(), &to) };
+        let convert = |expr: &Expr, from: &DataType| {
+            if *from == to && from == kept { expr.clone() } else { Instant::of(expr.clone(), &to) }
+        };
         return planned(convert(l, lt), convert(r, rt));
     }
     if *lt == DataType::Boolean && is_text(rt) {
@@ -188,7 +209,12 @@ pub(crate) fn compare(op: Operator, left: Operand, right: Operand) -> Result<Exp
         return planned(boolean_operand(r, l)?, if text_literal(l).is_some() { r.clone() } else { boolean_text(r) });
     }
     match (lt, rt) {
-        (DataType::Map(_, _), DataType::Map(_, _)) if matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) => {
+        (DataType::Map(_, _), DataType::Map(_, _))
+            if matches!(
+                op,
+                Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom
+            ) =>
+        {
             let entries = |expr: &Expr| function("map_entries", vec![function("$sort_map", vec![expr.clone()])?]);
             planned(entries(l)?, entries(r)?)
         }
@@ -204,7 +230,9 @@ fn aligned(moment: &Expr, moment_type: &DataType, text: &Expr) -> Result<(Expr, 
     if let Some(literal) = text_literal(text) {
         let Some(read) = parse_moment(literal) else {
             let message = format!("'{literal}' is not a timestamp");
-            return Err(place_of([moment, text]).map_or_else(|| mistake(&message), |name| mistake_about(&name, &message)));
+            return Err(
+                place_of([moment, text]).map_or_else(|| mistake(&message), |name| mistake_about(&name, &message))
+            );
         };
         if *moment_type == DataType::Date32 && read.date_only {
             let days = read.wall.div_euclid(crate::functions::calendar::DAY) as i32;
@@ -244,7 +272,9 @@ fn boolean_operand(boolean: &Expr, text: &Expr) -> Result<Expr> {
 fn arithmetic(op: BinaryOperator, left: Operand, right: Operand) -> Result<PlannerResult<RawBinaryExpr>> {
     let (lt, rt) = (&left.1, &right.1);
     let symbol = op.to_string();
-    let original = |op, left: Operand, right: Operand| Ok(PlannerResult::Original(RawBinaryExpr { op, left: left.0, right: right.0 }));
+    let original = |op, left: Operand, right: Operand| {
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left: left.0, right: right.0 }))
+    };
     match op {
         BinaryOperator::And | BinaryOperator::Or => {
             let fits = |t: &DataType| matches!(t, DataType::Boolean | DataType::Null);
@@ -272,7 +302,10 @@ fn arithmetic(op: BinaryOperator, left: Operand, right: Operand) -> Result<Plann
                 if op == BinaryOperator::Divide && (decimal(lt) || decimal(rt)) && !float(lt) && !float(rt) {
                     let scale = |t: &DataType| if let DataType::Decimal128(_, scale) = t { *scale } else { 0 };
                     let to = DataType::Decimal128(38, scale(lt).max(scale(rt)));
-                    return Ok(PlannerResult::Planned(function("$divide", vec![cast(left.0, to.clone()), cast(right.0, to)])?));
+                    return Ok(PlannerResult::Planned(function(
+                        "$divide",
+                        vec![cast(left.0, to.clone()), cast(right.0, to)],
+                    )?));
                 }
                 return original(op, left, right);
             }

@@ -32,13 +32,20 @@ impl VisitorMut for Separator {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let Expr::CompoundIdentifier(parts) = expr else { return ControlFlow::Continue(()) };
         // The column is the first part, or the second after the name of its table.
-        let Some(at) = parts.iter().take(2).rposition(|part| part.value == self.column) else { return ControlFlow::Continue(()) };
+        let Some(at) = parts.iter().take(2).rposition(|part| part.value == self.column) else {
+            return ControlFlow::Continue(());
+        };
         if at + 1 >= parts.len() {
             return ControlFlow::Continue(());
         }
         let fields = parts.split_off(at + 1);
-        let root = if parts.len() == 1 { Expr::Identifier(parts.remove(0)) } else { Expr::CompoundIdentifier(std::mem::take(parts)) };
-        *expr = fields.into_iter().fold(root, |inner, field| call("$field", vec![inner, text(&field.value)], field.span));
+        let root = if parts.len() == 1 {
+            Expr::Identifier(parts.remove(0))
+        } else {
+            Expr::CompoundIdentifier(std::mem::take(parts))
+        };
+        *expr =
+            fields.into_iter().fold(root, |inner, field| call("$field", vec![inner, text(&field.value)], field.span));
         self.changed = true;
         ControlFlow::Continue(())
     }

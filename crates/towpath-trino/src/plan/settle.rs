@@ -5,6 +5,7 @@
 //! - Maps that are grouped by, or made distinct, have their entries put in order first: Trino compares maps as sets of
 //!   entries, the row format compares them as sequences.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -13,7 +14,9 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union};
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Like, LogicalPlan, Operator, Projection, Union, lit,
+};
 
 use crate::error::{mistake, mistake_about};
 use crate::functions::maps::has_map;
@@ -24,13 +27,20 @@ use crate::types::{TIMESTAMP, is_number, is_text, is_zoned, trino_type_name};
 
 /// Settles a plan and the plans of its subqueries.
 pub(crate) fn settle(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Ok(plan.transform_up_with_subqueries(|node| settle_node(node).map(Transformed::yes))?.data)
+    // The schema of a union decides those of all plans above it.
+    let changed_union = Cell::new(false);
+    let settled = plan.transform_up_with_subqueries(|node| {
+        let node = settle_node(node, &changed_union)?;
+        let node = if changed_union.get() && !node.inputs().is_empty() { node.recompute_schema()? } else { node };
+        Ok(Transformed::yes(node))
+    })?;
+    Ok(settled.data)
 }
 
-fn settle_node(node: LogicalPlan) -> Result<LogicalPlan> {
+fn settle_node(node: LogicalPlan, changed_union: &Cell<bool>) -> Result<LogicalPlan> {
     let node = settle_expressions(node)?;
     match node {
-        LogicalPlan::Union(union) => settle_union(union),
+        LogicalPlan::Union(union) => settle_union(union, changed_union),
         LogicalPlan::Aggregate(aggregate) => settle_groups(aggregate),
         LogicalPlan::Distinct(Distinct::All(input)) if holds_map(input.schema()) => {
             Ok(LogicalPlan::Distinct(Distinct::All(Arc::new(with_sorted_maps(&input)?))))
@@ -44,10 +54,12 @@ fn settle_expressions(node: LogicalPlan) -> Result<LogicalPlan> {
     if let LogicalPlan::TableScan(scan) = &node {
         schema = scan.projected_schema.as_ref().clone();
     }
+    let joins = matches!(node, LogicalPlan::Join(_) | LogicalPlan::Filter(_));
     let names = NamePreserver::new(&node);
     node.map_expressions(|expr| {
         let name = names.save(&expr);
         let settled = expr.transform_up(|e| settle_expression(e, &schema))?;
+        let settled = if joins { settled.data.transform_up(shield_equality)? } else { settled };
         Ok(settled.update_data(|e| name.restore(e)))
     })
     .map(|transformed| transformed.data)
@@ -59,20 +71,90 @@ fn settle_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
         Expr::Like(like) => {
             need_text("LIKE", &like.expr, &like.expr.get_type(schema)?)?;
             need_text("LIKE", &like.pattern, &like.pattern.get_type(schema)?)?;
-            Ok(Transformed::no(Expr::Like(like)))
+            Ok(Transformed::yes(Expr::Like(with_backslash_escapes(like)?)))
         }
         Expr::AggregateFunction(AggregateFunction { func, params }) => {
             if matches!(func.name(), "sum" | "avg")
                 && let Some(argument) = params.args.first()
             {
                 let found = argument.get_type(schema)?;
-                if !is_number(&found) && found != DataType::Null && !matches!(found, DataType::Interval(_) | DataType::Duration(_)) {
-                    return Err(mistake_about(func.name(), format!("function {} does not accept ({})", func.name(), trino_type_name(&found))));
+                if !is_number(&found)
+                    && found != DataType::Null
+                    && !matches!(found, DataType::Interval(_) | DataType::Duration(_))
+                {
+                    return Err(mistake_about(
+                        func.name(),
+                        format!("function {} does not accept ({})", func.name(), trino_type_name(&found)),
+                    ));
                 }
             }
             Ok(Transformed::no(Expr::AggregateFunction(AggregateFunction { func, params })))
         }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// Hides field accesses within the keys of a join from the optimizer.
+///
+/// DataFusion moves field accesses towards the scan and then does not find a join key that is a function of one, as in
+/// `ON a.n = cardinality(b.row.field)`. A key that is a field and nothing else is found.
+fn shield_equality(expr: Expr) -> Result<Transformed<Expr>> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = expr else { return Ok(Transformed::no(expr)) };
+    if !left.any_column_refs() || !right.any_column_refs() {
+        return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right })));
+    }
+    let (left, right) = (shield(*left)?, shield(*right)?);
+    Ok(Transformed::yes(left.eq(right)))
+}
+
+fn shield(expr: Expr) -> Result<Expr> {
+    let field_access = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if matches!(f.name(), "get_field" | "$field"));
+    if field_access(&expr) || matches!(expr, Expr::Column(_)) {
+        return Ok(expr);
+    }
+    let shielded = expr.transform_up(|e| match e {
+        Expr::ScalarFunction(f) if matches!(f.name(), "get_field" | "$field") && f.args.len() == 2 => {
+            let member = registry().scalar("$member").ok_or_else(|| mistake("unknown function: $member"))?;
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(member, f.args))))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(shielded.data)
+}
+
+/// Rewrites the pattern of LIKE for an engine that always escapes with a backslash; Trino has no default escape.
+fn with_backslash_escapes(mut like: Like) -> Result<Like> {
+    let escape = like.escape_char.take();
+    if let Expr::Literal(pattern, _) = like.pattern.as_ref() {
+        let Some(text) = pattern.try_as_str().flatten() else { return Ok(like) };
+        let mut rewritten = String::with_capacity(text.len());
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                c if Some(c) == escape => {
+                    let escaped = chars.next().filter(|next| matches!(next, '%' | '_') || Some(*next) == escape);
+                    let escaped = escaped
+                        .ok_or_else(|| mistake("the escape character of LIKE must stand before %, _ or itself"))?;
+                    rewritten.extend(['\\', escaped]);
+                }
+                '\\' => rewritten.push_str("\\\\"),
+                c => rewritten.push(c),
+            }
+        }
+        if rewritten != text {
+            *like.pattern = lit(rewritten);
+        }
+        return Ok(like);
+    }
+    match escape {
+        None => {
+            let replace = registry().scalar("replace").ok_or_else(|| mistake("unknown function: replace"))?;
+            let arguments = vec![like.pattern.as_ref().clone(), lit("\\"), lit("\\\\")];
+            *like.pattern = Expr::ScalarFunction(ScalarFunction::new_udf(replace, arguments));
+            Ok(like)
+        }
+        Some('\\') => Ok(like),
+        Some(_) => Err(mistake("LIKE with ESCAPE needs a constant pattern")),
     }
 }
 
@@ -82,7 +164,8 @@ fn in_list(value: Expr, list: Vec<Expr>, negated: bool, schema: &DFSchema) -> Re
     let mut operands = Vec::with_capacity(list.len());
     for item in list {
         let item_type = item.get_type(schema)?;
-        let Expr::BinaryExpr(compared) = compare(Operator::Eq, (value.clone(), value_type.clone()), (item, item_type))? else {
+        let Expr::BinaryExpr(compared) = compare(Operator::Eq, (value.clone(), value_type.clone()), (item, item_type))?
+        else {
             return Err(mistake("an IN list needs values that can be compared"));
         };
         operands.push((*compared.left, *compared.right));
@@ -98,11 +181,16 @@ fn in_list(value: Expr, list: Vec<Expr>, negated: bool, schema: &DFSchema) -> Re
 }
 
 /// Gives all inputs of a union the same types, by Trino's rules and those of its lenient comparisons.
-fn settle_union(union: Union) -> Result<LogicalPlan> {
+fn settle_union(union: Union, changed: &Cell<bool>) -> Result<LogicalPlan> {
     let width = union.schema.fields().len();
     let mut wanted: Vec<Option<DataType>> = Vec::with_capacity(width);
     for column in 0..width {
-        let types: Vec<_> = union.inputs.iter().map(|i| i.schema().field(column).data_type().clone()).filter(|t| *t != DataType::Null).collect();
+        let types: Vec<_> = union
+            .inputs
+            .iter()
+            .map(|i| i.schema().field(column).data_type().clone())
+            .filter(|t| *t != DataType::Null)
+            .collect();
         let moment = |t: &DataType| matches!(t, DataType::Timestamp(_, _) | DataType::Date32);
         let differ = types.windows(2).any(|pair| pair[0] != pair[1]);
         wanted.push(if !differ {
@@ -118,21 +206,24 @@ fn settle_union(union: Union) -> Result<LogicalPlan> {
     if wanted.iter().all(Option::is_none) {
         return Ok(LogicalPlan::Union(union));
     }
+    changed.set(true);
     let inputs = union
         .inputs
         .iter()
         .map(|input| {
-            let columns = input.schema().columns().into_iter().zip(&wanted).zip(input.schema().fields()).map(|((column, wanted), field)| {
-                let (relation, name) = (column.relation.clone(), column.name.clone());
-                let converted = match wanted {
-                    Some(to) if to != field.data_type() => match to {
-                        DataType::Utf8 => call("$as_text", Expr::Column(column))?,
-                        to => Instant::of(Expr::Column(column), to),
-                    },
-                    _ => return Ok(Expr::Column(column)),
-                };
-                Ok(converted.alias_qualified(relation, name))
-            });
+            let columns = input.schema().columns().into_iter().zip(&wanted).zip(input.schema().fields()).map(
+                |((column, wanted), field)| {
+                    let (relation, name) = (column.relation.clone(), column.name.clone());
+                    let converted = match wanted {
+                        Some(to) if to != field.data_type() => match to {
+                            DataType::Utf8 => call("$as_text", Expr::Column(column))?,
+                            to => Instant::of(Expr::Column(column), to),
+                        },
+                        _ => return Ok(Expr::Column(column)),
+                    };
+                    Ok(converted.alias_qualified(relation, name))
+                },
+            );
             let columns = columns.collect::<Result<Vec<_>>>()?;
             Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(input))?)))
         })

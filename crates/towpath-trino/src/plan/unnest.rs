@@ -5,8 +5,8 @@
 //! names. Arrays of rows become the fields of the rows, maps become keys and values, several arrays are zipped.
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, UnnestOptions};
 use datafusion::common::NullHandling;
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, UnnestOptions};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
@@ -22,16 +22,27 @@ use crate::types::{element, trino_type_name};
 pub(crate) struct UnnestPlanner;
 
 impl RelationPlanner for UnnestPlanner {
-    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
         let (left, outer, unnest) = match relation {
             unnest @ TableFactor::UNNEST { .. } => (LogicalPlanBuilder::empty(true).build()?, false, unnest),
-            TableFactor::NestedJoin { mut table_with_joins, alias: None } if table_with_joins.joins.last().is_some_and(|j| is_unnest(&j.relation)) => {
+            TableFactor::NestedJoin { mut table_with_joins, alias: None }
+                if table_with_joins.joins.last().is_some_and(|j| is_unnest(&j.relation)) =>
+            {
                 let Some(join) = table_with_joins.joins.pop() else { return Err(mistake("a join is missing")) };
                 let outer = match join.join_operator {
                     JoinOperator::CrossJoin(_) => false,
                     JoinOperator::Join(ref c) | JoinOperator::Inner(ref c) if always(c) => false,
                     JoinOperator::Left(ref c) | JoinOperator::LeftOuter(ref c) if always(c) => true,
-                    _ => return Err(mistake_about("unnest", "UNNEST can be joined by CROSS JOIN, or by LEFT JOIN ... ON TRUE")),
+                    _ => {
+                        return Err(mistake_about(
+                            "unnest",
+                            "UNNEST can be joined by CROSS JOIN, or by LEFT JOIN ... ON TRUE",
+                        ));
+                    }
                 };
                 let left = if table_with_joins.joins.is_empty() {
                     context.plan(table_with_joins.relation)?
@@ -42,9 +53,12 @@ impl RelationPlanner for UnnestPlanner {
             }
             other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
-        let TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } = unnest else { return Err(mistake("an UNNEST is missing")) };
+        let TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } = unnest else {
+            return Err(mistake("an UNNEST is missing"));
+        };
         let schema = left.schema().as_ref().clone();
-        let arrays = array_exprs.into_iter().map(|expr| context.sql_to_expr(expr, &schema)).collect::<Result<Vec<_>>>()?;
+        let arrays =
+            array_exprs.into_iter().map(|expr| context.sql_to_expr(expr, &schema)).collect::<Result<Vec<_>>>()?;
         let plan = unnested(left, &schema, arrays, with_ordinality, outer, alias.as_ref())?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
     }
@@ -78,7 +92,8 @@ fn unnested(
     outer: bool,
     alias: Option<&TableAlias>,
 ) -> Result<LogicalPlan> {
-    let names: Vec<String> = alias.map(|a| a.columns.iter().map(|c| c.name.value.clone()).collect()).unwrap_or_default();
+    let names: Vec<String> =
+        alias.map(|a| a.columns.iter().map(|c| c.name.value.clone()).collect()).unwrap_or_default();
     let table = alias.map(|a| TableReference::bare(a.name.value.clone()));
     let mut kept: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
     let own = kept.len();
@@ -103,19 +118,30 @@ fn unnested(
     let hidden: Vec<String> = (0..lists.len()).map(|i| format!("\u{1}unnest{own}_{i}")).collect();
     kept.extend(lists.into_iter().zip(&hidden).map(|(list, name)| list.alias(name)));
 
-    let options = UnnestOptions { null_handling: if outer { NullHandling::PreserveAndExpandEmpty } else { NullHandling::Drop }, ..Default::default() };
+    let options = UnnestOptions {
+        null_handling: if outer { NullHandling::PreserveAndExpandEmpty } else { NullHandling::Drop },
+        ..Default::default()
+    };
     let columns: Vec<Column> = hidden.iter().map(Column::new_unqualified).collect();
     let plan = LogicalPlanBuilder::from(left).project(kept)?.unnest_columns_with_options(columns, options)?.build()?;
 
     let fields = output(&kinds, &hidden, &names, with_ordinality)?;
     if !names.is_empty() && names.len() != fields.len() {
         let table = alias.map(|a| a.name.value.clone()).unwrap_or_default();
-        return Err(mistake_about(&table, format!("{table} has {} columns and {} names for them", fields.len(), names.len())));
+        return Err(mistake_about(
+            &table,
+            format!("{table} has {} columns and {} names for them", fields.len(), names.len()),
+        ));
     }
     let mut projection: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
     for (i, field) in fields.into_iter().enumerate() {
         // A column without a name goes by that of its table.
-        let name = names.get(i).cloned().or(field.name).or_else(|| alias.map(|a| a.name.value.clone())).unwrap_or_else(|| format!("_col{i}"));
+        let name = names
+            .get(i)
+            .cloned()
+            .or(field.name)
+            .or_else(|| alias.map(|a| a.name.value.clone()))
+            .unwrap_or_else(|| format!("_col{i}"));
         projection.push(field.expr.alias_qualified(table.clone(), name));
     }
     LogicalPlanBuilder::from(plan).project(projection)?.build()
@@ -132,7 +158,10 @@ fn output(kinds: &[DataType], hidden: &[String], names: &[String], with_ordinali
             Some(DataType::Struct(members)) if !(whole && members.len() > 1) => {
                 for member in members {
                     let arguments = vec![column.clone(), lit(ScalarValue::from(member.name().as_str()))];
-                    let expr = Expr::ScalarFunction(ScalarFunction::new_udf(datafusion::functions::core::get_field(), arguments));
+                    let expr = Expr::ScalarFunction(ScalarFunction::new_udf(
+                        datafusion::functions::core::get_field(),
+                        arguments,
+                    ));
                     fields.push(Unnested { expr, name: Some(member.name().clone()).filter(|n| !n.is_empty()) });
                 }
             }

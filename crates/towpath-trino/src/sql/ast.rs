@@ -1,8 +1,8 @@
 //! Small builders and readers of sqlparser's tree.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, OrderByExpr,
-    OrderByOptions, Spanned, Value, ValueWithSpan,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, OrderByExpr, OrderByOptions, Spanned, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 

@@ -3,7 +3,9 @@
 //! The arguments of `UNNEST` see the tables on their left. Each `UNNEST` is therefore folded, together with all that
 //! stands left of it, into one nested join that ends with it; the relation planner turns that into a single plan.
 
-use datafusion::sql::sqlparser::ast::{Ident, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    Ident, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
+};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 /// Folds the left side of every `UNNEST` in a FROM list.

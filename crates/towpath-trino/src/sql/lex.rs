@@ -43,9 +43,9 @@ pub(crate) fn lex(sql: &str) -> Result<Lexed, SqlError> {
         return Err(SqlError::whole(format!("the statement is longer than {MAX_LENGTH} bytes")));
     }
     let (text, quotes) = quote_uuids(sql);
-    let tokens = Tokenizer::new(&Trino, &text).tokenize_with_location().map_err(|error| {
-        SqlError::at(quotes.original(error.location), error.message.to_lowercase_start())
-    })?;
+    let tokens = Tokenizer::new(&Trino, &text)
+        .tokenize_with_location()
+        .map_err(|error| SqlError::at(quotes.original(error.location), error.message.to_lowercase_start()))?;
     let tokens: Vec<_> = tokens
         .into_iter()
         .filter(|token| !matches!(token.token, Token::Whitespace(_)) && token.token != Token::EOF)
@@ -77,7 +77,8 @@ struct Quotes(HashMap<u64, Vec<u64>>);
 impl Quotes {
     /// Maps a position in the repaired text to the original text.
     fn original(&self, at: Location) -> Location {
-        let before = self.0.get(&at.line).map_or(0, |columns| columns.iter().filter(|column| **column < at.column).count());
+        let before =
+            self.0.get(&at.line).map_or(0, |columns| columns.iter().filter(|column| **column < at.column).count());
         Location::new(at.line, (at.column - before as u64).max(1))
     }
 }
@@ -120,7 +121,8 @@ fn quote_uuids(sql: &str) -> (String, Quotes) {
 
 /// Length of the string, quoted name or comment at the start of `rest`, or zero.
 fn opaque_length(rest: &str) -> usize {
-    let closed_by = |open: usize, close: &str| rest[open..].find(close).map_or(rest.len(), |end| open + end + close.len());
+    let closed_by =
+        |open: usize, close: &str| rest[open..].find(close).map_or(rest.len(), |end| open + end + close.len());
     match rest.as_bytes() {
         [b'\'', ..] => closed_by(1, "'"),
         [b'"', ..] => closed_by(1, "\""),
@@ -155,7 +157,9 @@ fn check_shape(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
                 }
             }
             Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            Token::Char('`') => return Err(SqlError::at(at, "names are quoted with double quotes, not with backquotes")),
+            Token::Char('`') => {
+                return Err(SqlError::at(at, "names are quoted with double quotes, not with backquotes"));
+            }
             Token::Placeholder(name) => {
                 return Err(SqlError::at(at, format!("placeholder {name} must be replaced by a value or a table")));
             }
@@ -163,7 +167,10 @@ fn check_shape(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
         }
         table_parens = match (&token.token, table_parens) {
             (Token::LParen, Some(count)) if count >= MAX_TABLE_PARENS => {
-                return Err(SqlError::at(at, format!("more than {MAX_TABLE_PARENS} parentheses in a row around a table")));
+                return Err(SqlError::at(
+                    at,
+                    format!("more than {MAX_TABLE_PARENS} parentheses in a row around a table"),
+                ));
             }
             (Token::LParen, Some(count)) => Some(count + 1),
             (Token::Word(word), _) if matches!(word.keyword, Keyword::FROM | Keyword::JOIN) => Some(0),
@@ -188,7 +195,10 @@ fn is_set_operator(word: &Word) -> bool {
 }
 
 /// Lower-cases every word, keeps its spelling, and leaves keywords only where Trino has them.
-fn settle_words(tokens: Vec<TokenWithSpan>, spelling: &mut HashMap<Location, String>) -> Result<Vec<TokenWithSpan>, SqlError> {
+fn settle_words(
+    tokens: Vec<TokenWithSpan>,
+    spelling: &mut HashMap<Location, String>,
+) -> Result<Vec<TokenWithSpan>, SqlError> {
     let mut settled = Vec::with_capacity(tokens.len());
     for (i, token) in tokens.iter().enumerate() {
         let Token::Word(word) = &token.token else {
@@ -223,7 +233,8 @@ fn refuse_clause(word: &Word, after: Option<&Token>, at: Location) -> Result<(),
     let next_is = |wanted: &[Keyword]| matches!(after, Some(Token::Word(next)) if wanted.contains(&next.keyword));
     let sample = word.keyword == Keyword::TABLESAMPLE && next_is(&[Keyword::BERNOULLI, Keyword::SYSTEM]);
     let paren = matches!(after, Some(Token::LParen));
-    if sample || paren && matches!(word.keyword, Keyword::MATCH_RECOGNIZE | Keyword::JSON_TABLE | Keyword::TABLESAMPLE) {
+    if sample || paren && matches!(word.keyword, Keyword::MATCH_RECOGNIZE | Keyword::JSON_TABLE | Keyword::TABLESAMPLE)
+    {
         return Err(SqlError::at(at, format!("{} is not supported", word.value.to_uppercase())));
     }
     Ok(())
@@ -242,8 +253,8 @@ fn is_keyword(keyword: Keyword, before: Option<&Token>, after: Option<&Token>) -
         // Reserved in Trino.
         AND | AS | BETWEEN | BY | CASE | CAST | CROSS | CUBE | DISTINCT | ELSE | END | ESCAPE | EXCEPT | EXISTS
         | FALSE | FOR | FROM | FULL | GROUP | GROUPING | HAVING | IN | INNER | INTERSECT | INTO | IS | JOIN | LEFT
-        | LIKE | NATURAL | NOT | NULL | ON | OR | ORDER | OUTER | RECURSIVE | RIGHT | ROLLUP | SELECT | TABLE | THEN
-        | TRUE | UNION | UNNEST | USING | VALUES | WHEN | WHERE | WITH => {
+        | LIKE | NATURAL | NOT | NULL | ON | OR | ORDER | OUTER | RECURSIVE | RIGHT | ROLLUP | SELECT | TABLE
+        | THEN | TRUE | UNION | UNNEST | USING | VALUES | WHEN | WHERE | WITH => {
             keyword != GROUPING || after_is(&[SETS])
         }
         CURRENT_DATE | CURRENT_TIME | CURRENT_TIMESTAMP | LOCALTIME | LOCALTIMESTAMP => true,
@@ -256,14 +267,21 @@ fn is_keyword(keyword: Keyword, before: Option<&Token>, after: Option<&Token>) -
         TIME => before_is(&[AT]) && after_is(&[ZONE]),
         ZONE => before_is(&[TIME]),
         CURRENT => after_is(&[ROW]),
-        ROW => before_is(&[CURRENT]) || before_is(&[NEXT, FIRST]) && after_is(&[ONLY]),
+        ROW => {
+            before_is(&[CURRENT])
+                || after_is(&[ONLY])
+                || matches!(before, Some(Token::Number(..))) && (after.is_none() || after_is(&[FETCH, LIMIT]))
+        }
         ROWS | RANGE | GROUPS => {
-            after_is(&[BETWEEN, UNBOUNDED, CURRENT, ONLY, LIMIT, FETCH]) || matches!(after, Some(Token::Number(..) | Token::RParen | Token::SemiColon) | None)
+            after_is(&[BETWEEN, UNBOUNDED, CURRENT, ONLY, LIMIT, FETCH])
+                || matches!(after, Some(Token::Number(..) | Token::RParen | Token::SemiColon) | None)
         }
         UNBOUNDED | PRECEDING | FOLLOWING => true,
         EXTRACT | POSITION | SUBSTRING | TRIM | TRY_CAST => matches!(after, Some(Token::LParen)),
         LEADING | TRAILING | BOTH => matches!(before, Some(Token::LParen)),
-        YEAR | MONTH | DAY | HOUR | MINUTE | SECOND | WEEK | QUARTER | DOW | DOY | TIMEZONE_HOUR | TIMEZONE_MINUTE => after_is(&[FROM]),
+        YEAR | MONTH | DAY | HOUR | MINUTE | SECOND | WEEK | QUARTER | DOW | DOY | TIMEZONE_HOUR | TIMEZONE_MINUTE => {
+            after_is(&[FROM])
+        }
         FETCH => after_is(&[FIRST, NEXT]),
         FIRST | LAST | NEXT => before_is(&[NULLS, FETCH]),
         NULLS => after_is(&[FIRST, LAST]) || before_is(&[IGNORE, RESPECT]),
@@ -289,8 +307,23 @@ fn is_keyword(keyword: Keyword, before: Option<&Token>, after: Option<&Token>) -
 
 /// Names of the types whose literals are written `type 'text'`.
 const LITERAL_TYPES: [&str; 17] = [
-    "bigint", "boolean", "char", "date", "decimal", "double", "integer", "json", "real", "smallint", "time", "timestamp", "tinyint",
-    "uuid", "ipaddress", "varbinary", "varchar",
+    "bigint",
+    "boolean",
+    "char",
+    "date",
+    "decimal",
+    "double",
+    "integer",
+    "json",
+    "real",
+    "smallint",
+    "time",
+    "timestamp",
+    "tinyint",
+    "uuid",
+    "ipaddress",
+    "varbinary",
+    "varchar",
 ];
 
 /// Turns types in casts, typed literals and intervals into function calls.
@@ -323,7 +356,11 @@ fn settle_types(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SqlErr
                 if let Some(TokenWithSpan { token: Token::SingleQuotedString(text), .. }) = tokens.get(at + 1)
                     && !matches!(settled.last().map(|t| &t.token), Some(Token::Period))
                 {
-                    let kind = if word.value == "timestamp" || word.value == "time" { format!("{} literal", word.value) } else { word.value.clone() };
+                    let kind = if word.value == "timestamp" || word.value == "time" {
+                        format!("{} literal", word.value)
+                    } else {
+                        word.value.clone()
+                    };
                     push_call(&mut settled, "$literal", &[text, &kind], token.span);
                     at += 2;
                     continue;
@@ -356,11 +393,18 @@ fn type_word(tokens: &[TokenWithSpan], before: &TokenWithSpan) -> Result<TokenWi
     let span = tokens.first().map_or(before.span, |t| t.span);
     let text = tokens.iter().map(|t| t.token.to_string()).collect::<Vec<_>>().join(" ");
     parse_type(&text).map_err(|message| SqlError::at(span.start, message))?;
-    Ok(TokenWithSpan { token: Token::Word(Word { value: text, quote_style: Some('"'), keyword: Keyword::NoKeyword }), span })
+    Ok(TokenWithSpan {
+        token: Token::Word(Word { value: text, quote_style: Some('"'), keyword: Keyword::NoKeyword }),
+        span,
+    })
 }
 
 /// Rewrites `INTERVAL [+|-] 'text' unit [TO unit]`.
-fn settle_interval(tokens: &[TokenWithSpan], start: usize, settled: &mut Vec<TokenWithSpan>) -> Result<usize, SqlError> {
+fn settle_interval(
+    tokens: &[TokenWithSpan],
+    start: usize,
+    settled: &mut Vec<TokenWithSpan>,
+) -> Result<usize, SqlError> {
     let span = tokens[start].span;
     let wrong = || SqlError::at(span.start, "an interval is written as interval '7' day");
     let mut at = start + 1;
@@ -400,4 +444,3 @@ fn push_call(settled: &mut Vec<TokenWithSpan>, name: &str, arguments: &[&str], s
     }
     push(Token::RParen);
 }
-

@@ -38,7 +38,8 @@ pub(crate) fn without_suffix(name: &str) -> &str {
 
 /// Gives every item of a select list a name of its own, and reports how each is shown.
 pub(crate) fn name_items(select: &mut Select, spelling: &HashMap<Location, String>) -> OutputNames {
-    let has_wildcard = select.projection.iter().any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let has_wildcard =
+        select.projection.iter().any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     let mut taken = HashSet::new();
     let mut shown = OutputNames::new();
     for (position, item) in select.projection.iter_mut().enumerate() {
@@ -63,7 +64,10 @@ pub(crate) fn name_items(select: &mut Select, spelling: &HashMap<Location, Strin
         };
         shown.insert(unique.clone(), output);
         if !(plain && unique == name.value) {
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident { value: unique, quote_style: Some('"'), span: name.span } };
+            *item = SelectItem::ExprWithAlias {
+                expr,
+                alias: Ident { value: unique, quote_style: Some('"'), span: name.span },
+            };
         }
     }
     shown

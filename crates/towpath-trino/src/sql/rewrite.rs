@@ -9,9 +9,10 @@ use std::mem;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType as SqlType, DuplicateTreatment, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, LimitClause, NullTreatment, OneOrManyWithParens, OrderByKind, Query, Select,
-    SelectItem, SetExpr, Spanned, Subscript, TableFactor, TrimWhereField, UnaryOperator, Value, ValueWithSpan, VisitorMut,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType as SqlType, DuplicateTreatment, Expr, Fetch, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident, LimitClause,
+    NullTreatment, OneOrManyWithParens, OrderByKind, Query, Select, SelectItem, SetExpr, Spanned, Subscript,
+    TableFactor, TrimWhereField, UnaryOperator, Value, ValueWithSpan, VisitorMut,
     helpers::attached_token::AttachedToken,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
@@ -24,6 +25,9 @@ use crate::sql::names::{OutputNames, name_items};
 
 /// How deep expressions may nest.
 const MAX_DEPTH: usize = 250;
+
+/// How many steps a path of fields and subscripts may have.
+const MAX_PATH: usize = 50;
 
 /// How many columns one CUBE may have: it stands for two to that power of groupings.
 const MAX_CUBE: usize = 8;
@@ -78,11 +82,16 @@ impl VisitorMut for Rewriter {
             match &mut query.limit_clause {
                 Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(quantity),
                 Some(_) => return refuse(at, "LIMIT and FETCH FIRST exclude each other"),
-                None => query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(quantity), offset: None, limit_by: vec![] }),
+                None => {
+                    query.limit_clause =
+                        Some(LimitClause::LimitOffset { limit: Some(quantity), offset: None, limit_by: vec![] })
+                }
             }
         }
         match query.body.as_ref() {
-            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => ControlFlow::Continue(()),
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
+                ControlFlow::Continue(())
+            }
             _ => refuse(at, "only SELECT statements are supported"),
         }
     }
@@ -148,10 +157,19 @@ impl VisitorMut for Rewriter {
                 return refuse(at, "TABLESAMPLE is not supported");
             }
             TableFactor::Derived { lateral: true, .. } => return refuse(at, "LATERAL is not supported"),
-            TableFactor::Table { args: Some(_), name, .. } => return refuse(at, format!("unknown table function: {name}")),
-            TableFactor::Table { version: Some(_), .. } => return refuse(at, "FOR VERSION and FOR TIMESTAMP are not supported"),
-            TableFactor::NestedJoin { table_with_joins, .. } if !ends_with_unnest(table_with_joins) => fold_joins(table_with_joins),
-            TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::UNNEST { .. } | TableFactor::NestedJoin { .. } => {}
+            TableFactor::Table { args: Some(_), name, .. } => {
+                return refuse(at, format!("unknown table function: {name}"));
+            }
+            TableFactor::Table { version: Some(_), .. } => {
+                return refuse(at, "FOR VERSION and FOR TIMESTAMP are not supported");
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } if !ends_with_unnest(table_with_joins) => {
+                fold_joins(table_with_joins)
+            }
+            TableFactor::Table { .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::NestedJoin { .. } => {}
             _ => return refuse(at, "this kind of table expression is not supported"),
         }
         ControlFlow::Continue(())
@@ -171,12 +189,20 @@ impl VisitorMut for Rewriter {
                 };
                 self.lambda_parameters.extend(parameters.iter().map(|p| p.name.value.clone()));
             }
-            Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|first| self.lambda_parameters.contains(&first.value)) => {
+            Expr::CompoundIdentifier(parts)
+                if parts.first().is_some_and(|first| self.lambda_parameters.contains(&first.value)) =>
+            {
                 let mut parts = mem::take(parts).into_iter();
                 let root = parts.next().expect("a compound name has a first part");
                 *expr = parts.fold(Expr::Identifier(root), |inner, field| field_access(inner, &field));
             }
             // The root of an access chain may be a name with dots: the chain is a path from there.
+            Expr::CompoundFieldAccess { access_chain, .. } if access_chain.len() > MAX_PATH => {
+                return refuse(place(expr), "the expression nests too deeply");
+            }
+            Expr::CompoundIdentifier(parts) if parts.len() > MAX_PATH => {
+                return refuse(place(expr), "the name has too many parts");
+            }
             Expr::CompoundFieldAccess { root, access_chain } => join_path(root, access_chain),
             Expr::Function(f) if function_name(f).is_some_and(|name| name.value == "try") => self.tries += 1,
             _ => {}
@@ -241,6 +267,13 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
     Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
+fn in_subquery(value: Expr, subquery: Expr, negated: bool) -> Expr {
+    match subquery {
+        Expr::Subquery(subquery) => Expr::InSubquery { expr: Box::new(value), subquery, negated },
+        other => binary(value, BinaryOperator::Eq, other),
+    }
+}
+
 fn field_access(value: Expr, field: &Ident) -> Expr {
     call("$field", vec![value, text(&field.value)], field.span)
 }
@@ -264,7 +297,8 @@ fn join_path(root: &mut Box<Expr>, chain: &mut Vec<AccessExpr>) {
         if let AccessExpr::Dot(inner) = step
             && let Expr::Identifier(name) = inner
         {
-            *inner = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(name.value.clone()), span: name.span });
+            *inner =
+                Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(name.value.clone()), span: name.span });
         }
     }
 }
@@ -287,7 +321,8 @@ impl Rewriter {
                 let SqlType::Custom(name, _) = &data_type else {
                     return Err(SqlError::at(at.start, format!("unknown type: {data_type}")));
                 };
-                let type_text = name.0.first().and_then(|part| part.as_ident()).map(|i| i.value.clone()).unwrap_or_default();
+                let type_text =
+                    name.0.first().and_then(|part| part.as_ident()).map(|i| i.value.clone()).unwrap_or_default();
                 let safe = self.tries > 0 || matches!(kind, CastKind::TryCast | CastKind::SafeCast);
                 call(if safe { "try_cast" } else { "cast" }, vec![*expr, text(&type_text)], at)
             }
@@ -295,7 +330,10 @@ impl Rewriter {
                 let mut value = *root;
                 for step in access_chain {
                     value = match step {
-                        AccessExpr::Dot(Expr::Value(field)) => call("$field", vec![value, Expr::Value(field.clone())], field.span),
+                        AccessExpr::Dot(Expr::Value(field)) => {
+                            call("$field", vec![value, Expr::Value(field.clone())], field.span)
+                        }
+                        AccessExpr::Dot(Expr::Identifier(field)) => field_access(value, &field),
                         AccessExpr::Subscript(Subscript::Index { index }) => {
                             call(if self.tries > 0 { "element_at" } else { "$subscript" }, vec![value, index], at)
                         }
@@ -312,17 +350,22 @@ impl Rewriter {
                 };
                 Expr::Nested(Box::new(binary(binary((*expr).clone(), above, *low), both, binary(*expr, below, *high))))
             }
-            Expr::IsDistinctFrom(left, right) => Expr::Nested(Box::new(binary(*left, BinaryOperator::Custom(DISTINCT_FROM.into()), *right))),
+            Expr::IsDistinctFrom(left, right) => {
+                Expr::Nested(Box::new(binary(*left, BinaryOperator::Custom(DISTINCT_FROM.into()), *right)))
+            }
             Expr::IsNotDistinctFrom(left, right) => {
                 Expr::Nested(Box::new(binary(*left, BinaryOperator::Custom(NOT_DISTINCT_FROM.into()), *right)))
             }
-            Expr::BinaryOp { left, op: op @ (BinaryOperator::Divide | BinaryOperator::Modulo), right } if self.tries > 0 => {
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::Divide | BinaryOperator::Modulo), right }
+                if self.tries > 0 =>
+            {
                 binary(*left, op, call("nullif", vec![*right, number(0)], at))
             }
             Expr::Extract { field, expr, .. } => {
                 let name = field.to_string().to_lowercase();
                 let name = match name.as_str() {
-                    "year" | "quarter" | "month" | "week" | "day" | "hour" | "minute" | "second" | "timezone_hour" | "timezone_minute" => name,
+                    "year" | "quarter" | "month" | "week" | "day" | "hour" | "minute" | "second" | "timezone_hour"
+                    | "timezone_minute" => name,
                     "day_of_week" | "dow" => "day_of_week".into(),
                     "day_of_year" | "doy" => "day_of_year".into(),
                     "year_of_week" | "yow" => "year_of_week".into(),
@@ -353,14 +396,32 @@ impl Rewriter {
             Expr::Value(ValueWithSpan { value: Value::UnicodeStringLiteral(text), span }) => {
                 Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span })
             }
-            Expr::UnaryOp { op: op @ (UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus), expr } => Expr::UnaryOp { op, expr },
+            // A number with an exponent is a double, others with a point are decimals.
+            Expr::Value(ValueWithSpan { value: Value::Number(digits, _), span }) if digits.contains(['e', 'E']) => {
+                call("$literal", vec![text(&digits), text("double")], span)
+            }
+            Expr::UnaryOp { op: op @ (UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus), expr } => {
+                Expr::UnaryOp { op, expr }
+            }
             Expr::UnaryOp { op, .. } => return Err(SqlError::at(at.start, format!("operator {op} is not supported"))),
             Expr::BinaryOp { left, op, right } => {
                 let known = matches!(
                     op,
-                    BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo
-                        | BinaryOperator::StringConcat | BinaryOperator::Gt | BinaryOperator::Lt | BinaryOperator::GtEq | BinaryOperator::LtEq
-                        | BinaryOperator::Eq | BinaryOperator::NotEq | BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Custom(_)
+                    BinaryOperator::Plus
+                        | BinaryOperator::Minus
+                        | BinaryOperator::Multiply
+                        | BinaryOperator::Divide
+                        | BinaryOperator::Modulo
+                        | BinaryOperator::StringConcat
+                        | BinaryOperator::Gt
+                        | BinaryOperator::Lt
+                        | BinaryOperator::GtEq
+                        | BinaryOperator::LtEq
+                        | BinaryOperator::Eq
+                        | BinaryOperator::NotEq
+                        | BinaryOperator::And
+                        | BinaryOperator::Or
+                        | BinaryOperator::Custom(_)
                 );
                 if !known {
                     return Err(SqlError::at(left.span().end, format!("operator {op} is not supported")));
@@ -368,12 +429,44 @@ impl Rewriter {
                 binary(*left, op, *right)
             }
             Expr::Tuple(items) => call("row", items, at),
+            // DataFusion's quantified comparisons forget the comparison; two of them are IN.
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. }
+                if matches!(right.as_ref(), Expr::Subquery(_)) =>
+            {
+                in_subquery(*left, *right, false)
+            }
+            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right }
+                if matches!(right.as_ref(), Expr::Subquery(_)) =>
+            {
+                in_subquery(*left, *right, true)
+            }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                return Err(SqlError::at(at.start, "this quantified comparison is not supported"));
+            }
             Expr::Like { any: true, .. } => return Err(SqlError::at(at.start, "LIKE ANY is not supported")),
-            other @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Nested(_) | Expr::IsNull(_)
-            | Expr::IsNotNull(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) | Expr::IsFalse(_) | Expr::IsNotFalse(_) | Expr::IsUnknown(_)
-            | Expr::IsNotUnknown(_) | Expr::InList { .. } | Expr::InSubquery { .. } | Expr::Like { .. } | Expr::Case { .. } | Expr::Exists { .. }
-            | Expr::Subquery(_) | Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) | Expr::Wildcard(_)
-            | Expr::QualifiedWildcard(..) | Expr::AnyOp { .. } | Expr::AllOp { .. }) => other,
+            other @ (Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::Value(_)
+            | Expr::Nested(_)
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsTrue(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsFalse(_)
+            | Expr::IsNotFalse(_)
+            | Expr::IsUnknown(_)
+            | Expr::IsNotUnknown(_)
+            | Expr::InList { .. }
+            | Expr::InSubquery { .. }
+            | Expr::Like { .. }
+            | Expr::Case { .. }
+            | Expr::Exists { .. }
+            | Expr::Subquery(_)
+            | Expr::GroupingSets(_)
+            | Expr::Cube(_)
+            | Expr::Rollup(_)
+            | Expr::Wildcard(_)
+            | Expr::QualifiedWildcard(..)) => other,
             other => return Err(SqlError::at(at.start, format!("this expression is not supported: {other}"))),
         })
     }
@@ -392,7 +485,10 @@ impl Rewriter {
         let count = arguments(&f).map(|a| a.len());
         let arity = |wanted: &[usize]| match count {
             Some(count) if wanted.contains(&count) => Ok(()),
-            _ => Err(SqlError::at(at.start, format!("function {name} cannot be called with {} arguments", count.unwrap_or(0)))),
+            _ => Err(SqlError::at(
+                at.start,
+                format!("function {name} cannot be called with {} arguments", count.unwrap_or(0)),
+            )),
         };
         match name.as_str() {
             "if" => {
@@ -411,6 +507,11 @@ impl Rewriter {
             "current_date" => return Ok(call("$today", vec![], at)),
             "current_timezone" => return Ok(text("UTC")),
             "pi" => return Ok(call("$literal", vec![text("3.141592653589793"), text("double")], at)),
+            // DataFusion's planner reads a call of `map` by a rule of its own.
+            "map" => {
+                let arguments = take_arguments(&mut f);
+                return Ok(renamed(f, "$map", arguments));
+            }
             "count_if" => {
                 arity(&[1])?;
                 let condition = next(&mut take_arguments(&mut f).into_iter());
@@ -507,7 +608,9 @@ impl Rewriter {
                 return Ok(call(extreme, vec![call("$array", items, at)], at));
             }
             "row_number" | "rank" | "dense_rank" | "ntile" => return Ok(bigint(Expr::Function(f))),
-            "count" | "grouping" => return Ok(if name == "grouping" { bigint(Expr::Function(f)) } else { Expr::Function(f) }),
+            "count" | "grouping" => {
+                return Ok(if name == "grouping" { bigint(Expr::Function(f)) } else { Expr::Function(f) });
+            }
             _ => {}
         }
         if let Some(other) = renamed_aggregate(&name) {

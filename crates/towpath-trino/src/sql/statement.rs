@@ -100,7 +100,11 @@ fn check_kind(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     let first = tokens.iter().find(|token| token.token != Token::LParen);
     match first {
         None => Err(SqlError::whole("the statement is empty")),
-        Some(TokenWithSpan { token: Token::Word(word), .. }) if matches!(word.keyword, Keyword::SELECT | Keyword::WITH) => Ok(()),
+        Some(TokenWithSpan { token: Token::Word(word), .. })
+            if matches!(word.keyword, Keyword::SELECT | Keyword::WITH) =>
+        {
+            Ok(())
+        }
         Some(other) => {
             let found = match &other.token {
                 Token::Word(word) => word.value.to_uppercase(),
@@ -150,6 +154,8 @@ struct TableFinder {
     /// Relations that each WITH name in sight stands for.
     scopes: Vec<HashMap<String, usize>>,
     weight: usize,
+    /// How many WITH clauses are being measured around this one.
+    within: usize,
 }
 
 impl Visitor for TableFinder {
@@ -158,7 +164,7 @@ impl Visitor for TableFinder {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         self.scopes.push(HashMap::new());
         let Some(with) = &query.with else { return ControlFlow::Continue(()) };
-        if self.scopes.iter().filter(|scope| !scope.is_empty()).count() >= MAX_WITH_NESTING {
+        if self.within >= MAX_WITH_NESTING {
             self.weight = usize::MAX;
             return ControlFlow::Break(());
         }
@@ -168,9 +174,11 @@ impl Visitor for TableFinder {
                 self.define(name.clone(), 1);
             }
             // Its tables are recorded when the visitor comes to it; here only its size matters.
-            let mut inner = TableFinder { scopes: self.scopes.clone(), ..Self::default() };
-            if self.weight <= MAX_RELATIONS {
-                let _ = cte.query.visit(&mut inner);
+            let mut inner = TableFinder { scopes: self.scopes.clone(), within: self.within + 1, ..Self::default() };
+            let flow = Visit::visit(&cte.query, &mut inner);
+            if flow.is_break() || inner.weight > MAX_RELATIONS {
+                self.weight = usize::MAX;
+                return ControlFlow::Break(());
             }
             self.define(name, inner.weight.max(1));
         }
@@ -183,7 +191,13 @@ impl Visitor for TableFinder {
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        let name = relation.0.iter().filter_map(|part| part.as_ident()).map(|i| i.value.as_str()).collect::<Vec<_>>().join(".");
+        let name = relation
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|i| i.value.as_str())
+            .collect::<Vec<_>>()
+            .join(".");
         if let Some(weight) = self.scopes.iter().rev().find_map(|scope| scope.get(&name)) {
             self.weight = self.weight.saturating_add(*weight);
             return ControlFlow::Continue(());

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, MapBuilder, RecordBatch, StringArray, StringBuilder, StringViewArray, StructArray, StructBuilder,
-    TimestampMillisecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListBuilder, MapBuilder, RecordBatch, StringArray, StringBuilder,
+    StringViewArray, StructArray, StructBuilder, TimestampMillisecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::catalog::TableProvider;
@@ -44,7 +44,13 @@ impl Fixture {
     pub(crate) fn new() -> Self {
         let context = session_context(SessionConfig::new().with_target_partitions(2), Arc::new(RuntimeEnv::default()));
         let mut tables = HashMap::<String, Arc<dyn TableProvider>>::new();
-        for (name, batch) in [(EVENTS, events()), ("views", views()), (OTHER, other_events()), ("items", items()), ("numbers", numbers())] {
+        for (name, batch) in [
+            (EVENTS, events()),
+            ("views", views()),
+            (OTHER, other_events()),
+            ("items", items()),
+            ("numbers", numbers()),
+        ] {
             let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
             tables.insert(name.into(), Arc::new(table));
         }
@@ -57,17 +63,11 @@ impl Fixture {
 
     pub(crate) async fn query(&self, sql: &str) -> Result<Answer, String> {
         let plan = self.plan(sql).map_err(|e| e.to_string())?;
-        let batches = DataFrame::new(self.context.state(), plan.logical).collect().await.map_err(|e| e.strip_backtrace())?;
+        let batches =
+            DataFrame::new(self.context.state(), plan.logical).collect().await.map_err(|e| e.strip_backtrace())?;
         let format = CellFormatter::new();
         let rows = batches.iter().flat_map(|b| (0..b.num_rows()).map(move |row| format.row(b, row))).collect();
         Ok(Answer { columns: plan.columns, rows })
-    }
-
-    /// Runs a query and joins its cells with `|`, rows with newlines; NULL is `NULL`.
-    pub(crate) async fn text(&self, sql: &str) -> String {
-        let answer = self.query(sql).await.unwrap_or_else(|e| panic!("{sql}\n{e}"));
-        let line = |row: &Vec<Option<String>>| row.iter().map(|c| c.clone().unwrap_or_else(|| "NULL".into())).collect::<Vec<_>>().join("|");
-        answer.rows.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns the error of a statement that cannot be planned.
@@ -137,7 +137,17 @@ fn events() -> RecordBatch {
     let issuer = row(vec![
         ("type", texts(&[None, Some("Role"), Some("Role"), None, None, None])),
         ("username", texts(&[None, Some("Deploy"), Some("Deploy"), None, None, None])),
-        ("arn", texts(&[None, Some("arn:aws:iam::111122223333:role/Deploy"), Some("arn:aws:iam::111122223333:role/Deploy"), None, None, None])),
+        (
+            "arn",
+            texts(&[
+                None,
+                Some("arn:aws:iam::111122223333:role/Deploy"),
+                Some("arn:aws:iam::111122223333:role/Deploy"),
+                None,
+                None,
+                None,
+            ]),
+        ),
     ]);
     let attributes = row(vec![
         ("creationdate", Arc::new(millis(&["2024-03-01"; 6])) as ArrayRef),
@@ -145,14 +155,40 @@ fn events() -> RecordBatch {
     ]);
     let session = row(vec![("attributes", attributes), ("sessionissuer", issuer)]);
     let identity = row(vec![
-        ("type", texts(&[Some("IAMUser"), Some("AssumedRole"), Some("AssumedRole"), Some("AWSService"), Some("Root"), Some("IAMUser")])),
-        ("arn", texts(&[
-            Some("arn:aws:iam::111122223333:user/ann"), Some("arn:aws:sts::111122223333:assumed-role/Deploy/ci"),
-            Some("arn:aws:sts::111122223333:assumed-role/Deploy/ci"), None, Some("arn:aws:iam::111122223333:root"),
-            Some("arn:aws:iam::111122223333:user/bob"),
-        ])),
+        (
+            "type",
+            texts(&[
+                Some("IAMUser"),
+                Some("AssumedRole"),
+                Some("AssumedRole"),
+                Some("AWSService"),
+                Some("Root"),
+                Some("IAMUser"),
+            ]),
+        ),
+        (
+            "arn",
+            texts(&[
+                Some("arn:aws:iam::111122223333:user/ann"),
+                Some("arn:aws:sts::111122223333:assumed-role/Deploy/ci"),
+                Some("arn:aws:sts::111122223333:assumed-role/Deploy/ci"),
+                None,
+                Some("arn:aws:iam::111122223333:root"),
+                Some("arn:aws:iam::111122223333:user/bob"),
+            ]),
+        ),
         ("username", texts(&[Some("ann"), None, None, None, None, Some("bob")])),
-        ("accesskeyid", texts(&[Some("AKIAEXAMPLEANN00001"), Some("ASIAEXAMPLECI000001"), Some("ASIAEXAMPLECI000001"), None, None, Some("AKIAEXAMPLEBOB00001")])),
+        (
+            "accesskeyid",
+            texts(&[
+                Some("AKIAEXAMPLEANN00001"),
+                Some("ASIAEXAMPLECI000001"),
+                Some("ASIAEXAMPLECI000001"),
+                None,
+                None,
+                Some("AKIAEXAMPLEBOB00001"),
+            ]),
+        ),
         ("sessioncontext", session),
     ]);
     let json = [
@@ -165,40 +201,112 @@ fn events() -> RecordBatch {
     ];
     batch(vec![
         ("eventid", texts(&[Some("e1"), Some("e2"), Some("e3"), Some("e4"), Some("e5"), Some("e6")])),
-        ("eventtime", Arc::new(millis(&[
-            "2023-01-22 16:53:53", "2023-01-22 17:00:00.250", "2023-02-01 00:00:00", "2024-03-09 23:59:59", "2024-03-10 11:30:00", "2024-03-10 11:45:00",
-        ]))),
-        ("eventname", texts(&[Some("PutObject"), Some("GetObject"), Some("AssumeRole"), Some("Decrypt"), Some("ConsoleLogin"), Some("ConsoleLogin")])),
-        ("eventsource", texts(&[
-            Some("s3.amazonaws.com"), Some("s3.amazonaws.com"), Some("sts.amazonaws.com"), Some("kms.amazonaws.com"), Some("signin.amazonaws.com"),
-            Some("signin.amazonaws.com"),
-        ])),
-        ("awsregion", texts(&[Some("eu-central-1"), Some("eu-central-1"), Some("us-east-1"), Some("us-east-1"), Some("us-east-1"), None])),
-        ("sourceipaddress", texts(&[
-            Some("192.0.2.10"), Some("198.51.100.7"), Some("198.51.100.7"), Some("kms.amazonaws.com"), Some("203.0.113.99"), Some("192.0.2.10"),
-        ])),
+        (
+            "eventtime",
+            Arc::new(millis(&[
+                "2023-01-22 16:53:53",
+                "2023-01-22 17:00:00.250",
+                "2023-02-01 00:00:00",
+                "2024-03-09 23:59:59",
+                "2024-03-10 11:30:00",
+                "2024-03-10 11:45:00",
+            ])),
+        ),
+        (
+            "eventname",
+            texts(&[
+                Some("PutObject"),
+                Some("GetObject"),
+                Some("AssumeRole"),
+                Some("Decrypt"),
+                Some("ConsoleLogin"),
+                Some("ConsoleLogin"),
+            ]),
+        ),
+        (
+            "eventsource",
+            texts(&[
+                Some("s3.amazonaws.com"),
+                Some("s3.amazonaws.com"),
+                Some("sts.amazonaws.com"),
+                Some("kms.amazonaws.com"),
+                Some("signin.amazonaws.com"),
+                Some("signin.amazonaws.com"),
+            ]),
+        ),
+        (
+            "awsregion",
+            texts(&[
+                Some("eu-central-1"),
+                Some("eu-central-1"),
+                Some("us-east-1"),
+                Some("us-east-1"),
+                Some("us-east-1"),
+                None,
+            ]),
+        ),
+        (
+            "sourceipaddress",
+            texts(&[
+                Some("192.0.2.10"),
+                Some("198.51.100.7"),
+                Some("198.51.100.7"),
+                Some("kms.amazonaws.com"),
+                Some("203.0.113.99"),
+                Some("192.0.2.10"),
+            ]),
+        ),
         ("errorcode", texts(&[None, Some("AccessDenied"), None, None, None, None])),
         ("errormessage", texts(&[None, Some("Access Denied"), None, None, Some("Failed authentication"), None])),
-        ("readonly", Arc::new(BooleanArray::from(vec![Some(false), Some(true), Some(true), None, Some(false), Some(false)]))),
+        (
+            "readonly",
+            Arc::new(BooleanArray::from(vec![Some(false), Some(true), Some(true), None, Some(false), Some(false)])),
+        ),
         ("sessioncredentialfromconsole", texts(&[None, None, None, None, Some("true"), Some("true")])),
         ("useridentity", identity),
-        ("requestparameters", maps(vec![
-            Some(vec![("bucketName", Some("logs")), ("key", Some("a/b.txt")), ("tagging", Some(r#"{"team":"blue","cost":12}"#))]),
-            Some(vec![("bucketName", Some("logs")), ("key", Some("c.txt"))]),
-            Some(vec![("roleArn", Some("arn:aws:iam::111122223333:role/Deploy")), ("durationSeconds", Some("900"))]),
-            Some(vec![("key", Some("c.txt")), ("bucketName", Some("logs"))]),
-            None,
-            Some(vec![("nothing", None)]),
-        ])),
-        ("additionaleventdata", maps(vec![None, None, None, None, Some(vec![("MFAUsed", Some("No"))]), Some(vec![("MFAUsed", Some("Yes"))])])),
-        ("resources", resources(vec![
-            Some(vec![["111122223333", "AWS::S3::Object", "arn:aws:s3:::logs/a/b.txt"], ["111122223333", "AWS::S3::Bucket", "arn:aws:s3:::logs"]]),
-            Some(vec![["111122223333", "AWS::S3::Bucket", "arn:aws:s3:::logs"]]),
-            Some(vec![]),
-            None,
-            None,
-            None,
-        ])),
+        (
+            "requestparameters",
+            maps(vec![
+                Some(vec![
+                    ("bucketName", Some("logs")),
+                    ("key", Some("a/b.txt")),
+                    ("tagging", Some(r#"{"team":"blue","cost":12}"#)),
+                ]),
+                Some(vec![("bucketName", Some("logs")), ("key", Some("c.txt"))]),
+                Some(vec![
+                    ("roleArn", Some("arn:aws:iam::111122223333:role/Deploy")),
+                    ("durationSeconds", Some("900")),
+                ]),
+                Some(vec![("key", Some("c.txt")), ("bucketName", Some("logs"))]),
+                None,
+                Some(vec![("nothing", None)]),
+            ]),
+        ),
+        (
+            "additionaleventdata",
+            maps(vec![
+                None,
+                None,
+                None,
+                None,
+                Some(vec![("MFAUsed", Some("No"))]),
+                Some(vec![("MFAUsed", Some("Yes"))]),
+            ]),
+        ),
+        (
+            "resources",
+            resources(vec![
+                Some(vec![
+                    ["111122223333", "AWS::S3::Object", "arn:aws:s3:::logs/a/b.txt"],
+                    ["111122223333", "AWS::S3::Bucket", "arn:aws:s3:::logs"],
+                ]),
+                Some(vec![["111122223333", "AWS::S3::Bucket", "arn:aws:s3:::logs"]]),
+                Some(vec![]),
+                None,
+                None,
+                None,
+            ]),
+        ),
         ("eventjson", texts(&json.map(Some))),
     ])
 }
@@ -216,7 +324,11 @@ fn other_events() -> RecordBatch {
 fn views() -> RecordBatch {
     let zoned = millis(&["2024-01-01 00:00:00", "2024-01-02 00:00:00", "2024-01-03 00:00:00"]).with_timezone("UTC");
     let names: ArrayRef = Arc::new(StringViewArray::from(vec![Some("PutObject"), Some("GetObject"), None]));
-    let dictionary = datafusion::arrow::compute::cast(&names, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))).unwrap();
+    let dictionary = datafusion::arrow::compute::cast(
+        &names,
+        &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+    )
+    .unwrap();
     batch(vec![
         ("eventname", names),
         ("region", dictionary),

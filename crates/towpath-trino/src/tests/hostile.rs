@@ -18,7 +18,9 @@ fn survives(name: &str, sql: String) {
 
 #[test]
 fn deep_nesting_neither_overflows_nor_hangs() {
-    let deep = |open: &str, middle: &str, close: &str, times: usize| format!("SELECT {}{middle}{}", open.repeat(times), close.repeat(times));
+    let deep = |open: &str, middle: &str, close: &str, times: usize| {
+        format!("SELECT {}{middle}{}", open.repeat(times), close.repeat(times))
+    };
     survives("parentheses", deep("(", "1", ")", 5000));
     survives("unclosed parentheses", format!("SELECT {}", "(".repeat(9990)));
     survives("fifty parentheses", deep("(", "1", ")", 50));
@@ -58,7 +60,12 @@ fn long_chains_neither_overflow_nor_hang() {
 #[tokio::test]
 async fn functions_do_not_build_endless_values() {
     let fixture = Fixture::new();
-    for sql in ["SELECT lpad('a', 2000000000, 'x')", "SELECT sequence(1, 1000000000)", "SELECT repeat('x', 1000000000)", "SELECT regexp_like('a', '((((a{1000}){1000}){1000})')"] {
+    for sql in [
+        "SELECT lpad('a', 2000000000, 'x')",
+        "SELECT sequence(1, 1000000000)",
+        "SELECT repeat('x', 1000000000)",
+        "SELECT regexp_like('a', '((((a{1000}){1000}){1000})')",
+    ] {
         assert!(fixture.query(sql).await.is_err(), "{sql}");
     }
 }

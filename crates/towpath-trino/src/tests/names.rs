@@ -8,7 +8,9 @@ fn names(sql: &str) -> Vec<String> {
 
 #[test]
 fn columns_are_named_as_typed_and_fields_by_their_last_part() {
-    let sql = format!("SELECT eventName, userIdentity.userName, userIdentity.sessionContext.sessionIssuer.ARN, eventTime AS \"When\", count(*), EVENTNAME FROM {EVENTS} GROUP BY 1, 2, 3, 4, 6");
+    let sql = format!(
+        "SELECT eventName, userIdentity.userName, userIdentity.sessionContext.sessionIssuer.ARN, eventTime AS \"When\", count(*), EVENTNAME FROM {EVENTS} GROUP BY 1, 2, 3, 4, 6"
+    );
     assert_eq!(names(&sql), ["eventName", "username", "arn", "When", "_col4", "EVENTNAME"]);
 }
 
@@ -28,13 +30,17 @@ fn names_may_repeat() {
 
 #[test]
 fn a_set_operation_is_named_by_its_first_part() {
-    let sql = format!("(SELECT eventName AS What FROM {EVENTS}) UNION ALL SELECT eventname FROM \"{OTHER}\" ORDER BY what");
+    let sql =
+        format!("(SELECT eventName AS What FROM {EVENTS}) UNION ALL SELECT eventname FROM \"{OTHER}\" ORDER BY what");
     assert_eq!(names(&sql), ["What"]);
 }
 
 #[test]
 fn tables_are_listed_once_and_without_with_names() {
-    let sql = format!("WITH a AS (SELECT * FROM {OTHER}), b AS (SELECT * FROM a) SELECT * FROM {} x JOIN b ON x.eventid = b.eventid, {EVENTS} y WHERE 1 IN (SELECT n FROM Numbers)", EVENTS.to_uppercase());
+    let sql = format!(
+        "WITH a AS (SELECT * FROM {OTHER}), b AS (SELECT * FROM a) SELECT * FROM {} x JOIN b ON x.eventid = b.eventid, {EVENTS} y WHERE 1 IN (SELECT n FROM Numbers)",
+        EVENTS.to_uppercase()
+    );
     let statement = crate::parse(&sql).unwrap();
     let found: Vec<_> = statement.tables().iter().map(|t| t.name.as_str()).collect();
     assert_eq!(found, [OTHER, EVENTS, "numbers"]);
@@ -45,16 +51,31 @@ fn an_error_names_the_place_in_the_original_text() {
     let fixture = Fixture::new();
     for (sql, line, column, message) in [
         (format!("SELECT eventNme FROM {EVENTS}"), 1, 8, "unknown column: eventnme; did you mean eventname?"),
-        (format!("SELECT 1\nFROM {EVENTS} e\nWHERE e.{} = 1", "eventnam"), 3, 7, "unknown column: e.eventnam; did you mean eventname?"),
+        (
+            format!("SELECT 1\nFROM {EVENTS} e\nWHERE e.{} = 1", "eventnam"),
+            3,
+            9,
+            "unknown column: e.eventnam; did you mean eventname?",
+        ),
         (format!("SELECT a FROM {EVENTS} WHERE foo("), 1, 0, "syntax error"),
         (format!("SELECT lowr(eventname) FROM {EVENTS}"), 1, 8, "unknown function: lowr; did you mean lower?"),
         (format!("SELECT userIdentity.usrname FROM {EVENTS}"), 1, 21, "unknown field: usrname; did you mean username?"),
         (format!("SELECT requestParameters.bucketName FROM {EVENTS}"), 1, 26, "a map has no field bucketname"),
-        (format!("SELECT 1 FROM {EVENTS} WHERE requestParameters LIKE '%x%'"), 1, 66, "LIKE needs varchar, not map(varchar, varchar)"),
-        (format!("SELECT 1 FROM {EVENTS} WHERE eventName = 5"), 1, 66, "cannot apply operator: varchar = bigint"),
-        (format!("SELECT 1 FROM {EVENTS} WHERE eventTime > 'yesterday'"), 1, 66, "'yesterday' is not a timestamp"),
+        (
+            format!("SELECT 1 FROM {EVENTS} WHERE requestParameters LIKE '%x%'"),
+            1,
+            66,
+            "LIKE needs varchar, not map(varchar, varchar)",
+        ),
+        (format!("SELECT 1 FROM {EVENTS} WHERE eventName = 5"), 1, 58, "cannot apply operator: varchar = bigint"),
+        (format!("SELECT 1 FROM {EVENTS} WHERE eventTime > 'yesterday'"), 1, 58, "'yesterday' is not a timestamp"),
         ("SELECT 1 FROM nowhere".into(), 1, 15, "unknown table: nowhere"),
-        ("SELECT 1 FROM numbers WHERE substr(n, 1) = 'a'".into(), 1, 29, "function substr does not accept (bigint, bigint)"),
+        (
+            "SELECT 1 FROM numbers WHERE substr(n, 1) = 'a'".into(),
+            1,
+            29,
+            "function substr does not accept (bigint, bigint)",
+        ),
         ("SELECT sum(k) FROM numbers".into(), 1, 8, "function sum does not accept (varchar)"),
         ("SELECT cast(n AS frob) FROM numbers".into(), 1, 18, "unknown type: frob"),
         ("SELECT * FROM numbers TABLESAMPLE BERNOULLI (10)".into(), 1, 23, "TABLESAMPLE is not supported"),
@@ -74,10 +95,30 @@ fn an_error_names_the_place_in_the_original_text() {
 #[test]
 fn statements_that_are_no_queries_are_refused() {
     for sql in [
-        "", ";", "   -- nothing", "DROP TABLE x", "CREATE TABLE x AS SELECT 1", "DELETE FROM x", "UPDATE x SET a = 1", "SHOW TABLES", "DESCRIBE x",
-        "EXPLAIN SELECT 1", "SET x = 1", "USE x", "MERGE INTO x USING y ON true WHEN MATCHED THEN DELETE", "ALTER TABLE x ADD COLUMN y int",
-        "GRANT SELECT ON x TO y", "TRUNCATE TABLE x", "CALL x()", "VALUES (1)", "TABLE numbers", "COPY numbers TO 'x'", "SELECT 1 INTO y FROM numbers",
-        "SELECT * FROM numbers FOR UPDATE", "PREPARE x FROM SELECT 1", "COMMIT",
+        "",
+        ";",
+        "   -- nothing",
+        "DROP TABLE x",
+        "CREATE TABLE x AS SELECT 1",
+        "DELETE FROM x",
+        "UPDATE x SET a = 1",
+        "SHOW TABLES",
+        "DESCRIBE x",
+        "EXPLAIN SELECT 1",
+        "SET x = 1",
+        "USE x",
+        "MERGE INTO x USING y ON true WHEN MATCHED THEN DELETE",
+        "ALTER TABLE x ADD COLUMN y int",
+        "GRANT SELECT ON x TO y",
+        "TRUNCATE TABLE x",
+        "CALL x()",
+        "VALUES (1)",
+        "TABLE numbers",
+        "COPY numbers TO 'x'",
+        "SELECT 1 INTO y FROM numbers",
+        "SELECT * FROM numbers FOR UPDATE",
+        "PREPARE x FROM SELECT 1",
+        "COMMIT",
     ] {
         assert!(crate::parse(sql).is_err(), "{sql}");
     }

@@ -1,6 +1,5 @@
 //! Filters must reach the table as comparisons of its own columns with literals of their own types.
 
-
 use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -34,7 +33,13 @@ impl TableProvider for Recorder {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
 
-    async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.filters.lock().unwrap().extend(filters.iter().map(|f| f.to_string()));
         self.inner.scan(state, projection, &[], limit).await
     }
@@ -46,7 +51,8 @@ async fn filters(table: &str, condition: &str) -> Vec<String> {
     let statement = parse(&format!("SELECT count(*) FROM {table} WHERE {condition}")).unwrap();
     let provider = Arc::clone(&recorder) as Arc<dyn TableProvider>;
     let state = fixture.context.state();
-    let plan = plan(&state, &statement, |_| Some(Arc::clone(&provider)), now()).unwrap_or_else(|e| panic!("{condition}: {e}"));
+    let plan =
+        plan(&state, &statement, |_| Some(Arc::clone(&provider)), now()).unwrap_or_else(|e| panic!("{condition}: {e}"));
     state.create_physical_plan(&plan.logical).await.unwrap();
     let mut found = recorder.filters.lock().unwrap().clone();
     for filter in &mut found {
@@ -64,19 +70,53 @@ async fn conditions_reach_the_scan_as_plain_comparisons() {
         ("'2023-01-01' <= eventtime", vec!["eventtime >= TimestampMillisecond(1672531200000, None)"]),
         ("eventtime > timestamp '2024-09-16 00:00:00'", vec!["eventtime > TimestampMillisecond(1726444800000, None)"]),
         ("eventtime > date '2024-09-16'", vec!["eventtime > TimestampMillisecond(1726444800000, None)"]),
-        ("eventtime > date_add('day', -7, current_timestamp)", vec!["eventtime > TimestampMillisecond(1709467200000, None)"]),
+        (
+            "eventtime > date_add('day', -7, current_timestamp)",
+            vec!["eventtime > TimestampMillisecond(1709467200000, None)"],
+        ),
         ("eventtime > now() - interval '7' day", vec!["eventtime > TimestampMillisecond(1709467200000, None)"]),
         ("eventtime > date_trunc('day', now())", vec!["eventtime > TimestampMillisecond(1710028800000, None)"]),
-        ("eventtime >= date_format(now(), '%Y-%m-%d %H:%i:%s')", vec!["eventtime >= TimestampMillisecond(1710072000000, None)"]),
-        ("eventtime > from_iso8601_timestamp('2024-09-16T00:00:00Z')", vec!["eventtime > TimestampMillisecond(1726444800000, None)"]),
-        ("eventtime BETWEEN '2023-01-01' AND '2023-02-01'", vec![
-            "eventtime <= TimestampMillisecond(1675209600000, None)", "eventtime >= TimestampMillisecond(1672531200000, None)",
-        ]),
+        (
+            "eventtime >= date_format(now(), '%Y-%m-%d %H:%i:%s')",
+            vec!["eventtime >= TimestampMillisecond(1710072000000, None)"],
+        ),
+        (
+            "eventtime > from_iso8601_timestamp('2024-09-16T00:00:00Z')",
+            vec!["eventtime > TimestampMillisecond(1726444800000, None)"],
+        ),
+        (
+            "eventtime BETWEEN '2023-01-01' AND '2023-02-01'",
+            vec![
+                "eventtime <= TimestampMillisecond(1675209600000, None)",
+                "eventtime >= TimestampMillisecond(1672531200000, None)",
+            ],
+        ),
+        (
+            "date(eventtime) = date '2023-01-22'",
+            vec![
+                "eventtime < TimestampMillisecond(1674432000000, None)",
+                "eventtime >= TimestampMillisecond(1674345600000, None)",
+            ],
+        ),
+        (
+            "cast(eventtime as date) >= date '2023-01-22'",
+            vec!["eventtime >= TimestampMillisecond(1674345600000, None)"],
+        ),
+        (
+            "date_trunc('month', eventtime) = timestamp '2023-01-01 00:00:00'",
+            vec![
+                "eventtime < TimestampMillisecond(1675209600000, None)",
+                "eventtime >= TimestampMillisecond(1672531200000, None)",
+            ],
+        ),
         ("eventName = 'PutObject'", vec!["eventname = Utf8(\"PutObject\")"]),
         ("cast(eventName as varchar) = 'PutObject'", vec!["eventname = Utf8(\"PutObject\")"]),
         ("eventName LIKE 'Put%'", vec!["eventname LIKE Utf8(\"Put%\")"]),
         ("userIdentity.accessKeyId = 'AKIA'", vec!["get_field(useridentity, Utf8(\"accesskeyid\")) = Utf8(\"AKIA\")"]),
-        ("useridentity.arn = 'a' AND eventid = 'e1'", vec!["eventid = Utf8(\"e1\")", "get_field(useridentity, Utf8(\"arn\")) = Utf8(\"a\")"]),
+        (
+            "useridentity.arn = 'a' AND eventid = 'e1'",
+            vec!["eventid = Utf8(\"e1\")", "get_field(useridentity, Utf8(\"arn\")) = Utf8(\"a\")"],
+        ),
         ("sessionCredentialFromConsole = true", vec!["sessioncredentialfromconsole = Utf8(\"true\")"]),
         ("readonly = false", vec!["NOT readonly"]),
     ] {
@@ -86,8 +126,13 @@ async fn conditions_reach_the_scan_as_plain_comparisons() {
 
 #[tokio::test]
 async fn literals_take_the_type_of_the_column() {
-    assert_eq!(filters("views", "eventtime > '2024-01-01'").await, ["eventtime > TimestampMillisecond(1704067200000, Some(\"UTC\"))"]);
-    assert_eq!(filters("views", "eventtime > date_add('day', -7, current_timestamp)").await, ["eventtime > TimestampMillisecond(1709467200000, Some(\"UTC\"))"]);
+    assert_eq!(
+        filters("views", "eventtime > '2024-01-01'").await,
+        ["eventtime > TimestampMillisecond(1704067200000, Some(\"UTC\"))"]
+    );
+    assert_eq!(
+        filters("views", "eventtime > date_add('day', -7, current_timestamp)").await,
+        ["eventtime > TimestampMillisecond(1709467200000, Some(\"UTC\"))"]
+    );
     assert_eq!(filters("views", "eventname = 'PutObject'").await, ["eventname = Utf8View(\"PutObject\")"]);
 }
-

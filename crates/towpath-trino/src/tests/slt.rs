@@ -82,5 +82,11 @@ macro_rules! files {
 }
 
 files! {
-    basics_answer_as_trino_does => "basics.slt",
+    literals_operators_and_names_answer_as_trino_does => "basics.slt",
+    json_answers_as_trino_does => "json.slt",
+    maps_rows_arrays_and_lambdas_answer_as_trino_does => "nested.slt",
+    whole_queries_answer_as_trino_does => "queries.slt",
+    text_answers_as_trino_does => "strings.slt",
+    time_answers_as_trino_does => "time.slt",
+    unnest_answers_as_trino_does => "unnest.slt",
 }
