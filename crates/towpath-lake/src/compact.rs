@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -37,7 +38,7 @@ const FIRST_TIER_BYTES: u64 = 1 << 20;
 /// Rows merged at once.
 const STEP_ROWS: usize = 2048;
 /// Bytes of text that each input holds in memory.
-const INPUT_BYTES: u64 = 4 << 20;
+const INPUT_BYTES: u64 = 2 << 20;
 /// Bytes per part of an upload.
 const PART_BYTES: usize = 8 << 20;
 /// A file this many times as large as all smaller ones of its day is not rewritten for them.
@@ -156,6 +157,10 @@ impl Inner {
             let mut upload = Upload::start(self, &path)?;
             let mut merge = Merge::open(self, &job.inputs)?;
             while let Some(batch) = merge.next(job.cutoff)? {
+                if self.stopping.load(Ordering::Relaxed) {
+                    upload.abort();
+                    return Err(LakeError::Closed);
+                }
                 let started = Instant::now();
                 writer.write(&batch).map_err(bad)?;
                 upload.write(writer.take())?;

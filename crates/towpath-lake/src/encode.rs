@@ -84,7 +84,10 @@ fn properties(kind: StoreKind, effort: Effort) -> WriterProperties {
             nulls_first: false,
         }]));
     for name in RANDOM {
-        properties = properties.set_column_dictionary_enabled(path(name), false);
+        // Lengths apart from the texts: nothing but texts is left for the compressor to look at.
+        properties = properties
+            .set_column_dictionary_enabled(path(name), false)
+            .set_column_encoding(path(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
     }
     for name in [EVENT_TIME, POSITION, ADMITTED] {
         properties = properties

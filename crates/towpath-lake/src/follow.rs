@@ -1,5 +1,6 @@
 //! The lake at work: following the log, flushing in time, maintaining files.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
@@ -54,7 +55,7 @@ impl Lake {
     /// closed and read to its end; then flushes once more if that is quick.
     ///
     /// Storage failures are waited out. While the hot tail is full, reading pauses and the log keeps the events. After
-    /// each flush the log is told what it may release.
+    /// each flush the log is told what it may release. Called once in the life of a lake.
     pub async fn run(&self, log: Log, shutdown: CancellationToken) -> Result<(), RunError> {
         let stop = shutdown.child_token();
         let _stop_all = stop.clone().drop_guard();
@@ -62,6 +63,7 @@ impl Lake {
         let keeper = tokio::spawn(self.clone().maintain_in_time(stop.clone()));
         let followed = self.follow(log.reader(self.durable()), &stop).await;
         stop.cancel();
+        self.inner.stopping.store(true, Ordering::Relaxed);
         let _ = flusher.await;
         let _ = keeper.await;
         match tokio::time::timeout(LAST_FLUSH, self.flush()).await {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow::array::RecordBatch;
 use jiff::Timestamp;
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     // Rung when the hot tail wants to be flushed, and when a flush is over.
     pub flush_wanted: Notify,
     pub flushed: Notify,
+    // Long work in the background gives up: the process wants to end, and nothing waits for the result.
+    pub stopping: AtomicBool,
 }
 
 /// Opens a [`Lake`].
@@ -135,6 +138,7 @@ impl LakeBuilder {
             gate: Default::default(),
             flush_wanted: Notify::new(),
             flushed: Notify::new(),
+            stopping: AtomicBool::new(false),
         });
         if broken {
             inner.rebuild_keys(known).await?;
@@ -246,8 +250,11 @@ impl Lake {
 
     /// When the event with this key was admitted to the store, if the store has it.
     pub async fn admitted_at(&self, store: StoreId, key: EventKey) -> Result<Option<Timestamp>, LakeError> {
-        if let Some(hot) = self.inner.state.lock().hot_key(store, key) {
-            return Ok(Some(hot.admitted));
+        {
+            let state = self.inner.state.lock();
+            if let Some(hot) = state.hot_key(store, key).filter(|_| !state.dropped(store)) {
+                return Ok(Some(hot.admitted));
+            }
         }
         let Some(located) = self.find(store, key).await? else { return Ok(None) };
         let objects = self.inner.objects.clone();

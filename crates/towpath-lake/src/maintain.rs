@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -141,6 +142,9 @@ impl Inner {
             let failed = |cause| LakeError::Object { doing: "write", path: path.to_string(), cause };
             let mut part = Vec::new();
             merge(runs, &mut writer, keep, |writer| {
+                if self.stopping.load(Ordering::Relaxed) {
+                    return Err(LakeError::Closed);
+                }
                 part.extend(writer.take());
                 if part.len() >= 8 << 20 {
                     handle.block_on(upload.put_part(std::mem::take(&mut part).into())).map_err(failed)?;

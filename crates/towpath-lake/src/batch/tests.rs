@@ -306,4 +306,17 @@ proptest! {
             check(kind, &rows);
         }
     }
+
+    #[test]
+    fn any_bytes_make_a_row(texts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..6), kind in 0usize..6) {
+        let rows: Vec<_> = texts
+            .iter()
+            .map(|text| {
+                let mut row = row_of(0, String::new());
+                row.json = text.clone().into();
+                row
+            })
+            .collect();
+        prop_assert_eq!(batch_of(schema::KINDS[kind], &rows).unwrap().num_rows(), rows.len());
+    }
 }
