@@ -29,7 +29,7 @@ def event(**changes):
 @pytest.fixture
 def store(cloudtrail):
     name = unique("import")
-    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     return name, store_id(arn)
 
 
@@ -112,7 +112,7 @@ def test_a_killed_import_is_resumed(new_server, tmp_path):
     server = new_server()
     cloudtrail = server.client()
     name = unique()
-    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     folder = tmp_path / "files"
     folder.mkdir()
     for number in range(300):
@@ -196,7 +196,7 @@ def test_a_bucket_is_imported(s3, s3_server):
     client.put_object(Bucket=bucket, Key=f"{day}/plain.json", Body=json.dumps({"Records": [event()]}).encode())
 
     cloudtrail = s3_server.client()
-    arn = cloudtrail.create_event_data_store(Name=unique(), RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = cloudtrail.create_event_data_store(Name=unique(), RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     started = cloudtrail.start_import(Destinations=[arn], ImportSource=s3_source(bucket))
     assert started["ImportStatus"] in ("INITIALIZING", "IN_PROGRESS")
     ended = wait_for(cloudtrail, started["ImportId"])
@@ -212,7 +212,7 @@ def test_a_bucket_is_imported(s3, s3_server):
 
 def test_wrong_imports_are_refused(s3, s3_server):
     cloudtrail = s3_server.client()
-    arn = cloudtrail.create_event_data_store(Name=unique(), RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = cloudtrail.create_event_data_store(Name=unique(), RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     start = lambda **arguments: cloudtrail.start_import(**arguments)
     activity = new_activity_store(cloudtrail)
     assert error_of(start, Destinations=[activity], ImportSource=s3_source("bucket"))[0] == "InvalidEventDataStoreCategoryException"
@@ -228,6 +228,6 @@ def test_the_command_line_imports_buckets_too(s3, s3_server):
     key = "AWSLogs/000000000000/CloudTrail/eu-central-1/2026/10/01/000000000000_CloudTrail_eu-central-1_20261001T0000Z_aaaaaaaaaaaaaaaa.json.gz"
     client.put_object(Bucket=bucket, Key=key, Body=gzip.compress(json.dumps({"Records": [event()] * 3}).encode()))
     name = unique()
-    arn = s3_server.client().create_event_data_store(Name=name, RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = s3_server.client().create_event_data_store(Name=name, RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     s3_server.towpath("import", f"s3://{bucket}/", "--event-data-store", name)
     assert scalar(s3_server.client(), f"SELECT count(*) FROM {store_id(arn)}") == "1"

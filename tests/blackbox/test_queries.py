@@ -14,7 +14,7 @@ def real(server):
     """A store with the real CloudTrail records that DataDog published and the delivered ones."""
     cloudtrail = server.client()
     name = unique("real")
-    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653)["EventDataStoreArn"]
+    arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     for source in ("stratus-red-team", "cloud-custodian", "plaso"):
         server.towpath("import", SHARED / "data/cloudtrail" / f"{source}.json.gz", "--event-data-store", name, timeout=300)
     return store_id(arn)

@@ -31,7 +31,7 @@ pub struct Parts {
     /// The one write path.
     pub log: Log,
     /// Events in tables.
-    pub lake: Arc<Lake>,
+    pub lake: Lake,
     /// Queries and look-ups.
     pub queries: QueryEngine,
     /// Imports.
