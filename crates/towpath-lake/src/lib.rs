@@ -1,8 +1,8 @@
 //! The lake: from the log to rows that SQL reads.
 //!
 //! [`Lake`] follows the log from its own durable position. New events become rows of the *hot tail* in memory, once per
-//! store ([`keys`]); a flush turns the tail into Parquet files, one per store and UTC day, and names them in the
-//! *manifest* with one commit of the metadata store ([`commit`]); compaction joins small files, retention removes old
+//! store (`keys`); a flush turns the tail into Parquet files, one per store and UTC day, and names them in the
+//! *manifest* with one commit of the metadata store (`commit`); compaction joins small files, retention removes old
 //! ones. A [`Snapshot`] is the files and hot batches of some stores as of one moment: what a query scans.
 //!
 //! ```text
