@@ -43,7 +43,7 @@ use crate::types::{
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
         Shape::new("cast", resolve, |call| evaluate(call, false)).simplified(simplify).ranged(moments_of_day),
-        Shape::new("try_cast", resolve, |call| evaluate(call, true)).simplified(simplify),
+        Shape::new("try_cast", resolve, |call| evaluate(call, true)).simplified(simplify).ranged(moments_of_day),
         Shape::new("$literal", literal_type, literal),
         Shape::new(
             "$interval",
@@ -56,6 +56,12 @@ pub(crate) fn shapes() -> Vec<Shape> {
             |call| cast_array(&call.array(0)?, &DataType::Date32, call.lenient),
         )
         .ranged(moments_of_day),
+        // The first argument in the type of the second, which is of no other use.
+        Shape::new(
+            "$typed_as",
+            |given| Ok(given.types[1].clone()),
+            |call| cast_array(&call.array(0)?, call.return_type, false),
+        ),
         Shape::new(
             "typeof",
             |_| Ok(DataType::Utf8),

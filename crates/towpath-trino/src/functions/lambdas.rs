@@ -205,7 +205,10 @@ impl HigherOrderUDFImpl for LambdaFunction {
                 match merged {
                     // The type of the state is known once the merge was seen with the type of its start.
                     None if step == 0 => {
-                        return Ok(LambdaParametersProgress::Partial(vec![Some(vec![field(&types[1]), item(0)]), None]));
+                        return Ok(LambdaParametersProgress::Partial(vec![
+                            Some(vec![field(&types[1]), item(0)]),
+                            None,
+                        ]));
                     }
                     None => return Err(failure("the result type of a lambda is unknown")),
                     Some(merged) => {

@@ -64,7 +64,9 @@ pub(crate) fn shapes() -> Vec<Shape> {
         Shape::new(
             "map_concat",
             |g| match g.types.first() {
-                Some(first @ DataType::Map(_, _)) if g.types.iter().all(|t| map_parts(t) == map_parts(first)) => Ok(first.clone()),
+                Some(first @ DataType::Map(_, _)) if g.types.iter().all(|t| map_parts(t) == map_parts(first)) => {
+                    Ok(first.clone())
+                }
                 _ => Err(wrong_arguments(g.name, &g.types)),
             },
             concatenate,

@@ -69,6 +69,9 @@ pub(crate) fn sql_error(error: DataFusionError, statement: &Statement, columns: 
     }
 }
 
+/// How much of a message of DataFusion is shown, in characters.
+const MAX_MESSAGE: usize = 400;
+
 /// Returns the message without DataFusion's prefix.
 fn plain_message(error: &DataFusionError) -> String {
     let message = error.strip_backtrace();
@@ -83,7 +86,7 @@ fn plain_message(error: &DataFusionError) -> String {
     ] {
         rest = rest.strip_prefix(prefix).unwrap_or(rest);
     }
-    let first = rest.lines().next().unwrap_or_default();
+    let first: String = rest.lines().next().unwrap_or_default().chars().take(MAX_MESSAGE).collect();
     let mut chars = first.replace('\u{1}', "#").chars().collect::<Vec<_>>().into_iter();
     chars
         .next()

@@ -13,7 +13,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Like, LogicalPlan, Operator, Projection, Union, lit,
 };
@@ -59,7 +59,7 @@ fn settle_expressions(node: LogicalPlan) -> Result<LogicalPlan> {
     node.map_expressions(|expr| {
         let name = names.save(&expr);
         let settled = expr.transform_up(|e| settle_expression(e, &schema))?;
-        let settled = if joins { settled.data.transform_up(shield_equality)? } else { settled };
+        let settled = if joins { lenient_conditions(settled.data)?.transform_up(shield_equality)? } else { settled };
         Ok(settled.update_data(|e| name.restore(e)))
     })
     .map(|transformed| transformed.data)
@@ -88,9 +88,45 @@ fn settle_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
                     ));
                 }
             }
-            Ok(Transformed::no(Expr::AggregateFunction(AggregateFunction { func, params })))
+            let mut params = params;
+            if params.distinct {
+                for argument in &mut params.args {
+                    if has_map(&argument.get_type(schema)?) {
+                        *argument = call("$sort_map", argument.clone())?;
+                    }
+                }
+            }
+            Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
         }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// Makes all conditions of a conjunction but the first lenient: an error of a row is NULL, and the row is dropped.
+///
+/// Trino does not evaluate a condition for rows that an earlier one has dropped, DataFusion may. So
+/// `k = 'a' AND cast(v AS bigint) > 5` must not fail because of a `v` beside another `k`.
+fn lenient_conditions(condition: Expr) -> Result<Expr> {
+    let conditions = split_conjunction_owned(condition);
+    let mut settled = Vec::with_capacity(conditions.len());
+    for (i, condition) in conditions.into_iter().enumerate() {
+        settled.push(if i == 0 { condition } else { condition.transform_up(|e| Ok(lenient(e)))?.data });
+    }
+    conjunction(settled).ok_or_else(|| mistake("a condition is empty"))
+}
+
+fn lenient(expr: Expr) -> Transformed<Expr> {
+    let Expr::ScalarFunction(f) = expr else { return Transformed::no(expr) };
+    let name = match f.name() {
+        "$subscript" => Some("element_at".to_owned()),
+        "cast" => Some("try_cast".to_owned()),
+        // These cannot fail, or are known to the optimizer by name.
+        "element_at" | "try_cast" | "$field" | "get_field" | "lower" | "upper" | "$literal" | "$interval" => None,
+        name => registry().lenient(name),
+    };
+    match name.and_then(|name| registry().scalar(&name)) {
+        Some(function) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, f.args))),
+        None => Transformed::no(Expr::ScalarFunction(f)),
     }
 }
 

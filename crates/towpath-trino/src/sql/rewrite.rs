@@ -483,6 +483,10 @@ impl Rewriter {
             return Err(SqlError::at(at.start, format!("unknown function: {name}{hint}")));
         }
         let count = arguments(&f).map(|a| a.len());
+        let takes_lambda = arguments(&f).is_some_and(|a| a.iter().any(|e| matches!(e, Expr::Lambda(_))));
+        if takes_lambda && known.lambda(&name).is_none() {
+            return Err(SqlError::at(at.start, format!("function {name} does not take a lambda here")));
+        }
         let arity = |wanted: &[usize]| match count {
             Some(count) if wanted.contains(&count) => Ok(()),
             _ => Err(SqlError::at(
@@ -582,7 +586,9 @@ impl Rewriter {
                 let one = |share: Expr| {
                     let mut single = f.clone();
                     single.within_group = vec![order(value.clone(), true)];
-                    renamed(single, "approx_percentile_cont", vec![share])
+                    let least = renamed(f.clone(), "min", vec![value.clone()]);
+                    // DataFusion answers in doubles, Trino in the type of the values.
+                    call("$typed_as", vec![renamed(single, "approx_percentile_cont", vec![share]), least], at)
                 };
                 return Ok(match array_items(&share) {
                     Some(shares) => call("$array", shares.into_iter().map(one).collect(), at),

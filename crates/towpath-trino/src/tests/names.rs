@@ -64,7 +64,7 @@ fn an_error_names_the_place_in_the_original_text() {
         (
             format!("SELECT 1 FROM {EVENTS} WHERE requestParameters LIKE '%x%'"),
             1,
-            66,
+            58,
             "LIKE needs varchar, not map(varchar, varchar)",
         ),
         (format!("SELECT 1 FROM {EVENTS} WHERE eventName = 5"), 1, 58, "cannot apply operator: varchar = bigint"),
