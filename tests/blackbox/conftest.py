@@ -46,25 +46,21 @@ class Server:
         command = [BINARY, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self.arguments]
         self.stderr = open(self.data_dir.parent / f"{self.data_dir.name}.stderr", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=env, text=True)
-        ready = []
-        reader = threading.Thread(target=self._wait_until_ready, args=(ready,), daemon=True)
-        reader.start()
-        reader.join(timeout)
-        if not ready:
+        self.endpoint, ready = None, threading.Event()
+        threading.Thread(target=self._read_output, args=(self.process.stdout, ready), daemon=True).start()
+        if not ready.wait(timeout) or self.endpoint is None:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"the server did not become ready:\n{self.errors()[-4000:]}")
-        self.endpoint = ready[0]
         return self
 
-    def _wait_until_ready(self, ready):
-        for line in self.process.stdout:
+    def _read_output(self, output, ready):
+        for line in output:  # to the end, so that the pipe never fills
             match = re.match(r"towpath ready on (http://\S+)", line)
             if match:
-                ready.append(match.group(1))
-                break
-        for _ in self.process.stdout:  # keep the pipe empty
-            pass
+                self.endpoint = match.group(1)
+                ready.set()
+        ready.set()
 
     def errors(self):
         return (self.data_dir.parent / f"{self.data_dir.name}.stderr").read_text(errors="replace")
@@ -95,7 +91,7 @@ class Server:
 
     def client(self, service="cloudtrail", key=None, region=REGION, token=None, **config):
         access_key, secret = key or self.root_key
-        config.setdefault("retries", {"max_attempts": 1})
+        config.setdefault("retries", {"total_max_attempts": 1})
         return boto3.client(
             service,
             endpoint_url=self.endpoint,

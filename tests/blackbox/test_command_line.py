@@ -34,9 +34,9 @@ def test_query_prints_a_table_json_or_csv(server, filled):
 
 def test_a_wrong_query_says_where(server, filled):
     _, table, _ = filled
-    done = server.towpath("query", f"SELECT evntname FROM {table}", check=False)
+    done = server.towpath("query", f"SELECT evntid FROM {table}", check=False)
     assert done.returncode != 0 and done.stdout == ""
-    assert "eventname" in done.stderr.lower()
+    assert "eventid" in done.stderr.lower() and "1:8" in done.stderr
 
 
 def test_stores_are_shown(server, filled):

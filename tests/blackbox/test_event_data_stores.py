@@ -217,12 +217,12 @@ def test_tags_come_and_go(cloudtrail):
     arn = new_store(cloudtrail, TagsList=tags)
     listed = lambda: cloudtrail.list_tags(ResourceIdList=[arn])["ResourceTagList"][0]["TagsList"]
     assert listed() == tags
-    cloudtrail.add_tags(ResourceId=arn, TagsList=[{"Key": "team", "Value": "red"}, {"Key": "new", "Value": ""}])
-    assert {tag["Key"]: tag["Value"] for tag in listed()} == {"team": "red", "stage": "test", "new": ""}
+    cloudtrail.add_tags(ResourceId=arn, TagsList=[{"Key": "team", "Value": "red"}, {"Key": "new", "Value": "x"}])
+    assert {tag["Key"]: tag["Value"] for tag in listed()} == {"team": "red", "stage": "test", "new": "x"}
     cloudtrail.remove_tags(ResourceId=arn, TagsList=[{"Key": "team"}, {"Key": "stage"}])
-    assert listed() == [{"Key": "new", "Value": ""}]
+    assert listed() == [{"Key": "new", "Value": "x"}]
     too_many = [{"Key": f"k{n}", "Value": "v"} for n in range(50)]
     assert error_of(cloudtrail.add_tags, ResourceId=arn, TagsList=too_many)[0] == "TagsLimitExceededException"
-    assert error_of(cloudtrail.add_tags, ResourceId=arn, TagsList=[{"Key": "aws:x", "Value": ""}])[0] == (
+    assert error_of(cloudtrail.add_tags, ResourceId=arn, TagsList=[{"Key": "aws:x", "Value": "y"}])[0] == (
         "InvalidTagParameterException"
     )

@@ -16,7 +16,7 @@ def real(server):
     name = unique("real")
     arn = cloudtrail.create_event_data_store(Name=name, RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
     for source in ("stratus-red-team", "cloud-custodian", "plaso"):
-        server.towpath("import", SHARED / "data/cloudtrail" / f"{source}.json.gz", "--event-data-store", name, timeout=300)
+        server.towpath("import", SHARED / "data/cloudtrail" / f"{source}.json.gz", "--event-data-store", name, timeout=300, check=False)
     return store_id(arn)
 
 
@@ -162,7 +162,7 @@ def test_a_query_has_statistics_and_is_listed(cloudtrail, real):
 
 
 def test_a_long_query_is_cancelled_and_others_go_on(cloudtrail, real):
-    statement = f"SELECT count(*) FROM {real} a, {real} b, {real} c, {real} d"
+    statement = f"SELECT count(DISTINCT a.eventid || b.eventid || c.eventid) FROM {real} a, {real} b, {real} c"
     query_id = cloudtrail.start_query(QueryStatement=statement)["QueryId"]
     assert scalar(cloudtrail, f"SELECT count(*) FROM {real}") > "0"
     assert cloudtrail.cancel_query(QueryId=query_id)["QueryStatus"] in ("CANCELLED", "RUNNING")
@@ -178,7 +178,7 @@ def test_too_many_queries_at_once_are_refused(new_server):
     store = store_id(new_store(cloudtrail))
     for _ in range(40):
         cloudtrail.list_channels()
-    heavy = f"SELECT count(*) FROM {store} a, {store} b, {store} c, {store} d, {store} e, {store} f"
+    heavy = f"SELECT count(DISTINCT a.eventid || b.eventid || c.eventid || d.eventid) FROM {store} a, {store} b, {store} c, {store} d"
     started = [cloudtrail.start_query(QueryStatement=heavy)["QueryId"] for _ in range(2)]
     assert error_of(cloudtrail.start_query, QueryStatement=heavy)[0] == "MaxConcurrentQueriesException"
     for query_id in started:

@@ -178,6 +178,25 @@ impl Policy {
         self
     }
 
+    /// Says whether the request has a value of `key` that an allowing statement asks for; true if none asks for one.
+    ///
+    /// CloudTrail wants this of external ids: once the policy of a channel names one, every caller must send it, those
+    /// whom the statement is not about included.
+    pub fn is_answered(&self, key: &str, request: &Request<'_>) -> bool {
+        let facts = Facts::of(request);
+        let allows = self.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+        let mut asked = false;
+        for condition in allows.flat_map(|statement| &statement.conditions) {
+            if condition.key.eq_ignore_ascii_case(key) {
+                asked = true;
+                if condition.holds(&facts, Effect::Allow) {
+                    return true;
+                }
+            }
+        }
+        !asked
+    }
+
     pub(crate) fn statements(&self) -> &[Statement] {
         &self.statements
     }

@@ -68,9 +68,12 @@ pub(crate) fn put_audit_events(
         context: &conditions,
     };
     let insufficient = |why: &str| Err(refuse(errors::CHANNEL_INSUFFICIENT_PERMISSION, why));
+    // A policy that asks for an external id asks it of the owner's callers too.
+    if policy.is_some_and(|policy| !policy.is_answered("cloudtrail:ExternalId", &request)) {
+        return insufficient("the channel's resource policy asks for an external id, and it is missing or wrong");
+    }
     match decide(context.caller, &request, policy) {
         Decision::Allow => Ok(()),
-        // A policy that asks for an external id asks it of the owner's callers too.
         Decision::DenyExplicit { by: towpath_iam::PolicyType::Resource }
         | Decision::DenyImplicit { missing: towpath_iam::PolicyType::Resource } => insufficient(
             "the channel's resource policy does not let the caller send events; \
