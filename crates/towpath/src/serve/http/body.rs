@@ -130,7 +130,8 @@ impl Gathered {
     }
 }
 
-async fn drain(mut body: Incoming) {
+/// Reads and drops a body, within bounds, so that the client gets to read the answer.
+pub async fn drain(mut body: Incoming) {
     let all = async {
         let mut rest = DRAIN_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

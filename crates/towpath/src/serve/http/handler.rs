@@ -28,6 +28,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers one request. The future runs to its end even if the client has gone.
     fn call(&self, request: Request) -> BoxFuture<'static, Response<Bytes>>;
 
+    /// The longest body the request may have, in bytes, known from its head; or its answer, if it needs no body.
+    fn max_body(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<usize, Box<Response<Bytes>>>;
+
     /// Says why no request can be answered at present, if so.
     fn unready(&self) -> Option<String>;
 }

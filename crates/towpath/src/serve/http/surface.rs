@@ -17,21 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
+use towpath_wire::{ApiError, Protocol, RequestId};
+
 use super::answer;
-use super::body::{BodyMemory, Refused};
+use super::body::{BodyMemory, Refused, drain};
 use super::handler::{Handler, Request};
 use crate::config::Http;
 use crate::serve::metrics::Metrics;
-
-/// Longest body of an AWS JSON or form request. The operations have lower bounds of their own and refuse what is
-/// between with the error that AWS has for it.
-const API_BODY: u64 = 1 << 20;
-
-/// Longest body of PutAuditEvents: 1 MiB of event text, and what quoting it as JSON strings adds.
-const AUDIT_BODY: u64 = (2 << 20) + (64 << 10);
-
-/// Longest uploaded file of an import, as docs/towpath-api.md has it.
-const UPLOAD_BODY: u64 = 64 << 20;
 
 /// How long a request waits for one of the places of `max_requests`.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
@@ -176,9 +168,16 @@ impl Surface {
             Err(reason) => return answer::unavailable(reason),
         };
         // The place is taken after the body, so that slow senders do not keep others out.
-        let held = match self.memory.read(body, route.body_limit(), &self.http).await {
+        let limit = match handler.max_body(&parts.method, &parts.uri, &parts.headers) {
+            Ok(limit) => limit,
+            Err(answer) => {
+                drain(body).await;
+                return *answer;
+            }
+        };
+        let held = match self.memory.read(body, limit as u64, &self.http).await {
             Ok(held) => held,
-            Err(refused) => return self.refuse(refused, route, &parts),
+            Err(refused) => return refuse(refused, limit, &parts),
         };
         let Ok(Ok(place)) = timeout(PLACE_WAIT, Arc::clone(&self.places).acquire_owned()).await else {
             return answer::throttled("the server works on as many requests as it may; try again");
@@ -212,26 +211,26 @@ impl Surface {
             }
         }
     }
+}
 
-    fn refuse(&self, refused: Refused, route: Route, parts: &Parts) -> Response<Bytes> {
-        let mut response = match refused {
-            Refused::TooLarge => {
-                let message = format!("the body is longer than {} bytes", route.body_limit());
-                answer::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", &message)
-            }
-            Refused::Busy => return answer::throttled("the server has no memory for the body; try again"),
-            Refused::TooSlow => {
-                answer::error(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "the body did not arrive in time")
-            }
-            Refused::Broken => {
-                answer::error(StatusCode::BAD_REQUEST, "IncompleteBody", "the body ended before its announced length")
-            }
-        };
-        if parts.version < http::Version::HTTP_2 {
-            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+/// The answer to a request whose body was not taken. After it the connection closes, because the rest of the body may
+/// still be on its way.
+fn refuse(refused: Refused, limit: usize, parts: &Parts) -> Response<Bytes> {
+    let protocol = Protocol::of(&parts.method, &parts.uri, &parts.headers);
+    let mut response = match refused {
+        Refused::TooLarge => ApiError::too_large(limit).response(protocol, &RequestId::random()),
+        Refused::Busy => return answer::throttled("the server has no memory for the body; try again"),
+        Refused::TooSlow => {
+            answer::error(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "the body did not arrive in time")
         }
-        response
+        Refused::Broken => {
+            answer::error(StatusCode::BAD_REQUEST, "IncompleteBody", "the body ended before its announced length")
+        }
+    };
+    if parts.version < http::Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// Where a request goes.
@@ -265,15 +264,6 @@ impl Route {
             Self::Api => "api",
             Self::Audit => "put_audit_events",
             Self::Upload => "upload",
-        }
-    }
-
-    fn body_limit(self) -> u64 {
-        match self {
-            Self::Health | Self::Ready | Self::Metrics => 0,
-            Self::Api => API_BODY,
-            Self::Audit => AUDIT_BODY,
-            Self::Upload => UPLOAD_BODY,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::Response;
+use http::{HeaderMap, Method, Response, Uri};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -290,6 +290,10 @@ impl Handler for Operations {
         let service = self.service.clone();
         let Request { method, uri, headers, body, peer, tls } = request;
         async move { service.call(HttpRequest { method, uri, headers, body, peer, tls }).await }.boxed()
+    }
+
+    fn max_body(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<usize, Box<Response<Bytes>>> {
+        self.service.max_body(method, uri, headers)
     }
 
     fn unready(&self) -> Option<String> {
