@@ -185,7 +185,7 @@ def test_a_sender_of_another_account_needs_the_policy_and_the_external_id(server
     channel = new_channel(cloudtrail, store)
     account = f"{uuid.uuid4().int % 10**12:012d}"
     server.towpath("iam", "account", "create", account)
-    key = json.loads(server.towpath("iam", "key", "create", "--account", account, "--output", "json").stdout)
+    key = json.loads(server.towpath("iam", "key", "create", "--account-id", account, "--output", "json").stdout)
     partner = server.client("cloudtrail-data", key=(key["AccessKeyId"], key["SecretAccessKey"]))
     send = lambda **arguments: partner.put_audit_events(channelArn=channel, auditEvents=[audit_event()], **arguments)
 

@@ -145,7 +145,7 @@ def test_a_role_is_assumed(server, user):
 def test_accounts_do_not_see_each_other(server):
     account = f"{uuid.uuid4().int % 10**12:012d}"
     server.towpath("iam", "account", "create", account)
-    key = iam(server, "key", "create", "--account", account)
+    key = iam(server, "key", "create", "--account-id", account)
     other = server.client(key=(key["AccessKeyId"], key["SecretAccessKey"]))
     mine = new_store(server.client())
     assert other.list_event_data_stores()["EventDataStores"] == []
