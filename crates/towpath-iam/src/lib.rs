@@ -13,7 +13,6 @@ mod policy;
 mod principal;
 mod seal;
 mod secret;
-mod user_identity;
 
 pub use directory::{
     AccessKey, AccessKeyStatus, Account, AssumeRole, AssumeRoleError, CredentialError, Credentials, Directory,
@@ -28,4 +27,3 @@ pub use policy::{
 pub use principal::{Principal, RoleSession};
 pub use seal::{OpenSealError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
 pub use secret::{RandomError, Secret, SecretError};
-pub use user_identity::{SessionAttributes, SessionContext, SessionIssuer, UserIdentity};

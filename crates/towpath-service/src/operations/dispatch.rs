@@ -41,7 +41,7 @@ pub(crate) async fn dispatch(context: &Context<'_>, operation: Operation, input:
         Input::ListTags(input) => json(tags::list(context, input).await),
 
         Input::StartQuery(input) => json(query::start(context, input).await),
-        Input::DescribeQuery(input) => json(query::describe(context, input).await),
+        Input::DescribeQuery(input) => query::describe(context, input).await,
         Input::GetQueryResults(input) => json(query::results(context, input).await),
         Input::ListQueries(input) => json(query::list(context, input).await),
         Input::CancelQuery(input) => json(query::cancel(context, input).await),

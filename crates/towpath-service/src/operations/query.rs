@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use towpath_model::{AccountId, StoreId};
 use towpath_query::{
     ListRequest, QueryError, QueryRecord, QueryStatistics, QueryStatus, QueryStore, ResultsRequest, Scope,
@@ -86,10 +87,10 @@ fn resolve(context: &Context<'_>, owner: AccountId, table: &str) -> Result<Query
 }
 
 /// DescribeQuery by id.
-pub(crate) async fn describe(
-    context: &Context<'_>,
-    input: wire::DescribeQueryRequest,
-) -> Result<wire::DescribeQueryResponse, ApiError> {
+///
+/// The statistics say, besides what CloudTrail says, how many files were read and how many were ruled out unread;
+/// clients that do not know these members pass over them.
+pub(crate) async fn describe(context: &Context<'_>, input: wire::DescribeQueryRequest) -> Result<Value, ApiError> {
     let id = match (input.query_id, input.query_alias) {
         (Some(id), None) => id,
         (None, Some(_)) => {
@@ -108,7 +109,7 @@ pub(crate) async fn describe(
     check_store(context, input.event_data_store.as_deref())?;
     let (_, record) = find(context, "DescribeQuery", &id, input.event_data_store_owner_account_id.as_deref()).await?;
     let statistics = record.statistics;
-    Ok(wire::DescribeQueryResponse {
+    let answer = wire::DescribeQueryResponse {
         query_id: Some(record.id.to_string()),
         query_string: Some(record.statement),
         query_status: Some(status_to_wire(record.status)),
@@ -122,7 +123,11 @@ pub(crate) async fn describe(
         error_message: record.error,
         event_data_store_owner_account_id: foreign(context, record.scope.account),
         ..wire::DescribeQueryResponse::default()
-    })
+    };
+    let mut answer = serde_json::to_value(answer).map_err(|cause| internal("write answer", cause))?;
+    answer["QueryStatistics"]["FilesScanned"] = statistics.files_scanned.into();
+    answer["QueryStatistics"]["FilesPruned"] = statistics.files_pruned.into();
+    Ok(answer)
 }
 
 /// GetQueryResults: rows as lists of one-entry maps, every value a text.
