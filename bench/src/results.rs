@@ -17,12 +17,23 @@ pub fn save(name: &str, measured: &impl Serialize) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut value = serde_json::to_value(measured)?;
     value["measured"] = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string().into();
-    value["profile"] = if cfg!(debug_assertions) { "dev" } else { "release" }.into();
+    value["profile"] = profile().into();
     let path = folder.join(format!("{name}.json"));
     std::fs::write(&path, serde_json::to_vec_pretty(&value)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     println!("{}", serde_json::to_string(&value)?);
     Ok(())
+}
+
+/// The profile that the measured server was built with: cargo names the folder of its programs after it.
+fn profile() -> String {
+    let program = crate::server::binary().and_then(|path| Ok(path.canonicalize()?));
+    let folder = program.ok().and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
+    match folder.as_deref() {
+        Some("debug") => "dev".to_owned(),
+        Some(name) => name.to_owned(),
+        None => "unknown".to_owned(),
+    }
 }
 
 /// The measurements of a benchmark, if it has run.
