@@ -93,3 +93,6 @@ pub(crate) mod keys {
 async fn read_area(meta: &dyn MetaStore, name: &'static str) -> Result<Vec<towpath_meta::Record>, CatalogError> {
     meta.list_all(&keys::area(name)).await.map_err(|cause| CatalogError::Meta { doing: "read", cause })
 }
+
+#[cfg(test)]
+mod tests;
