@@ -76,8 +76,9 @@ impl Api {
         self.call::<C>(&serde_json::from_value(input)?).await
     }
 
-    /// Creates an event data store whose selectors accept these categories; returns its ARN.
-    pub async fn create_store(&self, name: &str, categories: &[&str]) -> anyhow::Result<String> {
+    /// Creates an event data store whose selectors accept these categories; returns its ARN. Without `live` it takes
+    /// imports only, and so not the records of the benchmark's own calls.
+    pub async fn create_store(&self, name: &str, categories: &[&str], live: bool) -> anyhow::Result<String> {
         let selectors: Vec<Value> = categories
             .iter()
             .map(|category| {
@@ -91,6 +92,7 @@ impl Api {
         let input = json!({
             "Name": name, "AdvancedEventSelectors": selectors, "TerminationProtectionEnabled": false,
             "RetentionPeriod": 3653, "BillingMode": "EXTENDABLE_RETENTION_PRICING",
+            "StartIngestion": live,
         });
         let made = self.call_json::<CreateEventDataStoreRequest>(input).await?;
         made.event_data_store_arn.context("the new store has no ARN")
@@ -112,7 +114,7 @@ impl Api {
         let mut pause = Duration::from_micros(500);
         let described = loop {
             let described = self.call_json::<DescribeQueryRequest>(json!({"QueryId": id})).await?;
-            let status = serde_json::to_value(&described.query_status)?;
+            let status = serde_json::to_value(described.query_status)?;
             match status.as_str().unwrap_or_default() {
                 "QUEUED" | "RUNNING" => {}
                 "FINISHED" => break described,

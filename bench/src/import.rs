@@ -78,9 +78,9 @@ impl Import {
         let data = results::folder().join(DATA);
         ensure!(!data.exists(), "{} exists; remove it first", data.display());
 
-        let server = Server::start(&data, &["lake.compaction_interval=10s", "lake.flush_interval=10s"])?;
+        let server = Server::start(&data, &["lake.maintenance_interval=5s", "lake.flush_interval=10s"])?;
         let api = server.api()?;
-        let store = api.create_store(STORE, &["Management", "Data"]).await?;
+        let store = api.create_store(STORE, &["Management", "Data"], false).await?;
         let before = server.processor_seconds()?;
         let started = Instant::now();
         let command_memory = command(&server, &self.files.join("AWSLogs"))?;

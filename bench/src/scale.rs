@@ -71,7 +71,7 @@ impl Scale {
         let (mut arns, mut times) = (Vec::new(), Vec::new());
         for number in 0..self.stores {
             let started = Instant::now();
-            arns.push(api.create_store(&format!("bench-{number}"), &["Management"]).await?);
+            arns.push(api.create_store(&format!("bench-{number}"), &["Management"], true).await?);
             times.push(started.elapsed());
         }
         let create = growth(&times);

@@ -129,7 +129,7 @@ impl Generate {
 
 /// Writes the log files of `plan` and their [`TALLY`] into `out`.
 pub fn write(plan: &Plan, out: &Path, threads: usize) -> anyhow::Result<Tally> {
-    if plan.events == 0 || plan.days == 0 || plan.accounts == 0 || !(plan.file_scale > 0.0) {
+    if plan.events == 0 || plan.days == 0 || plan.accounts == 0 || plan.file_scale.is_nan() || plan.file_scale <= 0.0 {
         bail!("events, days, accounts and file-scale must be more than 0");
     }
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;

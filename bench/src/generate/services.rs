@@ -8,8 +8,11 @@ use super::moment::Moment;
 use super::people;
 use super::world::Account;
 
+/// Writes the events of something that happens.
+type Happening = fn(&mut Scene<'_>);
+
 /// What happens, with its share in ten thousand. What is left of the ten thousand is people at work.
-const SHARES: &[(u32, fn(&mut Scene<'_>))] = &[
+const SHARES: &[(u32, Happening)] = &[
     (4039, denied_delivery),
     (2248, trail_delivery),
     (1465, bucket_acl),

@@ -99,7 +99,7 @@ impl Put {
         let folder = tempfile::Builder::new().prefix("put").tempdir_in(scratch()?)?;
         let server = Server::start(&folder.path().join("data"), &[])?;
         let api = server.api()?;
-        let store = api.create_store("bench-put", &["ActivityAuditLog"]).await?;
+        let store = api.create_store("bench-put", &["ActivityAuditLog"], true).await?;
         let channel = api.create_channel("bench-put", &store).await?;
         let target = Channel::new(&api, &channel, batches)?;
         let before = server.processor_seconds()?;

@@ -73,8 +73,9 @@ impl Query {
     pub async fn run(&self) -> anyhow::Result<()> {
         let data = results::folder().join(DATA);
         ensure!(data.exists(), "there is no {}; run towpath-bench import first", data.display());
-        let memory = format!("query.memory={MEMORY}");
-        let settings = [memory.as_str(), "lake.compaction=false"];
+        let memory = [format!("query.memory={MEMORY}"), format!("query.memory_per_query={MEMORY}")];
+        // Maintenance would remove files below the peers.
+        let settings = [memory[0].as_str(), memory[1].as_str(), "lake.maintenance_interval=1h"];
         // The first start may have work left from the last run; the second is measured.
         Server::start(&data, &settings)?.stop()?;
         let server = Server::start(&data, &settings)?;

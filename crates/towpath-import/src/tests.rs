@@ -612,7 +612,7 @@ async fn a_source_that_cannot_be_opened_is_an_error_at_the_start_and_a_failure_l
     assert_eq!(reborn.sink.texts(), all);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn whatever_call_of_the_metadata_store_fails_nothing_is_lost() {
     let dry = Fixture::new();
     fill(&dry.store, 1..=2, 3).await;

@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_times() {
-        for text in ["", "string", "2021-07-28", "2021-13-28T14:02:03Z", "2021-02-30T14:02:03Z", "2021-07-28T25:02:03Z"] {
+        for text in ["", "string", "2021-07-28", "2021-13-28T14:02:03Z", "2021-02-30T14:02:03Z", "2021-07-28T25:02:03Z"]
+        {
             assert_eq!(EventTime::parse(text), Err(EventTimeError), "{text}");
         }
     }

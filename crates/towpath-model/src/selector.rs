@@ -103,7 +103,9 @@ impl AdvancedEventSelector {
             return false;
         }
         let entry_matches = |entry: &(Option<&str>, Option<&str>)| {
-            on_resources.iter().all(|field| field.matches(if field.field == "resources.type" { entry.0 } else { entry.1 }))
+            on_resources
+                .iter()
+                .all(|field| field.matches(if field.field == "resources.type" { entry.0 } else { entry.1 }))
         };
         match event.resources {
             [] => entry_matches(&(None, None)),
@@ -184,7 +186,8 @@ mod tests {
     fn positive_operators_are_one_group_and_negative_ones_all_hold() {
         let mut name = field("eventName", &["GetObject"], &["PutObjectAcl"]);
         name.starts_with = vec!["Put".to_owned()];
-        for (value, expected) in [("GetObject", true), ("PutObject", true), ("PutObjectAcl", false), ("Delete", false)] {
+        for (value, expected) in [("GetObject", true), ("PutObject", true), ("PutObjectAcl", false), ("Delete", false)]
+        {
             assert_eq!(name.matches(Some(value)), expected, "{value}");
         }
     }
@@ -202,7 +205,10 @@ mod tests {
             field("resources.type", &["AWS::S3::Object"], &[]),
             field("resources.ARN", &["arn:aws:s3:::b/k"], &[]),
         ]);
-        let split = [(Some("AWS::S3::Object"), Some("arn:aws:s3:::other")), (Some("AWS::S3::Bucket"), Some("arn:aws:s3:::b/k"))];
+        let split = [
+            (Some("AWS::S3::Object"), Some("arn:aws:s3:::other")),
+            (Some("AWS::S3::Bucket"), Some("arn:aws:s3:::b/k")),
+        ];
         let facts = EventFacts { category: "Data", resources: &split, ..EventFacts::default() };
         assert!(!wanted.matches(&facts));
         let whole = [(Some("AWS::S3::Object"), Some("arn:aws:s3:::b/k"))];

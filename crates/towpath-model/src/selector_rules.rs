@@ -190,7 +190,11 @@ fn check_field(number: usize, category: Category, field: &AdvancedFieldSelector)
         }
         for value in values {
             if !value_allowed(field, operator, value) {
-                return Err(SelectorError::Value { selector: number, field: field.field.clone(), value: value.clone() });
+                return Err(SelectorError::Value {
+                    selector: number,
+                    field: field.field.clone(),
+                    value: value.clone(),
+                });
             }
         }
     }
@@ -246,8 +250,14 @@ mod tests {
         let cases = [
             ("[]", "at least one"),
             (r#"[{"FieldSelectors":[{"Field":"eventName","Equals":["X"]}]}]"#, "needs the field eventCategory"),
-            (r#"[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Aggregated"]}]}]"#, "'Aggregated' is not known"),
-            (r#"[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]}]}]"#, "needs the field 'resources.type'"),
+            (
+                r#"[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Aggregated"]}]}]"#,
+                "'Aggregated' is not known",
+            ),
+            (
+                r#"[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]}]}]"#,
+                "needs the field 'resources.type'",
+            ),
             (
                 r#"[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]}]}]"#,
                 "'resources.type' is not allowed for eventCategory Management",

@@ -50,11 +50,6 @@ const MAX_LOOKED_UP: usize = 256;
 /// Moments that are looked for one by one; of more, the first and the last.
 const MAX_MOMENTS: usize = 16;
 
-/// Bytes of text that a batch should have at most; rows may be large.
-const BATCH_TEXT_BYTES: u64 = 8 << 20;
-/// Fewest rows of a batch, however large they are.
-const MIN_BATCH_ROWS: u64 = 16;
-
 /// Files of a scan that carry statistics of their own into the plan: these take some 20 KB each.
 const MAX_STATISTICS: usize = 2000;
 
@@ -235,9 +230,7 @@ impl Bound {
                 Some(plan) => kept.push(named.with_extension(plan)),
             }
         }
-        let text_bytes: u64 = files.iter().map(|file| file.raw_bytes).sum();
-        let rows: u64 = files.iter().map(|file| file.rows).sum();
-        Ok(NamedFiles { files: kept, statistics: statistics(&files, &schema), row_bytes: text_bytes / rows.max(1) })
+        Ok(NamedFiles { files: kept, statistics: statistics(&files, &schema) })
     }
 
     fn scan_files(
@@ -260,11 +253,9 @@ impl Bound {
         if let Some(moments) = moments {
             source = source.with_predicate(at_moments(kind, moments)?);
         }
-        let batch_rows = (BATCH_TEXT_BYTES / named.row_bytes.max(1)).max(MIN_BATCH_ROWS) as usize;
         let config = FileScanConfigBuilder::new(objects_url(), Arc::new(source))
             .with_file_groups(groups(named.files, state.config().target_partitions().max(1)))
             .with_statistics(named.statistics)
-            .with_batch_size(Some(batch_rows.min(state.config().batch_size())))
             .with_projection_indices(Some(indices))?;
         Ok(DataSourceExec::from_data_source(config.build()))
     }
@@ -305,8 +296,6 @@ impl Bound {
 struct NamedFiles {
     files: Vec<PartitionedFile>,
     statistics: Statistics,
-    /// Bytes of text of an average row.
-    row_bytes: u64,
 }
 
 /// True of rows that occurred at one of these moments: what the page index can find them by.

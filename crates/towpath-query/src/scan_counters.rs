@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
@@ -53,18 +54,29 @@ pub(crate) fn events_of(plan: &dyn ExecutionPlan) -> (u64, u64) {
 }
 
 fn events_scanned(plan: &dyn ExecutionPlan) -> u64 {
-    if plan.is::<DataSourceExec>() {
+    match plan.downcast_ref::<DataSourceExec>() {
         // Rows that a filter inside the reader dropped are not part of its output.
-        return plan.metrics().map_or(0, |metrics| output_rows(&metrics) + sum(&metrics, "pushdown_rows_pruned"));
+        Some(scan) => rows_of(scan) + plan.metrics().map_or(0, |metrics| sum(&metrics, "pushdown_rows_pruned")),
+        None => plan.children().into_iter().map(|child| events_scanned(child.as_ref())).sum(),
     }
-    plan.children().into_iter().map(|child| events_scanned(child.as_ref())).sum()
 }
 
 fn events_matched(plan: &dyn ExecutionPlan) -> u64 {
-    if plan.is::<DataSourceExec>() || (plan.is::<FilterExec>() && is_scan(plan)) {
+    if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
+        return rows_of(scan);
+    }
+    if plan.is::<FilterExec>() && is_scan(plan) {
         return plan.metrics().map_or(0, |metrics| output_rows(&metrics));
     }
     plan.children().into_iter().map(|child| events_matched(child.as_ref())).sum()
+}
+
+/// Rows that came out of a scan. Hot rows are in memory and are not counted as they go: all of them are looked at.
+fn rows_of(scan: &DataSourceExec) -> u64 {
+    match scan.data_source().downcast_ref::<MemorySourceConfig>() {
+        Some(hot) => hot.partitions().iter().flatten().map(|batch| batch.num_rows() as u64).sum(),
+        None => scan.metrics().map_or(0, |metrics| output_rows(&metrics)),
+    }
 }
 
 /// True when the plan only hands on, filters or projects the rows of one or more scans.

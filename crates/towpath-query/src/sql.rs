@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use jiff::Timestamp;
 use object_store::ObjectStore;
+use towpath_lake::{EVENT_JSON, StoreSnapshot};
 use towpath_trino::{CellFormatter, SqlError, Statement, TableName};
 
 use crate::engine::Shared;
@@ -32,6 +33,12 @@ use crate::result_file::ResultWriter;
 use crate::scan_counters::ScanCounters;
 use crate::sort_through_union::SortThroughUnion;
 use crate::{QueryError, QuerySettings, QueryStore};
+
+/// Rows of a batch, between these: as many as keep its records within [`MAX_BATCH_BYTES`], and within a small part of
+/// what the query may hold.
+const MIN_BATCH_ROWS: usize = 64;
+const MAX_BATCH_ROWS: usize = 8192;
+const MAX_BATCH_BYTES: usize = 16 << 20;
 
 /// A statement that was parsed: one SELECT.
 #[derive(Clone, Debug)]
@@ -119,7 +126,8 @@ impl Planner {
         let columns = plan.columns.into_iter().map(|column| column.name).collect();
         let plan = state.optimize(&plan.logical).map_err(not_plannable)?;
         let tables = tables.into_iter().map(|(_, table)| table).collect();
-        Ok(PlannedQuery { plan, state, tables, columns })
+        let batch_bytes = MAX_BATCH_BYTES.min(self.memory_per_query / 32);
+        Ok(PlannedQuery { plan, state, tables, columns, batch_bytes })
     }
 
     /// What a query executes with: the functions and rules of all, memory of its own.
@@ -181,6 +189,21 @@ pub(crate) struct PlannedQuery {
     state: SessionState,
     tables: Vec<Arc<EventDataStoreTable>>,
     columns: Vec<String>,
+    batch_bytes: usize,
+}
+
+/// Bytes that an average row of a store takes, by its widest column, the record.
+fn row_bytes(store: &StoreSnapshot) -> usize {
+    let (mut bytes, mut rows) = (0, 0);
+    for file in store.files.iter() {
+        bytes += usize::try_from(file.raw_bytes).unwrap_or(usize::MAX);
+        rows += usize::try_from(file.rows).unwrap_or(usize::MAX);
+    }
+    for batch in &store.hot {
+        bytes += batch.column_by_name(EVENT_JSON).map_or(0, |column| column.get_array_memory_size());
+        rows += batch.num_rows();
+    }
+    bytes / rows.max(1)
 }
 
 impl PlannedQuery {
@@ -191,13 +214,17 @@ impl PlannedQuery {
 
     /// Takes a snapshot of the stores, and plans how to read them.
     pub(crate) async fn physical_plan(
-        self,
+        mut self,
         shared: &Shared,
         live: &LiveQuery,
     ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
         let external = |cause: QueryError| DataFusionError::External(Box::new(cause));
         let stores: Vec<_> = self.tables.iter().map(|table| (table.store(), table.kind())).collect();
         let snapshots = shared.snapshot(&stores).await.map_err(external)?;
+        let row_bytes = snapshots.iter().map(row_bytes).max().unwrap_or(0);
+        let batch_rows = (self.batch_bytes / row_bytes.max(1)).clamp(MIN_BATCH_ROWS, MAX_BATCH_ROWS);
+        let config = self.state.config().clone().with_batch_size(batch_rows);
+        *self.state.config_mut() = config;
         let reader = shared.reader(live.counters.clone());
         for (table, snapshot) in self.tables.iter().zip(snapshots) {
             table.bind(Bound {

@@ -109,7 +109,10 @@ impl TestEngine {
     }
 
     async fn start_of(&self, statement: &str, kind: StoreKind) -> Result<QueryId, QueryError> {
-        let parsed = self.engine.parse(&statement.replace('$', &self.store.to_string()))?;
+        // The $ of a JSON path stays what it is.
+        let kept = statement.replace("'$.", "'\u{1}.");
+        let statement = kept.replace('$', &self.store.to_string()).replace('\u{1}', "$");
+        let parsed = self.engine.parse(&statement)?;
         let stores = parsed.tables().into_iter().map(|name| {
             let id = name.parse().map_err(|_| QueryError::StoreNotFound { name: name.to_owned() })?;
             Ok(QueryStore { name: name.to_owned(), id, kind })

@@ -34,7 +34,8 @@ pub(crate) fn authenticate(
     let expect = Expect { service, now, skew: SKEW };
     let verified = signed.verify(credentials.secret.expose().as_bytes(), &body, &expect, keys)?;
     let account = credentials.principal.account().ok_or(AuthError::UnknownKey)?;
-    let region: Region = verified.region().parse().map_err(|_| AuthError::Incomplete("the region is no region".into()))?;
+    let region: Region =
+        verified.region().parse().map_err(|_| AuthError::Incomplete("the region is no region".into()))?;
     Ok(Caller {
         principal: credentials.principal,
         account,

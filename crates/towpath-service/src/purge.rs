@@ -39,7 +39,11 @@ impl Parts {
         Ok(purged)
     }
 
-    async fn purge(&self, store: &Arc<EventDataStore>, over: impl Fn(&EventDataStore) -> bool) -> Result<(), PurgeError> {
+    async fn purge(
+        &self,
+        store: &Arc<EventDataStore>,
+        over: impl Fn(&EventDataStore) -> bool,
+    ) -> Result<(), PurgeError> {
         // The record first says that the store cannot be restored any more; then the events can go.
         let doomed = self
             .catalog

@@ -129,7 +129,12 @@ impl Service {
         }
     }
 
-    async fn cloudtrail(&self, caller: &Caller, operation: Operation, request: &HttpRequest) -> Result<Value, ApiError> {
+    async fn cloudtrail(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        request: &HttpRequest,
+    ) -> Result<Value, ApiError> {
         let context = Context::new(caller, &self.parts);
         let outcome = match self.admitted(caller, operation.name()) {
             Ok(()) => match operation.decode(&request.body) {
@@ -256,7 +261,11 @@ impl Service {
     }
 
     fn admitted(&self, caller: &Caller, operation: &str) -> Result<(), ApiError> {
-        if self.throttle.admit(caller.account, &caller.region, operation) { Ok(()) } else { Err(ApiError::throttling()) }
+        if self.throttle.admit(caller.account, &caller.region, operation) {
+            Ok(())
+        } else {
+            Err(ApiError::throttling())
+        }
     }
 }
 

@@ -100,8 +100,7 @@ mod tests {
 
     #[test]
     fn the_published_rates_hold_for_each_account() {
-        let throttle =
-            Throttle::new(&ThrottleSettings { preset: ThrottlePreset::Aws, ..ThrottleSettings::default() });
+        let throttle = Throttle::new(&ThrottleSettings { preset: ThrottlePreset::Aws, ..ThrottleSettings::default() });
         assert_eq!(admitted(&throttle, "000000000000", "LookupEvents"), 2);
         assert_eq!(admitted(&throttle, "000000000001", "LookupEvents"), 2);
         assert_eq!(admitted(&throttle, "000000000000", "GetQueryResults"), 10);

@@ -79,7 +79,9 @@ impl Change {
             .map(|edit| match edit {
                 Edit::PutStore(store) => Write::json(keys::record(keys::STORES, &store.id.to_string()), store),
                 Edit::DeleteStore(id) => Ok(Write::Delete(keys::record(keys::STORES, &id.to_string()))),
-                Edit::PutChannel(channel) => Write::json(keys::record(keys::CHANNELS, &channel.id.to_string()), channel),
+                Edit::PutChannel(channel) => {
+                    Write::json(keys::record(keys::CHANNELS, &channel.id.to_string()), channel)
+                }
                 Edit::DeleteChannel(id) => Ok(Write::Delete(keys::record(keys::CHANNELS, &id.to_string()))),
                 Edit::PutTags(arn, tags) if tags.is_empty() => Ok(Write::Delete(keys::record(keys::TAGS, arn))),
                 Edit::PutTags(arn, tags) => Write::json(keys::record(keys::TAGS, arn), tags),

@@ -115,7 +115,10 @@ pub(crate) async fn create(
 }
 
 /// GetChannel, with the ingestion status since the channel was made.
-pub(crate) async fn get(context: &Context<'_>, input: wire::GetChannelRequest) -> Result<wire::GetChannelResponse, ApiError> {
+pub(crate) async fn get(
+    context: &Context<'_>,
+    input: wire::GetChannelRequest,
+) -> Result<wire::GetChannelResponse, ApiError> {
     let name = ChannelName::parse_or_refuse(&input.channel, context.caller)?;
     context.authorize("GetChannel", &name.arn())?;
     context.own(name.account, || name.not_found())?;
@@ -134,7 +137,10 @@ pub(crate) async fn get(context: &Context<'_>, input: wire::GetChannelRequest) -
             latest_ingestion_success_event_id: status.success.map(|(_, id)| id.hyphenated().to_string()),
             latest_ingestion_error_code: status.error_code,
             latest_ingestion_attempt_time: status.attempt.as_ref().map(|(time, _)| (*time).into()),
-            latest_ingestion_attempt_event_id: status.attempt.and_then(|(_, id)| id).map(|id| id.hyphenated().to_string()),
+            latest_ingestion_attempt_event_id: status
+                .attempt
+                .and_then(|(_, id)| id)
+                .map(|id| id.hyphenated().to_string()),
         }),
     })
 }
@@ -257,7 +263,10 @@ fn require_destination(store: &EventDataStore) -> Result<(), ApiError> {
     if store.kind != StoreKind::Activity {
         return Err(refuse(
             errors::INVALID_EVENT_DATA_STORE_CATEGORY_EXCEPTION,
-            format!("event data store {} is not for events from integrations (eventCategory ActivityAuditLog)", store.id),
+            format!(
+                "event data store {} is not for events from integrations (eventCategory ActivityAuditLog)",
+                store.id
+            ),
         ));
     }
     Ok(())

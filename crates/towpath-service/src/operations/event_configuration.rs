@@ -49,10 +49,7 @@ pub(crate) async fn put(
         ));
     }
     if input.max_event_size.is_none() && input.context_key_selectors.is_none() {
-        return Err(refuse(
-            errors::INVALID_PARAMETER_EXCEPTION,
-            "MaxEventSize or ContextKeySelectors must be given",
-        ));
+        return Err(refuse(errors::INVALID_PARAMETER_EXCEPTION, "MaxEventSize or ContextKeySelectors must be given"));
     }
     let selectors = input.context_key_selectors.as_ref().map(|given| check_selectors(given)).transpose()?;
     let store = context
@@ -69,10 +66,7 @@ pub(crate) async fn put(
             };
             let small = configuration.max_event_size == MaxEventSize::Standard;
             if small && !configuration.context_key_selectors.is_empty() {
-                return Err(refuse(
-                    errors::INVALID_PARAMETER_EXCEPTION,
-                    "ContextKeySelectors need MaxEventSize Large",
-                ));
+                return Err(refuse(errors::INVALID_PARAMETER_EXCEPTION, "ContextKeySelectors need MaxEventSize Large"));
             }
             store.event_configuration = configuration;
             store.updated = context.caller.now;

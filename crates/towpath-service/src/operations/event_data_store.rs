@@ -313,7 +313,10 @@ pub(crate) async fn restore(
             if current.status != EventDataStoreStatus::PendingDeletion {
                 return Err(refuse(
                     errors::INVALID_EVENT_DATA_STORE_STATUS_EXCEPTION,
-                    format!("event data store {} is {}; only one pending deletion can be restored", name.id, current.status),
+                    format!(
+                        "event data store {} is {}; only one pending deletion can be restored",
+                        name.id, current.status
+                    ),
                 ));
             }
             let mut store = current.clone();

@@ -17,7 +17,10 @@ use crate::refusal::{internal, refuse};
 const MAX_PAGE: usize = 1000;
 
 /// StartImport: a new import, or with ImportId alone the retry of one that failed or was stopped.
-pub(crate) async fn start(context: &Context<'_>, input: wire::StartImportRequest) -> Result<wire::StartImportResponse, ApiError> {
+pub(crate) async fn start(
+    context: &Context<'_>,
+    input: wire::StartImportRequest,
+) -> Result<wire::StartImportResponse, ApiError> {
     let invalid = |message: &str| refuse(errors::INVALID_PARAMETER_EXCEPTION, message);
     let import = match (input.import_id, input.destinations, input.import_source) {
         (Some(id), None, None) if input.start_event_time.is_none() && input.end_event_time.is_none() => {
@@ -82,7 +85,10 @@ async fn retry(context: &Context<'_>, id: &str) -> Result<Import, ApiError> {
     let (id, import) = find(context, "StartImport", id).await?;
     let state = context.catalog();
     let store = state.store(import.destination.store).ok_or_else(|| {
-        refuse(errors::EVENT_DATA_STORE_NOT_FOUND_EXCEPTION, "the event data store of the import does not exist any more")
+        refuse(
+            errors::EVENT_DATA_STORE_NOT_FOUND_EXCEPTION,
+            "the event data store of the import does not exist any more",
+        )
     })?;
     let store = importable(store)?;
     context.parts.imports.retry(&owner, id, cutoff(context, store)).await.map_err(refused)
@@ -107,7 +113,10 @@ pub(super) fn cutoff(context: &Context<'_>, store: &EventDataStore) -> Option<Ti
 }
 
 /// GetImport.
-pub(crate) async fn get(context: &Context<'_>, input: wire::GetImportRequest) -> Result<wire::GetImportResponse, ApiError> {
+pub(crate) async fn get(
+    context: &Context<'_>,
+    input: wire::GetImportRequest,
+) -> Result<wire::GetImportResponse, ApiError> {
     let (_, import) = find(context, "GetImport", &input.import_id).await?;
     Ok(wire::GetImportResponse {
         import_id: Some(import.id.to_string()),
@@ -123,7 +132,10 @@ pub(crate) async fn get(context: &Context<'_>, input: wire::GetImportRequest) ->
 }
 
 /// ListImports, newest first.
-pub(crate) async fn list(context: &Context<'_>, input: wire::ListImportsRequest) -> Result<wire::ListImportsResponse, ApiError> {
+pub(crate) async fn list(
+    context: &Context<'_>,
+    input: wire::ListImportsRequest,
+) -> Result<wire::ListImportsResponse, ApiError> {
     context.authorize("ListImports", &context.any("eventdatastore"))?;
     let destination = match &input.destination {
         Some(text) => {
@@ -174,7 +186,10 @@ pub(crate) async fn failures(
 }
 
 /// StopImport: what was imported stays; the import can be retried.
-pub(crate) async fn stop(context: &Context<'_>, input: wire::StopImportRequest) -> Result<wire::StopImportResponse, ApiError> {
+pub(crate) async fn stop(
+    context: &Context<'_>,
+    input: wire::StopImportRequest,
+) -> Result<wire::StopImportResponse, ApiError> {
     let (id, _) = find(context, "StopImport", &input.import_id).await?;
     let import = context.parts.imports.stop(&owner(context), id).await.map_err(refused)?;
     Ok(wire::StopImportResponse {

@@ -52,7 +52,10 @@ fn open(token: &str) -> Option<String> {
 }
 
 fn invalid_token() -> ApiError {
-    refuse(errors::INVALID_NEXT_TOKEN_EXCEPTION, "NextToken is not one that this operation gave out; start again without it")
+    refuse(
+        errors::INVALID_NEXT_TOKEN_EXCEPTION,
+        "NextToken is not one that this operation gave out; start again without it",
+    )
 }
 
 #[cfg(test)]

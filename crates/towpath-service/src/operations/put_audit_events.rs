@@ -41,9 +41,8 @@ pub(crate) async fn admit(context: &Context<'_>, input: &PutAuditEventsRequest) 
     let arn = name.arn();
     context.touched("AWS::CloudTrail::Channel", &arn);
     authorize::put_audit_events(context, &state, &arn, name.account, input.external_id.as_deref())?;
-    let channel = name
-        .find(&state)
-        .ok_or_else(|| refuse(errors::CHANNEL_NOT_FOUND, format!("there is no channel {arn}")))?;
+    let channel =
+        name.find(&state).ok_or_else(|| refuse(errors::CHANNEL_NOT_FOUND, format!("there is no channel {arn}")))?;
     let destinations = destinations(&state, channel)?;
 
     let entries: Vec<AuditEntry<'_>> = input

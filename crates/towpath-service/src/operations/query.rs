@@ -21,7 +21,10 @@ use crate::refusal::{internal, refuse};
 const NULL_TEXT: &str = "";
 
 /// StartQuery: wrong SQL, unknown stores and missing rights are told before anything runs.
-pub(crate) async fn start(context: &Context<'_>, input: wire::StartQueryRequest) -> Result<wire::StartQueryResponse, ApiError> {
+pub(crate) async fn start(
+    context: &Context<'_>,
+    input: wire::StartQueryRequest,
+) -> Result<wire::StartQueryResponse, ApiError> {
     let statement = match (input.query_statement, input.query_alias) {
         (Some(statement), None) => statement,
         (None, Some(_)) => {
@@ -138,8 +141,7 @@ pub(crate) async fn results(
     check_store(context, input.event_data_store.as_deref())?;
     let owner = input.event_data_store_owner_account_id.as_deref();
     let (scope, _) = find(context, "GetQueryResults", &input.query_id, owner).await?;
-    let request =
-        ResultsRequest { max_results: input.max_query_results.map(i64::from), next_token: input.next_token };
+    let request = ResultsRequest { max_results: input.max_query_results.map(i64::from), next_token: input.next_token };
     let page = context.parts.queries.results(&scope, &input.query_id, &request).await.map_err(refused)?;
     let columns = &page.columns;
     let rows = page
@@ -167,7 +169,10 @@ pub(crate) async fn results(
 }
 
 /// ListQueries of one store, newest first.
-pub(crate) async fn list(context: &Context<'_>, input: wire::ListQueriesRequest) -> Result<wire::ListQueriesResponse, ApiError> {
+pub(crate) async fn list(
+    context: &Context<'_>,
+    input: wire::ListQueriesRequest,
+) -> Result<wire::ListQueriesResponse, ApiError> {
     let name = StoreName::parse(&input.event_data_store, context.caller)?;
     context.authorize("ListQueries", &name.arn())?;
     require_active(name.find(&context.catalog())?)?;

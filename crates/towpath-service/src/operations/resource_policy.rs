@@ -104,9 +104,7 @@ impl Resource {
         }
         match arn.resource().split_once('/').map(|(kind, _)| kind) {
             Some("channel") => ChannelName::parse(text, context.caller).map(Self::Channel).ok_or_else(invalid),
-            Some("eventdatastore") => {
-                StoreName::parse(text, context.caller).map(Self::Store).map_err(|_| invalid())
-            }
+            Some("eventdatastore") => StoreName::parse(text, context.caller).map(Self::Store).map_err(|_| invalid()),
             Some("trail" | "dashboard") => Err(refuse(
                 errors::RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION,
                 "resource policies are supported on channels and event data stores",

@@ -46,9 +46,13 @@ pub(crate) async fn remove(
         .change(|state, change| {
             require_exists(context, state, &arn)?;
             let removed = |tag: &Tag| {
-                input.tags_list.iter().any(|gone| gone.key == tag.key && (gone.value.is_none() || gone.value == tag.value))
+                input
+                    .tags_list
+                    .iter()
+                    .any(|gone| gone.key == tag.key && (gone.value.is_none() || gone.value == tag.value))
             };
-            change.put_tags(arn.as_str(), state.tags(arn.as_str()).iter().filter(|tag| !removed(tag)).cloned().collect());
+            change
+                .put_tags(arn.as_str(), state.tags(arn.as_str()).iter().filter(|tag| !removed(tag)).cloned().collect());
             Ok(())
         })
         .await?;
@@ -57,7 +61,10 @@ pub(crate) async fn remove(
 }
 
 /// ListTags of up to 20 resources.
-pub(crate) async fn list(context: &Context<'_>, input: wire::ListTagsRequest) -> Result<wire::ListTagsResponse, ApiError> {
+pub(crate) async fn list(
+    context: &Context<'_>,
+    input: wire::ListTagsRequest,
+) -> Result<wire::ListTagsResponse, ApiError> {
     if input.next_token.is_some() {
         return Err(refuse(errors::INVALID_TOKEN_EXCEPTION, "NextToken is reserved and must not be given"));
     }
@@ -128,7 +135,9 @@ fn taggable(text: &str) -> Result<Arn, ApiError> {
     match kind {
         "eventdatastore" if valid && id.parse::<towpath_model::StoreId>().is_ok() => Ok(arn),
         "channel" if valid && Uuid::try_parse(id).is_ok() => Ok(arn),
-        "eventdatastore" => Err(refuse(errors::EVENT_DATA_STORE_ARN_INVALID_EXCEPTION, "not the ARN of an event data store")),
+        "eventdatastore" => {
+            Err(refuse(errors::EVENT_DATA_STORE_ARN_INVALID_EXCEPTION, "not the ARN of an event data store"))
+        }
         "channel" => Err(refuse(errors::CHANNEL_ARN_INVALID_EXCEPTION, "not the ARN of a channel")),
         _ => Err(refuse(
             errors::RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION,

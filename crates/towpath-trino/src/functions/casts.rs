@@ -39,6 +39,9 @@ use crate::types::{
     JSON, TypeName, element, is_integer, is_number, is_text, is_zoned, map_parts, parse_type, trino_type_name,
 };
 
+/// The members of a JSON object, values as text.
+type Members<'a> = Vec<(String, Cow<'a, str>)>;
+
 /// Lists the functions of this file.
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
@@ -503,7 +506,7 @@ fn from_json(values: &[Raw<'_>], to: &DataType, safe: bool) -> Result<ArrayRef> 
             map_array(entries, OffsetBuffer::new(offsets.into()), keys, children, Some(valid.into()))
         }
         DataType::Struct(fields) => {
-            let parsed: Vec<Option<Vec<(String, Cow<'_, str>)>>> = values
+            let parsed: Vec<Option<Members<'_>>> = values
                 .iter()
                 .map(|raw| match raw.as_deref().filter(|_| present(raw)) {
                     None => Ok(None),
@@ -617,7 +620,7 @@ fn interval(call: &Call<'_>) -> Result<ArrayRef> {
         return Err(failure("an interval needs a text and a unit"));
     };
     let value: IntervalMonthDayNano = crate::functions::interval::parse_interval(text, unit).map_err(failure)?;
-    Ok(ScalarValue::IntervalMonthDayNano(Some(value)).to_array_of_size(call.rows)?)
+    ScalarValue::IntervalMonthDayNano(Some(value)).to_array_of_size(call.rows)
 }
 
 /// Writes timestamps, dates and all else as text, for places where text meets another type.

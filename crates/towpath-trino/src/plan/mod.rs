@@ -111,7 +111,7 @@ fn plan_here(
     let mut query = statement.query.clone();
     let mut retries = 0;
     let logical = loop {
-        let planner = SqlToRel::new_with_options(&context, options.clone());
+        let planner = SqlToRel::new_with_options(&context, options);
         match planner.sql_statement_to_plan(SqlStatement::Query(Box::new(query.clone()))) {
             Ok(logical) => break logical,
             Err(error) => {

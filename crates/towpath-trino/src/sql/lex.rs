@@ -392,7 +392,9 @@ fn settle_values(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             let is_row =
                 matches!(row.first().map(|t| &t.token), Some(Token::Word(word)) if word.value == "row") && starts(1);
             let row = if is_row { &row[1..] } else { row };
-            let bare = !row.is_empty() && !(matches!(row[0].token, Token::LParen) && closing(row) == row.len() - 1);
+            let wrapped =
+                |row: &[TokenWithSpan]| matches!(row[0].token, Token::LParen) && closing(row) == row.len() - 1;
+            let bare = !row.is_empty() && !wrapped(row);
             let paren = |token: Token, near: &TokenWithSpan| TokenWithSpan { token, span: near.span };
             if bare {
                 settled.push(paren(Token::LParen, &row[0]));

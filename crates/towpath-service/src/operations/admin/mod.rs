@@ -131,7 +131,11 @@ fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         if error.is_data() {
             ApiError::validation(error.to_string())
         } else {
-            ApiError::serialization(format!("body is not JSON: wrong at line {} column {}", error.line(), error.column()))
+            ApiError::serialization(format!(
+                "body is not JSON: wrong at line {} column {}",
+                error.line(),
+                error.column()
+            ))
         }
     })
 }

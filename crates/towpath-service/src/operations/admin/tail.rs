@@ -51,13 +51,8 @@ pub(super) async fn tail(context: &Context<'_>, input: TailInput) -> Result<Tail
         Some(position) => Some(position),
         None => committed.checked_sub(1),
     };
-    let tail = context.parts.queries.tail(
-        store,
-        kind,
-        after.map(Position::new),
-        input.max_results,
-        Duration::from_secs(wait),
-    );
+    let tail =
+        context.parts.queries.tail(store, kind, after.map(Position::new), input.max_results, Duration::from_secs(wait));
     let page = tail.await.map_err(refused)?;
     Ok(TailOutput {
         next_position: page.next.map(Position::as_u64).or(after).unwrap_or(0),
