@@ -73,7 +73,7 @@ impl Query {
     pub async fn run(&self) -> anyhow::Result<()> {
         let data = results::folder().join(DATA);
         ensure!(data.exists(), "there is no {}; run towpath-bench import first", data.display());
-        let memory = [format!("query.memory={MEMORY}"), format!("query.memory_per_query={MEMORY}")];
+        let memory = [format!("query.memory={MEMORY}B"), format!("query.memory_per_query={MEMORY}B")];
         // Maintenance would remove files below the peers.
         let settings = [memory[0].as_str(), memory[1].as_str(), "lake.maintenance_interval=1h"];
         // The first start may have work left from the last run; the second is measured.
