@@ -420,7 +420,7 @@ mod tests {
     fn a_prefix_is_a_range() {
         let Condition::Between { low, high, .. } = of(col("eventname").like(lit("Get%"))) else { panic!() };
         assert_eq!(low.as_deref(), Some("Get"));
-        assert!(high.unwrap() > "Getzzz".to_owned());
+        assert!(high.unwrap().as_str() > "Getzzz");
     }
 
     /// Rows of which everything is known.
@@ -474,8 +474,7 @@ mod tests {
             use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
             prop::sample::select(vec![Eq, NotEq, Lt, LtEq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom])
         };
-        let text =
-            || prop_oneof![8 => "[xyz]{0,2}".prop_map(|text| lit(text)), 1 => Just(lit(ScalarValue::Utf8(None)))];
+        let text = || prop_oneof![8 => "[xyz]{0,2}".prop_map(lit), 1 => Just(lit(ScalarValue::Utf8(None)))];
         let binary = |left, op, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
         let leaf = prop_oneof![
             (column(), operator(), text()).prop_map(move |(column, op, text)| binary(column, op, text)),

@@ -75,9 +75,8 @@ impl QueryEngine {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 self.shared.lake.wait_applied(end.plus(1)).await
             };
-            match tokio::time::timeout(until - now, news).await {
-                Ok(Err(cause)) => return Err(QueryError::Lake(cause.into())),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(cause)) = tokio::time::timeout(until - now, news).await {
+                return Err(QueryError::Lake(cause.into()));
             }
         }
     }

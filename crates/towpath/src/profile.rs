@@ -36,11 +36,6 @@ impl Profiles {
         self.0.keys().map(String::as_str).collect()
     }
 
-    /// True if there is a profile of that name.
-    pub fn contains(&self, profile: &str) -> bool {
-        self.0.contains_key(profile)
-    }
-
     /// A value of a profile; an empty one counts as absent.
     pub fn get(&self, profile: &str, key: &str) -> Option<&str> {
         self.0.get(profile)?.get(key).map(String::as_str).filter(|value| !value.is_empty())
@@ -64,7 +59,7 @@ mod tests {
         assert_eq!(profiles.get("other", "region"), Some("eu-west-1"));
         assert_eq!(profiles.get("other", "role_arn"), None);
         assert_eq!(profiles.get("other", "max"), None);
-        assert!(!profiles.contains("default"));
+        assert_eq!(profiles.get("default", "aws_access_key_id"), None);
     }
 
     proptest! {

@@ -61,7 +61,8 @@ async fn each_attribute_finds_what_a_plain_search_finds() {
     let id = serde_json::from_str::<serde_json::Value>(&events[42].json()).unwrap()["eventID"].clone();
     let id = id.as_str().unwrap();
 
-    let cases: [(LookupKey, &str, &dyn Fn(&serde_json::Value) -> bool); 8] = [
+    type Has<'a> = &'a dyn Fn(&serde_json::Value) -> bool;
+    let cases: [(LookupKey, &str, Has<'_>); 8] = [
         (LookupKey::AccessKeyId, "AKIA0000000000000003", &|r| {
             r["userIdentity"]["accessKeyId"] == "AKIA0000000000000003"
         }),

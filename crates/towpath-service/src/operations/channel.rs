@@ -85,13 +85,12 @@ pub(crate) async fn create(
             };
             let existing = state.channels_of(caller.account, &caller.region);
             refuse_used_name(state, &channel)?;
-            if channel.source != CUSTOM_SOURCE {
-                if let Some(other) = existing.iter().find(|other| other.source == channel.source) {
-                    return Err(refuse(
-                        errors::CHANNEL_ALREADY_EXISTS_EXCEPTION,
-                        format!("a channel for source {} exists already: {}", channel.source, other.arn()),
-                    ));
-                }
+            let rival = existing.iter().find(|other| other.source == channel.source);
+            if let Some(other) = rival.filter(|_| channel.source != CUSTOM_SOURCE) {
+                return Err(refuse(
+                    errors::CHANNEL_ALREADY_EXISTS_EXCEPTION,
+                    format!("a channel for source {} exists already: {}", channel.source, other.arn()),
+                ));
             }
             if existing.len() >= quotas.channels {
                 return Err(refuse(

@@ -125,11 +125,10 @@ impl Lookup<'_> {
             return self.of_profile(&profile);
         }
         let own = self.own_file();
-        if let Some(profiles) = (self.read)(&own).map(|text| Profiles::parse(&text)) {
-            if let Some(credentials) = pick(&profiles, crate::serve::credentials::PROFILE) {
-                assumed.push(own.display().to_string());
-                return Ok(credentials);
-            }
+        let profiles = (self.read)(&own).map(|text| Profiles::parse(&text));
+        if let Some(credentials) = profiles.and_then(|own| pick(&own, crate::serve::credentials::PROFILE)) {
+            assumed.push(own.display().to_string());
+            return Ok(credentials);
         }
         // As AWS's own tools: the profile "default" of the shared file.
         let (_, profiles) = self.shared_file();

@@ -152,7 +152,7 @@ impl Check {
             ("secret_access_key", endpoint.secret_access_key.is_some(), endpoint.secret_access_key_env.is_some()),
         ] {
             if value && variable {
-                self.refuse(&format!("{name}.{field}"), "given twice", &format!("given as {field} or {field}_env"));
+                self.refuse(&format!("{name}.{field}"), "given twice", format!("given as {field} or {field}_env"));
             }
         }
         let key_id = endpoint.access_key_id.is_some() || endpoint.access_key_id_env.is_some();

@@ -4,6 +4,9 @@ use figment::value::{Dict, Value};
 
 use super::Settings;
 
+/// A variable that looks like a setting and is none, and the nearest setting.
+pub type Stranger = (String, Option<String>);
+
 /// What all variables begin with.
 const PREFIX: &str = "TOWPATH_";
 
@@ -61,7 +64,7 @@ impl Names {
     }
 
     /// Picks the settings out of variables; the second list holds variables that look like one and are not.
-    pub fn read(&self, variables: &[(String, String)]) -> (Vec<(String, Value)>, Vec<(String, Option<String>)>) {
+    pub fn read(&self, variables: &[(String, String)]) -> (Vec<(String, Value)>, Vec<Stranger>) {
         let (mut settings, mut strangers) = (Vec::new(), Vec::new());
         let mut ours: Vec<_> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
         ours.sort();

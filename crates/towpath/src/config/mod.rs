@@ -200,17 +200,17 @@ impl Provider for File {
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         let mut data = Toml::string(&self.text).data()?;
         for dict in data.values_mut() {
-            name_endpoints(dict)?;
+            name_endpoints(dict).map_err(figment::Error::from)?;
         }
         Ok(data)
     }
 }
 
 /// Turns the list `[[import.endpoint]]` into tables by name, so that variables can join in.
-fn name_endpoints(settings: &mut Dict) -> figment::Result<()> {
+fn name_endpoints(settings: &mut Dict) -> Result<(), String> {
     let Some(Value::Dict(_, import)) = settings.get_mut("import") else { return Ok(()) };
     let Some(Value::Array(tag, list)) = import.get("endpoint") else { return Ok(()) };
-    let refuse = |problem: &str| Err(figment::Error::from(format!("import.endpoint: {problem}")));
+    let refuse = |problem: &str| Err(format!("import.endpoint: {problem}"));
     let mut named = Dict::new();
     for entry in list {
         let Value::Dict(tag, fields) = entry else { return refuse("an entry must be a table") };

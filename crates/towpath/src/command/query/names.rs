@@ -51,14 +51,13 @@ pub fn table_names(sql: &str) -> Vec<TableName> {
         }
         if let (Token::Word(_) | Token::Quoted(_), Some(Token::Word(word)), Some(Token::Other('('))) =
             (token, followed_by(1), followed_by(2))
+            && word.eq_ignore_ascii_case("as")
         {
-            if word.eq_ignore_ascii_case("as") {
-                defined.push(match token {
-                    Token::Word(word) => (*word).to_owned(),
-                    Token::Quoted(name) => name.clone(),
-                    Token::Other(_) => String::new(),
-                });
-            }
+            defined.push(match token {
+                Token::Word(word) => (*word).to_owned(),
+                Token::Quoted(name) => name.clone(),
+                Token::Other(_) => String::new(),
+            });
         }
         expected = false;
         let depth = from.len() - 1;
