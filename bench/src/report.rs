@@ -247,9 +247,10 @@ fn write_query(out: &mut String, measured: &Value) -> std::fmt::Result {
 fn write_scale(out: &mut String, measured: &Value) -> std::fmt::Result {
     writeln!(
         out,
-        "\n## Many of everything\n\n{} stores, {} queries in history, {} at a time. A page of ListEventDataStores takes {:.1} ms, of \
+        "\n## Many of everything\n\n{} stores that take {}, {} queries in history, {} at a time. A page of ListEventDataStores takes {:.1} ms, of \
          ListQueries {:.1} ms. With {} queries at a time the median takes {:.0} ms. The server had at most {:.0} MB of memory.",
         measured["stores"],
+        if measured["live"] == true { "all live management events" } else { "imports only" },
         measured["queries"],
         measured["concurrent"],
         number(measured, "/list_stores_millis"),

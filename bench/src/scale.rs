@@ -28,10 +28,14 @@ pub struct Scale {
     /// Queries at a time
     #[arg(long, default_value_t = 100)]
     concurrent: usize,
+    /// Stores take live management events too, so that each call of the benchmark is recorded in all of them
+    #[arg(long)]
+    live: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct Measured {
+    live: bool,
     stores: usize,
     queries: usize,
     concurrent: usize,
@@ -71,7 +75,7 @@ impl Scale {
         let (mut arns, mut times) = (Vec::new(), Vec::new());
         for number in 0..self.stores {
             let started = Instant::now();
-            arns.push(api.create_store(&format!("bench-{number}"), &["Management"], true).await?);
+            arns.push(api.create_store(&format!("bench-{number}"), &["Management"], self.live).await?);
             times.push(started.elapsed());
         }
         let create = growth(&times);
@@ -109,6 +113,7 @@ impl Scale {
         results::save(
             "scale",
             &Measured {
+                live: self.live,
                 stores: self.stores,
                 queries: self.queries,
                 concurrent: self.concurrent,
