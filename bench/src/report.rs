@@ -28,7 +28,7 @@ impl Report {
     /// Writes the report.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut out = format!(
-            "# Benchmark results\n\nWritten by `bench/run`; everything below was measured, nothing is estimated. Machine: {}. Revision: {}.\n\n\
+            "# Benchmark results\n\nEverything below was measured, nothing is estimated. Machine: {}. Revision: {}.\n\n\
              | what | target | measured | met |\n|---|---|---|---|\n",
             machine::described(),
             machine::revision()
