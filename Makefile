@@ -5,7 +5,7 @@ CARGO ?= cargo
 DATA_DIR ?= towpath-data
 LISTEN ?= 127.0.0.1:4747
 
-.PHONY: run build release test lint unit blackbox fuzz-build bench clean-data help
+.PHONY: run build release test lint unit blackbox bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/	/' | expand -t 14
@@ -27,6 +27,9 @@ lint: ## Formatting and lints
 
 unit: ## Unit, contract, property and .slt tests
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+bench: ## Benchmarks beside PostgreSQL, DuckDB and ClickHouse, on small data (bench/README.md)
+	bench/run
 
 blackbox: build ## Black-box tests with boto3, the AWS CLI and moto against a real server
 	@env=$$(tools/python-env) && TOWPATH_BIN=$(BIN)/towpath $$env/bin/python -m pytest -q tests/blackbox
