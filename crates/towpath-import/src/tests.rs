@@ -617,32 +617,32 @@ async fn whatever_call_of_the_metadata_store_fails_nothing_is_lost() {
     let dry = Fixture::new();
     fill(&dry.store, 1..=2, 3).await;
     dry.import("s3://bucket").await;
-    let calls = dry.meta.calls();
-    for fault in [MetaFault::Before, MetaFault::After] {
-        for call in 0..calls.min(12) {
-            let fixture = Fixture::new();
-            let all = fill(&fixture.store, 1..=2, 3).await;
-            fixture.meta.fail_at(call, fault);
-            let _ = fixture.importer.start(fixture.request("s3://bucket")).await;
-            // Whether the start was answered or not: what was accepted is finished, by this process or the next.
-            tokio::time::sleep(Duration::from_secs(20)).await;
-            let reborn = fixture.reborn();
-            reborn.importer.resume().await.unwrap();
-            let imports = reborn.importer.list(&owner(), ListFilter::default(), None, 10).await.unwrap().items;
-            if let [import] = imports.as_slice() {
-                let over = reborn.over(import.id).await;
-                assert_eq!(
-                    (over.status, over.statistics.files_completed),
-                    (ImportStatus::Completed, 6),
-                    "{call} {fault:?}"
-                );
-                let texts: BTreeSet<_> = fixture.sink.texts().union(&reborn.sink.texts()).cloned().collect();
-                assert_eq!(texts, all, "{call} {fault:?}");
-            }
-            let again = reborn.import("s3://bucket").await;
-            assert_eq!(again.status, ImportStatus::Completed, "{call} {fault:?}");
-        }
+    let calls = dry.meta.calls().min(12);
+    // Side by side: each waits for the pause after a failure.
+    let faults = [MetaFault::Before, MetaFault::After];
+    let cases = (0..calls).flat_map(|call| faults.map(|fault| import_with_failing_call(call, fault)));
+    futures::future::join_all(cases).await;
+}
+
+async fn import_with_failing_call(call: u64, fault: MetaFault) {
+    let fixture = Fixture::new();
+    let all = fill(&fixture.store, 1..=2, 3).await;
+    fixture.meta.fail_at(call, fault);
+    let _ = fixture.importer.start(fixture.request("s3://bucket")).await;
+    // Whether the start was answered or not: what was accepted is finished, by this process or the next.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    fixture.importer.shutdown().await;
+    let reborn = fixture.reborn();
+    reborn.importer.resume().await.unwrap();
+    let imports = reborn.importer.list(&owner(), ListFilter::default(), None, 10).await.unwrap().items;
+    if let [import] = imports.as_slice() {
+        let over = reborn.over(import.id).await;
+        assert_eq!((over.status, over.statistics.files_completed), (ImportStatus::Completed, 6), "{call} {fault:?}");
+        let texts: BTreeSet<_> = fixture.sink.texts().union(&reborn.sink.texts()).cloned().collect();
+        assert_eq!(texts, all, "{call} {fault:?}");
     }
+    let again = reborn.import("s3://bucket").await;
+    assert_eq!(again.status, ImportStatus::Completed, "{call} {fault:?}");
 }
 
 fn mark(name: &str, version: &str) -> FileMark {

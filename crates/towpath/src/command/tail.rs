@@ -187,7 +187,7 @@ mod tests {
         tail("--name Delete* --user alice* -n 1").follow(&fake.client(), Some("s".to_owned()), &mut out).await.unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "2026-11-20T00:00:00Z  DeleteUser                    iam.amazonaws.com             alice\\u{1b}[2J           \
+            "2026-11-20T00:00:00Z  DeleteUser                    iam.amazonaws.com             alice\\u{1b}[2J            \
              192.0.2.1\n"
         );
         let inputs: Vec<_> = fake.seen().into_iter().map(|seen| seen.input).collect();

@@ -34,9 +34,8 @@ pub fn parse(text: &str) -> Result<Written, String> {
         return Ok(Written::At(instant));
     }
     let civil = text
-        .parse::<Date>()
-        .map(|date| date.to_datetime(jiff::civil::Time::midnight()))
-        .or_else(|_| text.parse::<DateTime>());
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<Date>().map(|date| date.to_datetime(jiff::civil::Time::midnight())));
     let instant = civil.ok().and_then(|civil| civil.to_zoned(TimeZone::UTC).ok()).map(|zoned| zoned.timestamp());
     instant.map(Written::At).ok_or_else(|| {
         "write how long ago (30m, 2h, 7d), a day (2026-11-20) or an instant (2026-11-20T10:00:00Z)".to_owned()

@@ -25,10 +25,10 @@ fn a_table_lines_up_and_shows_control_characters() {
     assert_eq!(
         written(Format::Table, Width::Unlimited, false, vec![rows()]),
         "\
-eventName                             n   n
+eventName                            n   n
 ───────────────────────────────────────────────
-ConsoleLogin                          17  a
-Say \"hi\", all                         3
+ConsoleLogin                         17  a
+Say \"hi\", all                        3
 evil\\u{1b}[2J\\u{7f}\\u{9b}1m\\u{202e}  0   x\\ny
 "
     );

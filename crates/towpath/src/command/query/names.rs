@@ -113,14 +113,15 @@ const CLAUSES: &[&str] = &[
     "union",
     "except",
     "intersect",
-    "on",
-    "using",
     "window",
 ];
 
 fn is_keyword(word: &str) -> bool {
     is_any(word, CLAUSES)
-        || is_any(word, &["unnest", "lateral", "table", "values", "with", "as", "cross", "left", "inner"])
+        || is_any(
+            word,
+            &["unnest", "lateral", "table", "values", "with", "as", "on", "using", "cross", "left", "inner"],
+        )
 }
 
 fn is_any(word: &str, words: &[&str]) -> bool {
