@@ -40,7 +40,7 @@ fn answer(report: &FileReport) -> Value {
         failures.push(json!({
             "RecordNumber": problem.number,
             "ErrorType": "InvalidFormat",
-            "ErrorMessage": problem.to_string(),
+            "ErrorMessage": format!("at byte {}: {}", problem.offset, problem.reason),
         }));
     }
     let failure = report.failure();

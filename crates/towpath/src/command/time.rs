@@ -49,6 +49,10 @@ pub fn shown(instant: Timestamp) -> String {
 
 /// A time of an answer (seconds since 1970) as tables show it.
 pub fn shown_seconds(value: Option<&serde_json::Value>) -> String {
+    // Towpath's own operations answer ISO 8601 text.
+    if let Some(instant) = value.and_then(serde_json::Value::as_str).and_then(|text| text.parse::<Timestamp>().ok()) {
+        return shown(instant);
+    }
     let seconds = value.and_then(serde_json::Value::as_f64);
     let instant = seconds.and_then(|seconds| Timestamp::from_millisecond((seconds * 1e3).round() as i64).ok());
     instant.map(shown).unwrap_or_default()

@@ -8,6 +8,9 @@ use super::super::{counted, plural, shown, text};
 use crate::config::size;
 use crate::output::visible;
 
+/// Failures of one file that are shown to people.
+const SHOWN: usize = 10;
+
 /// Failures that are kept for the report; all are counted.
 const KEPT: usize = 10_000;
 
@@ -106,14 +109,16 @@ impl Report {
 
     /// Writes the report for people: failures file by file, then the sums.
     pub fn write(&self, out: &mut impl Write, seconds: f64) -> std::io::Result<()> {
-        let mut last = None;
-        for failed in &self.failures {
-            if last != Some(&failed.file) {
-                writeln!(out, "{}", visible(&failed.file))?;
-                last = Some(&failed.file);
+        for file in self.failures.chunk_by(|one, next| one.file == next.file) {
+            writeln!(out, "{}", visible(&file[0].file))?;
+            for failed in &file[..file.len().min(SHOWN)] {
+                let record = failed.record.map(|record| format!("record {record}: ")).unwrap_or_default();
+                writeln!(out, "  {record}{}: {}", visible(&failed.error_type), visible(&failed.message))?;
             }
-            let record = failed.record.map(|record| format!("record {record}: ")).unwrap_or_default();
-            writeln!(out, "  {record}{}: {}", visible(&failed.error_type), visible(&failed.message))?;
+            if file.len() > SHOWN {
+                let more = plural((file.len() - SHOWN) as u64, "record");
+                writeln!(out, "  and {more} more; --output json lists them")?;
+            }
         }
         let unlisted = self.failure_count - self.failures.len() as u64;
         if unlisted > 0 {

@@ -65,9 +65,9 @@ impl Query {
         let mut writer = RowWriter::stdout(self.output);
         tokio::select! {
             outcome = answer_of(&client, &id, &mut writer, self.output) => {
-                let described = outcome?;
+                let (described, rows) = outcome?;
                 writer.finish()?;
-                eprintln!("{}", statistics(&described, started.elapsed()));
+                eprintln!("{}", statistics(&described, rows, started.elapsed()));
                 Ok(())
             }
             _ = tokio::signal::ctrl_c() => {
@@ -145,7 +145,7 @@ async fn answer_of<W: std::io::Write>(
     id: &str,
     writer: &mut RowWriter<W>,
     format: Format,
-) -> Result<Value, Failure> {
+) -> Result<(Value, u64), Failure> {
     let described = wait(client, id).await?;
     match text(&described, "QueryStatus") {
         "FINISHED" => {}
@@ -171,11 +171,11 @@ async fn answer_of<W: std::io::Write>(
         }
         token = page.get_mut("NextToken").map(Value::take).unwrap_or_default();
         if token.is_null() {
-            return Ok(described);
+            return Ok((described, total.max(taken as u64)));
         }
         if format == Format::Table && taken >= TABLE_ROWS {
             eprintln!("the first {} of {} rows; --output csv or json gives all", counted(taken as u64), counted(total));
-            return Ok(described);
+            return Ok((described, total));
         }
     }
 }
@@ -220,8 +220,8 @@ fn rows_of(page: &Value) -> Option<Rows> {
     (!rows.columns.is_empty()).then_some(rows)
 }
 
-/// `3 rows, 12 files, 1.2 MiB and 17,002 events scanned in 41 ms (65 ms with the way there and back)`
-fn statistics(described: &Value, elapsed: Duration) -> String {
+/// `3 rows; scanned 12 files, 1.2 MiB, 17,002 events in 41 ms (65 ms with the way there and back)`
+fn statistics(described: &Value, rows: u64, elapsed: Duration) -> String {
     let of = |member: &str| described.get("QueryStatistics").and_then(|statistics| statistics.get(member)?.as_u64());
     let mut scanned = Vec::new();
     if let Some(files) = of("FilesScanned") {
@@ -233,7 +233,7 @@ fn statistics(described: &Value, elapsed: Duration) -> String {
     if let Some(events) = of("EventsScanned") {
         scanned.push(super::plural(events, "event"));
     }
-    let rows = of("EventsMatched").map(|rows| super::plural(rows, "row")).unwrap_or_else(|| "done".to_owned());
+    let rows = super::plural(rows, "row");
     let took = of("ExecutionTimeInMillis").map(|millis| format!(" in {millis} ms")).unwrap_or_default();
     let scanned = if scanned.is_empty() { String::new() } else { format!("; scanned {}", scanned.join(", ")) };
     format!("{rows}{scanned}{took} ({} ms with the way there and back)", elapsed.as_millis())

@@ -44,10 +44,10 @@ async fn an_answer_is_waited_for_and_read_to_its_last_page() {
     let client = fake.client();
     let mut bytes = Vec::new();
     let mut writer = RowWriter::new(&mut bytes, Format::Csv, Width::Unlimited, false);
-    let described = answer_of(&client, "q", &mut writer, Format::Csv).await.unwrap();
+    let (described, rows) = answer_of(&client, "q", &mut writer, Format::Csv).await.unwrap();
     writer.finish().unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), "eventName,n,n\nA,1,x\nB,,y\nC,3,z\n");
-    assert!(statistics(&described, Duration::from_millis(7)).starts_with("3 rows; scanned 2.0 KiB"));
+    assert!(statistics(&described, rows, Duration::from_millis(7)).starts_with("3 rows; scanned 2.0 KiB"));
     assert_eq!(
         fake.operations(),
         ["DescribeQuery", "DescribeQuery", "DescribeQuery", "GetQueryResults", "GetQueryResults"]
