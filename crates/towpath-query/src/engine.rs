@@ -96,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) live: LiveQueries,
     pub(crate) turns: Arc<Semaphore>,
+    // Of the runtime that opened the engine. Threads that are busy with queries look at their own clock seldom.
+    pub(crate) timers: tokio::runtime::Handle,
     pub(crate) planner: Planner,
     pub(crate) tokens: PageTokens,
     quotas: Quotas,
@@ -182,6 +184,7 @@ impl QueryEngine {
             ledger: Ledger::new(meta.clone()),
             live: LiveQueries::default(),
             turns: Arc::new(Semaphore::new(settings.running_at_once)),
+            timers: tokio::runtime::Handle::current(),
             planner,
             tokens: PageTokens::open(meta.as_ref()).await?,
             settings,

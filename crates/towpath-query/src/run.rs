@@ -78,10 +78,20 @@ async fn run_now(shared: &Shared, live: &LiveQuery, planned: PlannedQuery) -> Qu
         Ok(writer) => writer,
         Err(cause) => return closed(live, Ending::Failed(cause.into())),
     };
+    let limit = shared.settings.time_limit;
+    // Ends the timer when this function returns.
+    let mut timer = tokio::task::JoinSet::new();
+    timer.spawn_on(async move { tokio::time::sleep(limit).await }, &shared.timers);
+    let over = async {
+        // A timer that was lost with its runtime ends nothing: the process is stopping.
+        if !matches!(timer.join_next().await, Some(Ok(()))) {
+            std::future::pending::<()>().await;
+        }
+    };
     let ending = tokio::select! {
         biased;
         () = live.cancel.cancelled() => Ending::Cancelled,
-        () = tokio::time::sleep(shared.settings.time_limit) => Ending::TimedOut,
+        () = over => Ending::TimedOut,
         outcome = write_rows(shared, live, planned, &mut writer) => match outcome {
             Ok(()) => Ending::Finished,
             Err(cause) => Ending::Failed(cause),
@@ -198,6 +208,8 @@ fn execution_message(error: &DataFusionError) -> String {
         DataFusionError::ResourcesExhausted(_) => EXHAUSTED.to_owned(),
         DataFusionError::Execution(message) => message.clone(),
         DataFusionError::ArrowError(error, _) => error.to_string(),
+        // Threads of queries are cancelled only when the process stops.
+        DataFusionError::ExecutionJoin(join) if join.is_cancelled() => INTERRUPTED.to_owned(),
         // These name files and internals.
         DataFusionError::ObjectStore(_)
         | DataFusionError::IoError(_)

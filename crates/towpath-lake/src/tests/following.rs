@@ -55,6 +55,8 @@ async fn what_the_log_acknowledged_is_in_the_next_snapshot_also_after_restarts()
             }
             expected += 50;
         }
+        // What was not applied when it is told to stop stays in the log for the next start.
+        lake.wait_applied(log.committed()).await.unwrap();
         stop.cancel();
         running.await.unwrap().unwrap();
         // All is in files: the log needs to keep little.
