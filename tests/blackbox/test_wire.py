@@ -165,7 +165,7 @@ def test_hostile_bytes_get_a_4xx_or_a_closed_connection(server, raw):
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536)
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:  # the server closed the connection first
             answer = b""
     assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4", b"HTTP/1.1 501"))
     assert request(server)[0] == 200
@@ -176,7 +176,7 @@ def test_a_body_that_never_ends_is_cut(server):
     try:
         answer = request(server, "CreateEventDataStore", body=body)
         assert answer[0] == 413
-    except (ConnectionError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException):
         pass
     assert request(server)[0] == 200
 
