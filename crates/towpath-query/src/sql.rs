@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Schema};
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -18,6 +19,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::prelude::SessionConfig;
 use jiff::Timestamp;
 use object_store::ObjectStore;
@@ -235,8 +237,23 @@ impl PlannedQuery {
             });
         }
         let plan = self.state.query_planner().create_physical_plan(&self.plan, &self.state).await?;
-        Ok((plan, self.state.task_ctx()))
+        Ok((interruptible(plan)?, self.state.task_ctx()))
     }
+}
+
+/// Makes joins give up their thread now and then.
+///
+/// A scan does so by itself, and what reads scans does so with it. A join can make any number of batches out of one that
+/// it read; whoever consumes them would not be interrupted, and neither cancellation nor the time limit be noticed.
+fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let joins = ["CrossJoinExec", "HashJoinExec", "NestedLoopJoinExec", "PiecewiseMergeJoin", "SortMergeJoinExec"];
+    let wrapped = plan.transform_up(|node| {
+        if !joins.contains(&node.name()) {
+            return Ok(Transformed::no(node));
+        }
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+    });
+    wrapped.map(|wrapped| wrapped.data)
 }
 
 /// Writes rows as text.
