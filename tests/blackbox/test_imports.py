@@ -88,14 +88,18 @@ def test_all_real_records_arrive_or_are_reported(server, cloudtrail, store):
     name, table = store
     done = server.towpath("import", CLOUDTRAIL, "--event-data-store", name, "--output", "json", check=False, timeout=600)
     report = json.loads(done.stdout)
-    total = stored = 0
+    keys = set()
     for file in CLOUDTRAIL.glob("*.json.gz"):
-        records = json.loads(gzip.open(file).read())["Records"]
-        total += len(records)
+        for record in json.loads(gzip.open(file).read())["Records"]:
+            keys.add(record.get("eventID") or json.dumps(record))
+    reported = [failure for failure in report["failures"] if failure["file"].endswith(".json.gz")]
+    refused = sum(1 for failure in reported if "ndjson" not in failure["file"])
     stored = int(scalar(cloudtrail, f"SELECT count(*) FROM {table}"))
-    failures = [failure for failure in json.dumps(report).split("RecordNumber")[1:]]
-    assert stored + len(failures) >= 24_300
-    assert total == 24_520
+    # 24,520 records: 124 are no events and are reported one by one. Of the other 24,396, 52 repeat an eventID, most of
+    # them placeholders such as "..." in hand-made samples: a store holds an eventID once.
+    assert refused == 124
+    assert stored == 24_344
+    assert len(keys) >= stored
 
 
 def test_stored_text_is_byte_for_byte(server, cloudtrail, store):
