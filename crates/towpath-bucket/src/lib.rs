@@ -1,0 +1,1 @@
+//! Buckets kept in the data directory, served over the S3 protocol.

@@ -1,0 +1,1 @@
+//! The capture gateway: protocol decoders, identity, service profiles.

@@ -1,0 +1,1 @@
+//! Trails: log files, digests, delivery and verification.
