@@ -201,7 +201,7 @@ impl ApiCall {
         }
     }
 
-    /// Writes one account's copy. The event has no destinations yet.
+    /// Writes one account's copy. The event has no destinations and no trails yet.
     ///
     /// In the copy of another account than the caller's, the caller is only an account and a principal.
     pub fn event(&self, copy: &RecordCopy, admitted: Timestamp) -> Event {
@@ -216,6 +216,7 @@ impl ApiCall {
             account: copy.recipient,
             region: self.region.clone(),
             destinations: SmallVec::new(),
+            trails: SmallVec::new(),
             json: self.record(copy),
         }
     }

@@ -340,6 +340,7 @@ impl<'a> CheckedEntry<'a> {
             account: channel.owner,
             region: channel.region.clone(),
             destinations: SmallVec::new(),
+            trails: SmallVec::new(),
             json: self.record(event_id, channel, now),
         }
     }

@@ -223,10 +223,7 @@ impl ImportedRecord {
         }
         let time = text(Some(time)).and_then(|time| EventTime::parse(&time).ok()).ok_or(Reason::BadTime)?;
         let category = fields.category()?;
-        let key = match text(fields.id) {
-            Some(id) if !id.is_empty() => EventKey::of_event_id(&id),
-            _ => EventKey::of_record(&record),
-        };
+        let key = EventKey::of(text(fields.id).as_deref(), &record);
         let region = text(fields.region).and_then(|name| match last_region {
             Some(last) if last.as_str() == name => Some(last.clone()),
             _ => {
@@ -277,6 +274,7 @@ impl ImportedRecord {
             account: self.account.unwrap_or(fallback.account),
             region: self.region.unwrap_or_else(|| fallback.region.clone()),
             destinations: smallvec![destination],
+            trails: smallvec![],
             json: self.text,
         }
     }

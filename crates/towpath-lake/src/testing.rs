@@ -29,6 +29,7 @@ use crate::keys::RunInfo;
 use crate::lake::Lake;
 use crate::objects::Objects;
 use crate::read;
+use crate::record::records;
 use crate::settings::LakeSettings;
 use crate::snapshot::StoreSnapshot;
 
@@ -78,10 +79,7 @@ pub(crate) fn row_of(position: u64, json: String) -> Row {
         time: Option<serde_json::Value>,
     }
     let head: Head = serde_json::from_str(&json).unwrap_or(Head { id: None, time: None });
-    let key = match head.id.as_ref().and_then(|id| id.as_str()) {
-        Some(id) => EventKey::of_event_id(id),
-        None => EventKey::of_record(json.as_bytes()),
-    };
+    let key = EventKey::of(head.id.as_ref().and_then(|id| id.as_str()), json.as_bytes());
     let time = head.time.as_ref().and_then(|time| EventTime::parse(time.as_str()?).ok());
     Row {
         position: Position::new(position),
@@ -103,6 +101,7 @@ pub(crate) fn event_of(number: u64, json: String, stores: &[StoreId]) -> Event {
         account: "000000000000".parse().unwrap(),
         region: "us-east-1".parse().unwrap(),
         destinations: stores.iter().map(|store| Destination { store: *store, kind: StoreKind::CloudTrail }).collect(),
+        trails: Default::default(),
         json: row.json,
     }
 }
@@ -410,7 +409,8 @@ pub(crate) async fn read_all(lake: &Lake, store: &StoreSnapshot) -> BTreeMap<u64
         let cutoff = store.cutoff.map_or(i64::MIN, EventTime::as_millis);
         let mut rows = BTreeMap::new();
         for batch in batches {
-            let json = batch.column_by_name("eventjson").unwrap().as_string::<i32>();
+            let json = records(StoreKind::CloudTrail, &batch).unwrap();
+            let json = json.as_string::<i32>();
             for row in 0..batch.num_rows() {
                 let position = positions(&batch)[row];
                 if times(&batch)[row] >= cutoff {

@@ -9,13 +9,16 @@
 //! event = key 16 | time i64 ms | admitted i64 s, u32 ns | category u8 | account 12 | region u32 | destinations u32 |
 //!         json length u32 | json
 //! ```
-//! All numbers are little-endian. Codes of categories and kinds are part of the format and never change.
+//! All numbers are little-endian. Codes of categories and kinds are part of the format and never change. A trail that
+//! wants the event stands in its destination list as well, behind the stores, with its id and a kind of its own.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use towpath_model::{AccountId, Category, Destination, Event, EventKey, EventTime, Region, StoreId, StoreKind};
+use towpath_model::{
+    AccountId, Category, Destination, Event, EventKey, EventTime, Region, StoreId, StoreKind, TrailId,
+};
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY: usize = 64 << 20;
@@ -24,6 +27,8 @@ const VERSION: u8 = 1;
 const PREFIX: usize = 9;
 const ROW: usize = 16 + 8 + 8 + 4 + 1 + 12 + 4 + 4 + 4;
 const DESTINATION: usize = 17;
+// The kind of a row that names a trail; stores have other kinds.
+const TRAIL: u8 = 7;
 // How far back a repeated region or destination list is looked for, so that encoding stays linear.
 const LOOK_BACK: usize = 64;
 
@@ -41,7 +46,11 @@ pub(crate) enum CodecError {
 /// The bytes that `events` take at most when encoded.
 pub(crate) fn encoded_size(events: &[Event]) -> usize {
     let row = |event: &Event| {
-        ROW + event.json.len() + 1 + event.region.as_str().len() + 4 + event.destinations.len() * DESTINATION
+        ROW + event.json.len()
+            + 1
+            + event.region.as_str().len()
+            + 4
+            + (event.destinations.len() + event.trails.len()) * DESTINATION
     };
     PREFIX + 8 + events.iter().map(row).sum::<usize>()
 }
@@ -51,7 +60,7 @@ pub(crate) fn encode(events: &mut [Event]) -> Bytes {
     let rows: usize = events.iter().map(|event| ROW + event.json.len()).sum();
     let mut body = Vec::with_capacity(PREFIX + rows + 256);
     let mut regions: Vec<&Region> = Vec::new();
-    let mut lists: Vec<&[Destination]> = Vec::new();
+    let mut lists: Vec<(&[Destination], &[TrailId])> = Vec::new();
 
     body.push(VERSION);
     body.extend_from_slice(&(events.len() as u32).to_le_bytes());
@@ -65,7 +74,9 @@ pub(crate) fn encode(events: &mut [Event]) -> Bytes {
         body.push(category_code(event.category));
         body.extend_from_slice(event.account.as_str().as_bytes());
         body.extend_from_slice(&index_of(&mut regions, &event.region).to_le_bytes());
-        body.extend_from_slice(&index_of(&mut lists, event.destinations.as_slice()).to_le_bytes());
+        body.extend_from_slice(
+            &index_of(&mut lists, (event.destinations.as_slice(), event.trails.as_slice())).to_le_bytes(),
+        );
         body.extend_from_slice(&(event.json.len() as u32).to_le_bytes());
         body.extend_from_slice(&event.json);
     }
@@ -75,11 +86,15 @@ pub(crate) fn encode(events: &mut [Event]) -> Bytes {
         body.extend_from_slice(region.as_str().as_bytes());
     }
     body.extend_from_slice(&(lists.len() as u32).to_le_bytes());
-    for list in lists {
-        body.extend_from_slice(&(list.len() as u32).to_le_bytes());
-        for destination in list {
+    for (stores, trails) in lists {
+        body.extend_from_slice(&((stores.len() + trails.len()) as u32).to_le_bytes());
+        for destination in stores {
             body.extend_from_slice(destination.store.uuid().as_bytes());
             body.push(kind_code(destination.kind));
+        }
+        for trail in trails {
+            body.extend_from_slice(trail.uuid().as_bytes());
+            body.push(TRAIL);
         }
     }
 
@@ -129,7 +144,14 @@ pub(crate) fn decode(body: &Bytes) -> Result<Vec<Event>, CodecError> {
     if input.rest.is_empty() { Ok(events) } else { Err(CodecError::Invalid("a remainder after the events")) }
 }
 
-type Tables = (Vec<Region>, Vec<Vec<Destination>>);
+type Tables = (Vec<Region>, Vec<List>);
+
+/// Where the events of a list go.
+#[derive(Default)]
+struct List {
+    stores: Vec<Destination>,
+    trails: Vec<TrailId>,
+}
 
 fn decode_tables(mut input: Input<'_>) -> Result<Tables, CodecError> {
     let mut regions = Vec::new();
@@ -142,17 +164,21 @@ fn decode_tables(mut input: Input<'_>) -> Result<Tables, CodecError> {
     for _ in 0..input.u32()? {
         let count = input.u32()? as usize;
         let rows = input.take(count.checked_mul(DESTINATION).ok_or(CodecError::Invalid("a length"))?)?;
-        let row = |row: &[u8]| {
-            let (store, kind) = row.split_at(16);
-            let store = uuid::Uuid::from_slice(store).map_err(|_| CodecError::Invalid("a store"))?;
-            Ok(Destination { store: StoreId::from_uuid(store), kind: kind_of(kind[0])? })
-        };
-        lists.push(rows.chunks_exact(DESTINATION).map(row).collect::<Result<Vec<_>, _>>()?);
+        let mut list = List::default();
+        for row in rows.chunks_exact(DESTINATION) {
+            let (id, kind) = row.split_at(16);
+            let id = uuid::Uuid::from_slice(id).map_err(|_| CodecError::Invalid("a store"))?;
+            match kind[0] {
+                TRAIL => list.trails.push(TrailId::from_uuid(id)),
+                kind => list.stores.push(Destination { store: StoreId::from_uuid(id), kind: kind_of(kind)? }),
+            }
+        }
+        lists.push(list);
     }
     if input.rest.is_empty() { Ok((regions, lists)) } else { Err(CodecError::Invalid("a remainder after the tables")) }
 }
 
-fn decode_event(input: &mut Input<'_>, regions: &[Region], lists: &[Vec<Destination>]) -> Result<Event, CodecError> {
+fn decode_event(input: &mut Input<'_>, regions: &[Region], lists: &[List]) -> Result<Event, CodecError> {
     let key = EventKey::from_bytes(input.array()?);
     let time = EventTime::from_millis(i64::from_le_bytes(input.array()?)).map_err(|_| CodecError::Invalid("a time"))?;
     let (seconds, nanos) = (i64::from_le_bytes(input.array()?), input.u32()?);
@@ -175,7 +201,8 @@ fn decode_event(input: &mut Input<'_>, regions: &[Region], lists: &[Vec<Destinat
         category: category_of(category)?,
         account,
         region: region.clone(),
-        destinations: list.iter().copied().collect(),
+        destinations: list.stores.iter().copied().collect(),
+        trails: list.trails.iter().copied().collect(),
         json: input.body.slice(json),
     })
 }
@@ -272,10 +299,13 @@ mod tests {
         let account = "[0-9]{12}".prop_map(|text| text.parse::<AccountId>().unwrap());
         let region = "[a-z0-9-]{1,64}".prop_map(|text| text.parse::<Region>().unwrap());
         let destinations = prop::collection::vec(destination(), 0..4).prop_map(SmallVec::from_vec);
+        let trails = prop::collection::vec(any::<u128>(), 0..3).prop_map(|ids| {
+            ids.into_iter().map(|id| TrailId::from_uuid(uuid::Uuid::from_u128(id))).collect::<SmallVec<_>>()
+        });
         let json = prop::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
         let category = prop::sample::select(Category::ALL.to_vec());
-        (key, time, admitted, category, account, region, destinations, json).prop_map(
-            |(key, time, admitted, category, account, region, destinations, json)| Event {
+        (key, time, admitted, category, account, region, destinations, trails, json).prop_map(
+            |(key, time, admitted, category, account, region, destinations, trails, json)| Event {
                 key,
                 time,
                 admitted,
@@ -283,6 +313,7 @@ mod tests {
                 account,
                 region,
                 destinations,
+                trails,
                 json,
             },
         )
@@ -341,6 +372,7 @@ mod tests {
                 store: StoreId::from_uuid(uuid::Uuid::from_u128(1)),
                 kind: StoreKind::Activity,
             }]),
+            trails: SmallVec::new(),
             json: Bytes::from_static(b"{}"),
         }];
         let mut golden = vec![1, 1, 0, 0, 0, 72, 0, 0, 0];

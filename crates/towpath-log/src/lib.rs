@@ -40,7 +40,7 @@ mod tests;
 
 pub use error::{AppendError, OpenError, ReadError, ReleaseError};
 pub use file_storage::FileLogStorage;
-pub use log::{Log, LogBuilder, Positions};
+pub use log::{Log, LogBuilder, LogHold, Positions};
 pub use reader::{Committed, LogReader};
 pub use recovery::{Recovery, Truncated};
 pub use settings::{Compression, LogSettings, SettingsError};

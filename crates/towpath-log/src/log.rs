@@ -1,5 +1,6 @@
 //! The log as its callers see it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     // Each is held for a few lines, never two at once.
     pub(crate) segments: Mutex<Segments>,
     pub(crate) ring: Mutex<Ring>,
+    // What readers beside the caller of `release` still need: the lowest position of each hold.
+    holds: Mutex<BTreeMap<u64, Position>>,
     // First positions of segments that are out of the log but whose files are still there. Held while files are removed.
     releasing: Mutex<Vec<Position>>,
 }
@@ -108,6 +111,7 @@ impl LogBuilder {
             segments: Mutex::new(found.segments),
             ring: Mutex::new(Ring::new(self.settings.ring_bytes)),
             releasing: Mutex::default(),
+            holds: Mutex::default(),
             settings: self.settings,
         });
         shared.meters.position.set(report.end.as_u64() as f64);
@@ -197,8 +201,20 @@ impl Log {
         LogReader::new(self.handle.shared.clone(), self.handle.committed.clone(), from)
     }
 
-    /// Removes segments whose events all lie before `before`, oldest first; returns how many. No reader needs them, says
-    /// the caller. The newest segment always stays.
+    /// Keeps the events from `from` on, whatever is released, for as long as the hold lives and until it is moved.
+    pub fn hold_from(&self, from: Position) -> LogHold {
+        let shared = self.handle.shared.clone();
+        let id = {
+            let mut holds = shared.holds.lock();
+            let id = holds.last_key_value().map_or(0, |(id, _)| id + 1);
+            holds.insert(id, from);
+            id
+        };
+        LogHold { shared, id }
+    }
+
+    /// Removes segments whose events all lie before `before` and before every hold, oldest first; returns how many. No
+    /// other reader needs them, says the caller. The newest segment always stays.
     pub async fn release(&self, before: Position) -> Result<usize, ReleaseError> {
         let shared = self.handle.shared.clone();
         let released = tokio::task::spawn_blocking(move || shared.release(before)).await;
@@ -225,9 +241,31 @@ impl Log {
     }
 }
 
+/// Keeps events in the log for a reader that is behind. Dropped, it keeps nothing.
+pub struct LogHold {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl LogHold {
+    /// Needs the events from `position` on from now on; never moves back.
+    pub fn move_to(&self, position: Position) {
+        if let Some(held) = self.shared.holds.lock().get_mut(&self.id) {
+            *held = position.max(*held);
+        }
+    }
+}
+
+impl Drop for LogHold {
+    fn drop(&mut self) {
+        self.shared.holds.lock().remove(&self.id);
+    }
+}
+
 impl Shared {
     fn release(&self, before: Position) -> Result<usize, ReleaseError> {
         let mut leaving = self.releasing.lock();
+        let before = self.holds.lock().values().fold(before, |before, held| before.min(*held));
         let mut removed = 0;
         loop {
             let first = match leaving.last() {

@@ -9,27 +9,27 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use crate::{AccountId, Category, Region, StoreId};
+use crate::{AccountId, Category, Region, StoreId, TrailId};
 
 /// The identity of an event within a store: two events with the same key are one event.
 ///
-/// It is the record's `eventID` where that is a UUID; the first half of a SHA-256 over the `eventID` text where it is
-/// another text; and over the whole record where it has none.
+/// It is the record's `eventID` where that is a UUID. Other ids (`...`, `string`, `EXAMPLE-1` in samples made by hand) are
+/// given to several events, and some records have none: there the first half of a SHA-256 over the whole record is the
+/// key, so that a record sent again is still one event and records that differ are all kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventKey([u8; 16]);
 
 impl EventKey {
-    /// The key of a record with this `eventID`.
-    pub fn of_event_id(event_id: &str) -> Self {
-        match Uuid::try_parse(event_id) {
-            Ok(uuid) if event_id.len() == 36 => Self(uuid.into_bytes()),
-            _ => Self::digest(b"eventID", event_id.as_bytes()),
-        }
+    /// The key of a record with this text and `eventID`.
+    pub fn of(event_id: Option<&str>, record: &[u8]) -> Self {
+        event_id.and_then(Self::of_event_id).unwrap_or_else(|| Self::digest(b"record", record))
     }
 
-    /// The key of a record without `eventID`: its whole text stands for it.
-    pub fn of_record(text: &[u8]) -> Self {
-        Self::digest(b"record", text)
+    /// The key of every record with this `eventID`: a UUID of 36 characters, in capital or small letters. `None` for any
+    /// other text, which does not say which event is meant.
+    pub fn of_event_id(event_id: &str) -> Option<Self> {
+        // Forms without hyphens, in braces or with a prefix are not how CloudTrail writes an id.
+        Uuid::try_parse(event_id).ok().filter(|_| event_id.len() == 36).map(Self::from)
     }
 
     fn digest(domain: &[u8], bytes: &[u8]) -> Self {
@@ -168,6 +168,9 @@ pub struct Event {
     pub region: Region,
     /// The stores that the event was routed to when it was admitted; empty for an event that only trails want.
     pub destinations: SmallVec<[Destination; 2]>,
+    /// The trails that wanted the event when it was admitted. Live events alone have any: what an import brings or
+    /// PutAuditEvents sends is not delivered by trails.
+    pub trails: SmallVec<[TrailId; 1]>,
     /// The record: one JSON object in UTF-8.
     pub json: Bytes,
 }
@@ -186,6 +189,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_uuid_is_the_identity_of_an_event_and_no_other_id_is() {
+        let id = "5e2676f8-9fce-46ef-8142-3e36a94e6691";
+        let key = EventKey::of(Some(id), b"one");
+        assert_eq!(key, EventKey::of(Some(&id.to_uppercase()), b"two"));
+        assert_eq!(Some(key), EventKey::of_event_id(id));
+        assert_eq!(key.as_bytes()[..4], [0x5e, 0x26, 0x76, 0xf8]);
+
+        let braced = format!("{{{id}}}");
+        let plain = id.replace('-', "");
+        for other in ["", "...", "string", "123aaac1-123d-456a-1k29a4dd2kea", &braced, &plain, &format!("{plain}    ")]
+        {
+            assert_eq!(EventKey::of_event_id(other), None, "{other}");
+            assert_eq!(EventKey::of(Some(other), b"one"), EventKey::of(Some(other), b"one"), "{other}");
+            assert_ne!(EventKey::of(Some(other), b"one"), EventKey::of(Some(other), b"two"), "{other}");
+        }
+        assert_ne!(EventKey::of(None, b"one"), EventKey::of(None, b"two"));
+    }
 
     #[test]
     fn times_of_real_records_parse() {

@@ -121,7 +121,7 @@ pub fn check_store_selectors(selectors: &[AdvancedEventSelector], quotas: &Quota
     Ok(StoreKind::of(first.expect("the list is not empty")))
 }
 
-fn check_selector(number: usize, selector: &AdvancedEventSelector) -> Result<Category, SelectorError> {
+pub(crate) fn check_selector(number: usize, selector: &AdvancedEventSelector) -> Result<Category, SelectorError> {
     let value = selector.event_category().ok_or(SelectorError::NoCategory(number))?;
     let category = Category::parse(value)
         .ok_or_else(|| SelectorError::UnknownCategory { selector: number, value: value.to_owned() })?;

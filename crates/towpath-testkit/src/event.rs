@@ -195,15 +195,17 @@ impl TestEvent {
 
     /// The event.
     pub fn build(&self) -> Event {
+        let json = self.json();
         Event {
-            key: EventKey::of_event_id(&self.id),
+            key: EventKey::of(Some(&self.id), json.as_bytes()),
             time: self.time,
             admitted: self.admitted,
             category: self.category,
             account: self.account,
             region: self.region.clone(),
             destinations: self.destinations.iter().copied().collect(),
-            json: self.json().into(),
+            trails: Default::default(),
+            json: json.into(),
         }
     }
 
@@ -320,7 +322,7 @@ mod tests {
         assert_eq!(record["errorMessage"], "not \"allowed\"");
         assert_eq!(record["requestParameters"]["userName"], "bob");
         assert_eq!(record["managementEvent"], true);
-        assert_eq!(event.key, EventKey::of_event_id(record["eventID"].as_str().unwrap()));
+        assert_eq!(Some(event.key), EventKey::of_event_id(record["eventID"].as_str().unwrap()));
         assert_eq!(event.destinations.len(), 2);
         assert_eq!(event.destinations[0], Destination { store, kind: StoreKind::CloudTrail });
     }

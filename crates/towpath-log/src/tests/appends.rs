@@ -178,6 +178,25 @@ async fn released_segments_are_gone_and_the_rest_stays() {
 }
 
 #[tokio::test]
+async fn what_a_hold_needs_is_not_released() {
+    let disk = SimDisk::new(1);
+    let log = open(&disk).unwrap();
+    for _ in 0..40 {
+        log.append(events(1)).await.unwrap();
+    }
+    let hold = log.hold_from(Position::new(10));
+    log.release(Position::new(40)).await.unwrap();
+    assert!(log.start() <= Position::new(10));
+    hold.move_to(Position::new(20));
+    hold.move_to(Position::new(5));
+    log.release(Position::new(40)).await.unwrap();
+    let start = log.start();
+    assert!(start > Position::new(10) && start <= Position::new(20), "{start}");
+    drop(hold);
+    assert!(log.release(Position::new(40)).await.unwrap() > 0);
+}
+
+#[tokio::test]
 async fn a_release_that_failed_is_finished_by_the_next() {
     let disk = SimDisk::new(1);
     let log = open(&disk).unwrap();

@@ -14,7 +14,7 @@ fn event(json: &str, store: StoreId) -> Event {
     let time = time.unwrap_or_else(|| EventTime::parse("2021-01-01T00:00:00Z").unwrap());
     let account: AccountId = "123456789012".parse().unwrap();
     Event {
-        key: record["eventID"].as_str().map_or_else(|| EventKey::of_record(json.as_bytes()), EventKey::of_event_id),
+        key: EventKey::of(record["eventID"].as_str(), json.as_bytes()),
         time,
         admitted: "2026-01-01T00:00:00Z".parse().unwrap(),
         category: Category::Management,
@@ -26,6 +26,7 @@ fn event(json: &str, store: StoreId) -> Event {
         ]
         .into_iter()
         .collect(),
+        trails: Default::default(),
         json: json.to_owned().into(),
     }
 }
