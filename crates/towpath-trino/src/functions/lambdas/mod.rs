@@ -5,11 +5,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, BooleanBuilder, ListArray, UInt32Array, UInt32Builder,
-};
-use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{interleave, take, take_arrays};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
+use datafusion::arrow::compute::take_arrays;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -17,11 +14,16 @@ use datafusion::logical_expr::{
     HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
+use self::lists::{over_list, reduce, zip_with};
+use self::maps::{map_zip_with, over_map};
 use crate::error::{failure, mistake_about};
-use crate::functions::arrays::{Lists, build, rows_of, unify};
-use crate::functions::casts::{cast_array, map_array};
+use crate::functions::arrays::unify;
+use crate::functions::casts::cast_array;
 use crate::functions::scalar::wrong_arguments;
 use crate::types::{array_of, element, map_of, map_parts, trino_type_name};
+
+mod lists;
+mod maps;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
@@ -288,240 +290,6 @@ fn run(lambda: &LambdaArgument, parameters: &[ArrayRef], rows: &UInt32Array) -> 
     lambda.evaluate(&closures, |captured| Ok(take_arrays(captured, rows, None)?))?.into_array(rows.len())
 }
 
-/// Positions of the elements that belong to rows, and the row of each.
-fn reachable(lists: &Lists) -> (UInt32Array, UInt32Array, Vec<usize>) {
-    let (mut elements, mut rows) = (UInt32Builder::new(), UInt32Builder::new());
-    let mut lengths = Vec::with_capacity(lists.len());
-    for row in 0..lists.len() {
-        let range = lists.range(row);
-        lengths.push(range.len());
-        for i in range {
-            elements.append_value(i as u32);
-            rows.append_value(row as u32);
-        }
-    }
-    (elements.finish(), rows.finish(), lengths)
-}
-
 fn booleans(array: &ArrayRef) -> Result<BooleanArray> {
     Ok(cast_array(array, &DataType::Boolean, false)?.as_boolean().clone())
-}
-
-fn over_list(kind: Kind, array: &ArrayRef, lambda: &LambdaArgument, to: &DataType) -> Result<ArrayRef> {
-    let lists = Lists::open(array)?;
-    let (elements, rows, lengths) = reachable(&lists);
-    let items = take(lists.values(), &elements, None)?;
-    let results = run(lambda, &[Arc::clone(&items)], &rows)?;
-    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-    let range = |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
-    if kind == Kind::Transform {
-        let item = Arc::new(Field::new_list_field(results.data_type().clone(), true));
-        return Ok(Arc::new(ListArray::try_new(item, offsets, results, lists.nulls().cloned())?));
-    }
-    let verdicts = booleans(&results)?;
-    let holds = |i: usize| verdicts.is_valid(i) && verdicts.value(i);
-    match kind {
-        Kind::Filter => {
-            let chosen = (0..lists.len()).map(|row| range(row).filter(|i| holds(*i)).collect()).collect();
-            build(&items, chosen, lists.nulls().cloned(), to)
-        }
-        Kind::FindFirst => {
-            let found: UInt32Array =
-                (0..lists.len()).map(|row| range(row).find(|i| holds(*i)).map(|i| i as u32)).collect();
-            Ok(take(&items, &found, None)?)
-        }
-        _ => {
-            let mut builder = BooleanBuilder::with_capacity(lists.len());
-            for row in 0..lists.len() {
-                if lists.is_null(row) {
-                    builder.append_null();
-                    continue;
-                }
-                let decides = if kind == Kind::AllMatch {
-                    range(row).any(|i| verdicts.is_valid(i) && !verdicts.value(i))
-                } else {
-                    range(row).any(holds)
-                };
-                let unknown = range(row).any(|i| verdicts.is_null(i));
-                let decided = kind == Kind::AnyMatch;
-                builder.append_option(if decides {
-                    Some(decided)
-                } else if unknown {
-                    None
-                } else {
-                    Some(!decided)
-                });
-            }
-            Ok(Arc::new(builder.finish()))
-        }
-    }
-}
-
-fn zip_with(values: &[ArrayRef], lambda: &LambdaArgument, to: &DataType) -> Result<ArrayRef> {
-    let (a, b) = (Lists::open(&values[0])?, Lists::open(&values[1])?);
-    let nulls = NullBuffer::union(a.nulls(), b.nulls());
-    let (mut left, mut right, mut rows) = (UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new());
-    let mut lengths = vec![];
-    for row in 0..a.len() {
-        let (x, y) = (a.range(row), b.range(row));
-        let length = if nulls.as_ref().is_some_and(|n| n.is_null(row)) { 0 } else { x.len().max(y.len()) };
-        lengths.push(length);
-        for i in 0..length {
-            left.append_option((i < x.len()).then_some((x.start + i) as u32));
-            right.append_option((i < y.len()).then_some((y.start + i) as u32));
-            rows.append_value(row as u32);
-        }
-    }
-    let parameters = [take(a.values(), &left.finish(), None)?, take(b.values(), &right.finish(), None)?];
-    let results = run(lambda, &parameters, &rows.finish())?;
-    let DataType::List(item) = to else { return Err(failure("expected an array type")) };
-    let results = cast_array(&results, item.data_type(), false)?;
-    Ok(Arc::new(ListArray::try_new(Arc::clone(item), OffsetBuffer::from_lengths(lengths), results, nulls)?))
-}
-
-/// Folds every array from its start: step `n` runs the merge over all rows that have an element `n`.
-fn reduce(
-    values: &[ArrayRef],
-    merge: &LambdaArgument,
-    finish: &LambdaArgument,
-    state_type: &DataType,
-) -> Result<ArrayRef> {
-    let lists = Lists::open(&values[0])?;
-    let mut state = cast_array(&values[1], state_type, false)?;
-    let longest = (0..lists.len()).map(|row| lists.range(row).len()).max().unwrap_or(0);
-    for step in 0..longest {
-        let active: Vec<usize> = (0..lists.len()).filter(|row| step < lists.range(*row).len()).collect();
-        let rows = UInt32Array::from(active.iter().map(|row| *row as u32).collect::<Vec<_>>());
-        let elements =
-            UInt32Array::from(active.iter().map(|row| (lists.range(*row).start + step) as u32).collect::<Vec<_>>());
-        let merged = run(merge, &[take(&state, &rows, None)?, take(lists.values(), &elements, None)?], &rows)?;
-        let merged = cast_array(&merged, state_type, false)?;
-        let mut next = 0;
-        let sources: Vec<(usize, usize)> = (0..lists.len())
-            .map(|row| {
-                if active.get(next) == Some(&row) {
-                    next += 1;
-                    (1, next - 1)
-                } else {
-                    (0, row)
-                }
-            })
-            .collect();
-        state = interleave(&[&state, &merged], &sources)?;
-    }
-    let all: UInt32Array = (0..lists.len() as u32).collect();
-    let results = run(finish, &[state], &all)?;
-    let present: UInt32Array = (0..lists.len()).map(|row| (!lists.is_null(row)).then_some(row as u32)).collect();
-    Ok(take(&results, &present, None)?)
-}
-
-fn over_map(kind: Kind, array: &ArrayRef, lambda: &LambdaArgument, to: &DataType) -> Result<ArrayRef> {
-    let map = array.as_map();
-    let (mut entries, mut rows, mut lengths) = (UInt32Builder::new(), UInt32Builder::new(), vec![]);
-    for row in 0..map.len() {
-        let range = if map.is_null(row) { 0..0 } else { map.value_offsets()[row]..map.value_offsets()[row + 1] };
-        lengths.push(range.len());
-        for i in range {
-            entries.append_value(i as u32);
-            rows.append_value(row as u32);
-        }
-    }
-    let entries = entries.finish();
-    let (keys, values) = (take(map.keys(), &entries, None)?, take(map.values(), &entries, None)?);
-    let results = run(lambda, &[Arc::clone(&keys), Arc::clone(&values)], &rows.finish())?;
-    let DataType::Map(field, _) = to else { return Err(failure("expected a map type")) };
-    let (key_type, value_type) = map_parts(to).ok_or_else(|| failure("expected a map type"))?;
-    match kind {
-        Kind::MapFilter => {
-            let verdicts = booleans(&results)?;
-            let mut kept = UInt32Builder::new();
-            let mut kept_lengths = vec![];
-            let mut at = 0;
-            for length in lengths {
-                let chosen =
-                    (at..at + length).filter(|i| verdicts.is_valid(*i) && verdicts.value(*i)).map(|i| i as u32);
-                let before = ArrayBuilder::len(&kept);
-                chosen.for_each(|i| kept.append_value(i));
-                kept_lengths.push(ArrayBuilder::len(&kept) - before);
-                at += length;
-            }
-            let kept = kept.finish();
-            map_array(
-                field,
-                OffsetBuffer::from_lengths(kept_lengths),
-                take(&keys, &kept, None)?,
-                take(&values, &kept, None)?,
-                map.nulls().cloned(),
-            )
-        }
-        Kind::TransformKeys => {
-            let new_keys = cast_array(&results, key_type, false)?;
-            check_keys(&new_keys, &lengths)?;
-            map_array(field, OffsetBuffer::from_lengths(lengths), new_keys, values, map.nulls().cloned())
-        }
-        _ => map_array(
-            field,
-            OffsetBuffer::from_lengths(lengths),
-            keys,
-            cast_array(&results, value_type, false)?,
-            map.nulls().cloned(),
-        ),
-    }
-}
-
-/// Refuses NULL and repeated keys.
-fn check_keys(keys: &ArrayRef, lengths: &[usize]) -> Result<()> {
-    if keys.null_count() > 0 {
-        return Err(failure("map key cannot be null"));
-    }
-    let rows = rows_of(keys)?;
-    let mut at = 0;
-    for length in lengths {
-        let mut seen = std::collections::HashSet::new();
-        if let Some(again) = (at..at + length).find(|i| !seen.insert(rows.row(*i))) {
-            return Err(failure(format!("duplicate map key: {}", crate::cell::element_text(keys, again))));
-        }
-        at += length;
-    }
-    Ok(())
-}
-
-fn map_zip_with(values: &[ArrayRef], lambda: &LambdaArgument, to: &DataType) -> Result<ArrayRef> {
-    let (a, b) = (values[0].as_map(), values[1].as_map());
-    let both = datafusion::arrow::compute::concat(&[a.keys(), b.keys()])?;
-    let rows_format = rows_of(&both)?;
-    let shift = a.keys().len();
-    let nulls = NullBuffer::union(a.nulls(), b.nulls());
-    let (mut keys, mut left, mut right, mut rows) =
-        (UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new(), UInt32Builder::new());
-    let mut lengths = vec![];
-    for row in 0..a.len() {
-        let before = ArrayBuilder::len(&keys);
-        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
-            let range = |m: &datafusion::arrow::array::MapArray| {
-                m.value_offsets()[row] as usize..m.value_offsets()[row + 1] as usize
-            };
-            let same = |i: usize, j: usize| rows_format.row(i) == rows_format.row(j + shift);
-            for i in range(a) {
-                keys.append_value(i as u32);
-                left.append_value(i as u32);
-                right.append_option(range(b).find(|j| same(i, *j)).map(|j| j as u32));
-            }
-            for j in range(b).filter(|j| !range(a).any(|i| same(i, *j))) {
-                keys.append_value((j + shift) as u32);
-                left.append_null();
-                right.append_value(j as u32);
-            }
-        }
-        let length = ArrayBuilder::len(&keys) - before;
-        (0..length).for_each(|_| rows.append_value(row as u32));
-        lengths.push(length);
-    }
-    let keys = take(&both, &keys.finish(), None)?;
-    let parameters =
-        [Arc::clone(&keys), take(a.values(), &left.finish(), None)?, take(b.values(), &right.finish(), None)?];
-    let results = run(lambda, &parameters, &rows.finish())?;
-    let DataType::Map(field, _) = to else { return Err(failure("expected a map type")) };
-    let value_type = map_parts(to).ok_or_else(|| failure("expected a map type"))?.1;
-    map_array(field, OffsetBuffer::from_lengths(lengths), keys, cast_array(&results, value_type, false)?, nulls)
 }
