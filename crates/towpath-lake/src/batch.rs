@@ -1,7 +1,7 @@
 //! From records to Arrow: one pass over a record's bytes, then one push per column.
 //!
 //! Nothing in a record is an error here. What does not fit a column's type is NULL in that column; `eventjson` has the
-//! text as it was received. Of members with the same name the last one counts, and one in the record's proper spelling
+//! text as it was received, in its [stored form](crate::record). Of members with the same name the last one counts, and one in the record's proper spelling
 //! counts before one that differs in case.
 
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use towpath_model::{Event, EventKey, EventTime, Position, StoreKind};
 
 use crate::lookup;
 use crate::names::NameIndex;
-use crate::schema::{self, Column, Shape};
+use crate::record::{self, LeftOut, record_columns};
+use crate::schema::{self, Column, EVENT_JSON, Shape};
 use crate::tape::{Kind, Tape, Value};
 
 /// An event at its position, as much of it as a row needs.
@@ -53,6 +54,7 @@ pub struct BatchBuilder {
     tape: Tape,
     members: Members,
     event_id: Option<usize>,
+    record: usize,
     positions: UInt64Builder,
     admitted: TimestampMicrosecondBuilder,
     keys: FixedSizeBinaryBuilder,
@@ -65,23 +67,41 @@ struct Scratch {
     one: String,
     two: String,
     found: lookup::Found,
+    left_out: Vec<LeftOut>,
 }
 
 /// What a column needs to know of a row besides the JSON.
 struct Context<'a> {
-    json: &'a str,
     time: EventTime,
     scratch: &'a mut Scratch,
+    // The number by which a stored record names the column, if it may leave out the column's values.
+    left_out_as: Option<u8>,
+}
+
+impl Context<'_> {
+    /// Notes that the column has `value`, word for word, as its `entry`.
+    #[inline]
+    fn stands_in_column(&mut self, value: Value<'_>, entry: usize) {
+        if let (Some(column), Some(place)) = (self.left_out_as, value.plain_text_range()) {
+            self.scratch.left_out.extend(LeftOut::worthwhile(place, column, entry));
+        }
+    }
 }
 
 impl BatchBuilder {
     /// Starts a batch of about `rows` rows for stores of `kind`.
     pub fn new(kind: StoreKind, rows: usize) -> Self {
+        let place = |name: &str| schema::columns(kind).position(|column| column.name() == name);
+        let mut members = Members::new(schema::columns(kind));
+        for (column, name) in (0..).zip(&record_columns(kind)[1..]) {
+            members.left_out_as[place(name).expect("a record leaves out what columns have")] = Some(column);
+        }
         Self {
             kind,
             tape: Tape::default(),
-            members: Members::new(schema::columns(kind)),
-            event_id: schema::columns(kind).position(|column| column.json == "eventID"),
+            members,
+            event_id: place("eventid"),
+            record: place(EVENT_JSON).expect("every kind has the record"),
             positions: UInt64Builder::with_capacity(rows),
             admitted: TimestampMicrosecondBuilder::with_capacity(rows),
             keys: FixedSizeBinaryBuilder::with_capacity(0, 16),
@@ -91,7 +111,7 @@ impl BatchBuilder {
 
     /// Adds a row.
     pub fn push(&mut self, row: &Row) {
-        let Self { kind, tape, members, event_id, positions, admitted, keys, scratch } = self;
+        let Self { kind, tape, members, event_id, record, positions, admitted, keys, scratch } = self;
         // Admission refuses what is not UTF-8; should it ever come here, the row still appears.
         let json = String::from_utf8_lossy(&row.json);
         let value = tape.read(&json).ok().filter(|value| value.kind() == Kind::Object);
@@ -102,8 +122,12 @@ impl BatchBuilder {
 
         members.find(value, &mut scratch.one);
         let event_id = event_id.and_then(|at| members.slots[at].value(value?));
-        let derived = derived_key(event_id, &row.json, &mut scratch.one);
-        members.push_found(value, &mut Context { json: &json, time: row.time, scratch });
+        let derived = derived_key(event_id, json.as_bytes(), &mut scratch.one);
+        scratch.left_out.clear();
+        members.push_found(value, &mut Context { time: row.time, scratch, left_out_as: None });
+        if let Builder::Record(records) = &mut members.columns[*record] {
+            record::store(&json, &mut scratch.left_out, records);
+        }
 
         positions.append_value(row.position.as_u64());
         admitted.append_value(row.admitted.as_microsecond());
@@ -128,10 +152,7 @@ impl BatchBuilder {
 
 /// The key as a reader of the file derives it from the columns: see [`crate::keys::derived`].
 fn derived_key(event_id: Option<Value<'_>>, json: &[u8], scratch: &mut String) -> EventKey {
-    match event_id.and_then(|id| plain_text(id, scratch)) {
-        Some(id) => EventKey::of_event_id(id),
-        None => EventKey::of_record(json),
-    }
+    EventKey::of(event_id.and_then(|id| plain_text(id, scratch)), json)
 }
 
 /// The text that a `Text` column takes from a value: a string as it is, numbers and booleans as their JSON text.
@@ -150,6 +171,8 @@ struct Members {
     names: NameIndex,
     columns: Vec<Builder>,
     slots: Vec<Slot>,
+    // For each column, the number by which a stored record names it.
+    left_out_as: Vec<Option<u8>>,
 }
 
 /// Where the current object has a member: a token of its tape, and whether the name was spelled properly.
@@ -177,6 +200,7 @@ impl Members {
             names: NameIndex::new(names),
             columns: declared.iter().map(|column| Builder::new(&column.shape)).collect(),
             slots: vec![Slot::default(); declared.len()],
+            left_out_as: vec![None; declared.len()],
         }
     }
 
@@ -198,7 +222,8 @@ impl Members {
     /// Pushes what [`Members::find`] found.
     #[inline]
     fn push_found(&mut self, object: Option<Value<'_>>, context: &mut Context<'_>) {
-        for (column, slot) in self.columns.iter_mut().zip(&self.slots) {
+        for ((column, slot), left_out_as) in self.columns.iter_mut().zip(&self.slots).zip(&self.left_out_as) {
+            context.left_out_as = *left_out_as;
             column.push(object.and_then(|object| slot.value(object)), context);
         }
     }
@@ -254,13 +279,17 @@ impl Builder {
     #[inline]
     fn push(&mut self, value: Option<Value<'_>>, context: &mut Context<'_>) {
         match self {
-            Self::Record(builder) => return builder.append_value(context.json),
+            // Appended when it is known what the other columns have of it.
+            Self::Record(_) => return,
             Self::EventTime(builder) => return builder.append_value(context.time.as_millis()),
             Self::LookupText(builder) => return builder.append_option(context.scratch.found.username()),
             Self::LookupList(builder) => return builder.push(&context.scratch.found),
             _ => {}
         }
         let Some(value) = value else { return self.push_null() };
+        if let Self::Text(_) = self {
+            context.stands_in_column(value, 0);
+        }
         let scratch = &mut context.scratch.one;
         match self {
             Self::Text(builder) => builder.append_option(plain_text(value, scratch)),
@@ -275,7 +304,7 @@ impl Builder {
                 let time = value.text(scratch).and_then(|text| EventTime::parse(text).ok());
                 builder.append_option(time.map(EventTime::as_millis));
             }
-            Self::Map(builder) => builder.push(value, context.scratch),
+            Self::Map(builder) => builder.push(value, context),
             Self::Row(builder) => builder.push(value, context),
             Self::List(builder) => builder.push(value, context),
             Self::Record(_) | Self::EventTime(_) | Self::LookupText(_) | Self::LookupList(_) => {}
@@ -356,15 +385,18 @@ impl Default for MapBuilder {
 }
 
 impl MapBuilder {
-    fn push(&mut self, value: Value<'_>, scratch: &mut Scratch) {
+    fn push(&mut self, value: Value<'_>, context: &mut Context<'_>) {
         if value.kind() != Kind::Object {
             return self.push_null();
         }
         let repeats = Repeats::of(value);
+        let first = self.values.len();
         for (at, (name, value)) in value.members().enumerate() {
             if repeats.hides(at) {
                 continue;
             }
+            context.stands_in_column(value, self.values.len() - first);
+            let scratch = &mut *context.scratch;
             self.keys.append_value(name.text(&mut scratch.one).unwrap_or_default());
             match value.kind() {
                 Kind::Null => self.values.append_null(),

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use towpath_model::{EventTime, Position, StoreId, StoreKind};
 
 use crate::datafile::DataFile;
+use crate::record::whole_bytes;
 use crate::schema::{self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, POSITION};
 use crate::stats::StatsBuilder;
 
@@ -187,7 +188,8 @@ impl FileWriter {
             file.positions = (file.positions.0.min(position), file.positions.1.max(position));
         }
         file.rows += batch.num_rows() as u64;
-        file.raw_bytes += record_bytes(batch) as u64;
+        let records = whole_bytes(file.kind, batch).map_err(|error| ParquetError::ArrowError(error.to_string()))?;
+        file.raw_bytes += records as u64;
         self.stats.add(batch);
         self.writer.write(batch)
     }
@@ -218,12 +220,6 @@ pub(crate) fn times(batch: &RecordBatch) -> &[i64] {
 /// The `_position` of each row.
 pub(crate) fn positions(batch: &RecordBatch) -> &[u64] {
     batch.column_by_name(POSITION).expect("every batch has positions").as_primitive::<UInt64Type>().values()
-}
-
-fn record_bytes(batch: &RecordBatch) -> usize {
-    let records = batch.column_by_name(EVENT_JSON).expect("every kind has eventjson").as_string::<i32>();
-    let offsets = records.value_offsets();
-    (offsets[records.len()] - offsets[0]) as usize
 }
 
 /// Where a row is: batch and row in it.

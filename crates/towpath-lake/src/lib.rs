@@ -33,6 +33,7 @@ mod names;
 mod objects;
 mod read;
 mod rebuild;
+mod record;
 mod schema;
 mod settings;
 mod snapshot;
@@ -51,6 +52,7 @@ pub use error::LakeError;
 pub use follow::RunError;
 pub use lake::{Lake, LakeBuilder, OpenError};
 pub use objects::Objects;
+pub use record::{record_columns, records};
 pub use schema::{
     ADMITTED, EVENT_JSON, EVENT_JSON_CHECKSUM, EVENT_TIME, KEY, LOOKUP_RESOURCE_NAMES, LOOKUP_RESOURCE_TYPES,
     LOOKUP_USERNAME, POSITION, file_schema, schema,

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parquet::arrow::ProjectionMask;
@@ -14,13 +15,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
-use towpath_model::{EventKey, EventTime};
+use towpath_model::{EventKey, EventTime, StoreKind};
 
 use crate::datafile::DataFile;
 use crate::encode::times;
 use crate::error::LakeError;
 use crate::keys::Entry;
 use crate::objects::{BlockReader, Objects};
+use crate::record::{record_columns, records};
 use crate::schema::{ADMITTED, EVENT_JSON, EVENT_TIME, KEY};
 
 /// Bytes read at once where a reader asks for a stream.
@@ -131,22 +133,34 @@ pub(crate) fn arrow_failed(file: &DataFile, cause: arrow::error::ArrowError) -> 
 
 const KEY_COLUMNS: &[&str] = &["eventid", EVENT_TIME, KEY, ADMITTED];
 
+/// The columns that a key can need. Records are large: they are read only where a row has no UUID.
+fn key_columns(kind: StoreKind, with_records: bool) -> Vec<&'static str> {
+    let mut columns = KEY_COLUMNS.to_vec();
+    if with_records {
+        columns.extend(record_columns(kind).iter().filter(|name| !KEY_COLUMNS.contains(name)));
+    }
+    columns
+}
+
 /// The keys of a batch's rows. `None` for a row whose key needs the record and the batch has none.
-fn keys(batch: &RecordBatch) -> Vec<Option<EventKey>> {
+fn keys(kind: StoreKind, batch: &RecordBatch) -> Result<Vec<Option<EventKey>>, ArrowError> {
     let explicit = batch.column_by_name(KEY).and_then(|column| column.as_fixed_size_binary_opt());
     let ids = batch.column_by_name("eventid").and_then(|column| column.as_string_opt::<i32>());
-    let records = batch.column_by_name(EVENT_JSON).and_then(|column| column.as_string_opt::<i32>());
-    (0..batch.num_rows())
+    let records = batch.column_by_name(EVENT_JSON).map(|_| records(kind, batch)).transpose()?;
+    let records = records.as_ref().and_then(|records| records.as_string_opt::<i32>());
+    let keys = (0..batch.num_rows())
         .map(|row| {
             if let Some(explicit) = explicit.filter(|explicit| explicit.is_valid(row)) {
                 return explicit.value(row).try_into().ok().map(EventKey::from_bytes);
             }
-            match ids.filter(|ids| ids.is_valid(row)) {
-                Some(ids) => Some(EventKey::of_event_id(ids.value(row))),
-                None => records.map(|records| EventKey::of_record(records.value(row).as_bytes())),
+            let id = ids.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
+            match id.and_then(EventKey::of_event_id) {
+                Some(key) => Some(key),
+                None => records.map(|records| EventKey::of(id, records.value(row).as_bytes())),
             }
         })
-        .collect()
+        .collect();
+    Ok(keys)
 }
 
 /// Every key of a file with its time. Not for async threads.
@@ -155,7 +169,8 @@ pub(crate) fn entries(objects: &Objects, file: &DataFile) -> Result<Vec<Entry>, 
         let mut entries = Vec::with_capacity(file.rows as usize);
         for batch in rows(objects, file, Some(columns), 1024)? {
             let batch = batch.map_err(|cause| arrow_failed(file, cause))?;
-            for (key, time) in keys(&batch).into_iter().zip(times(&batch)) {
+            let keys = keys(file.kind, &batch).map_err(|cause| arrow_failed(file, cause))?;
+            for (key, time) in keys.into_iter().zip(times(&batch)) {
                 let Some(key) = key else { return Ok(None) };
                 let time = EventTime::from_millis(*time)
                     .map_err(|error| parquet_error(file, ParquetError::External(Box::new(error))))?;
@@ -164,13 +179,10 @@ pub(crate) fn entries(objects: &Objects, file: &DataFile) -> Result<Vec<Entry>, 
         }
         Ok(Some(entries))
     };
-    // Records are large: they are read only where a row has no id.
-    if let Some(entries) = read(KEY_COLUMNS)? {
+    if let Some(entries) = read(&key_columns(file.kind, false))? {
         return Ok(entries);
     }
-    let mut columns = KEY_COLUMNS.to_vec();
-    columns.push(EVENT_JSON);
-    Ok(read(&columns)?.unwrap_or_default())
+    Ok(read(&key_columns(file.kind, true))?.unwrap_or_default())
 }
 
 /// When the row with this key and time was admitted, if the file has it. Not for async threads.
@@ -180,9 +192,9 @@ pub(crate) fn admitted(
     key: EventKey,
     time: EventTime,
 ) -> Result<Option<Timestamp>, LakeError> {
-    let mut columns = KEY_COLUMNS.to_vec();
     let mut with_records = false;
     loop {
+        let columns = key_columns(file.kind, with_records);
         let mut unknown = false;
         for batch in rows(objects, file, Some(&columns), 1024)? {
             let batch = batch.map_err(|cause| arrow_failed(file, cause))?;
@@ -193,8 +205,8 @@ pub(crate) fn admitted(
             if times.first().is_some_and(|first| *first > time.as_millis()) {
                 break;
             }
-            for (row, found) in keys(&batch).into_iter().enumerate().filter(|(row, _)| times[*row] == time.as_millis())
-            {
+            let keys = keys(file.kind, &batch).map_err(|cause| arrow_failed(file, cause))?;
+            for (row, found) in keys.into_iter().enumerate().filter(|(row, _)| times[*row] == time.as_millis()) {
                 unknown |= found.is_none();
                 if found == Some(key) {
                     let admitted = batch.column_by_name(ADMITTED).expect("the column was asked for");
@@ -206,7 +218,6 @@ pub(crate) fn admitted(
         if !unknown || with_records {
             return Ok(None);
         }
-        columns.push(EVENT_JSON);
         with_records = true;
     }
 }

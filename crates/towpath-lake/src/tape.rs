@@ -264,6 +264,13 @@ impl<'a> Value<'a> {
         &self.text[token.start as usize..token.end as usize]
     }
 
+    /// Where [`Value::source`] lies in the text, if this is a string that means what it says: without escapes.
+    #[inline]
+    pub fn plain_text_range(&self) -> Option<std::ops::Range<usize>> {
+        let token = self.token();
+        (token.kind == Kind::Text && !token.marked).then_some(token.start as usize..token.end as usize)
+    }
+
     #[inline]
     fn at(&self, at: usize) -> Self {
         Self { at, ..*self }

@@ -155,10 +155,14 @@ impl Bound {
     }
 
     /// Asks the index of keys when these events occurred: they are in files of that time, at that time.
+    ///
+    /// Of an id that is no UUID there may be several events, which the index does not know by it: all files may have one.
     async fn locate(&self, ids: &[String], mut files: Vec<Arc<DataFile>>) -> Result<Chosen> {
+        let keys: Option<Vec<_>> = ids.iter().map(|id| EventKey::of_event_id(id)).collect();
+        let Some(keys) = keys else { return Ok(Chosen { files, moments: None }) };
         let mut times = Vec::new();
-        for id in ids {
-            let located = self.lake.find(self.snapshot.store, EventKey::of_event_id(id)).await;
+        for key in keys {
+            let located = self.lake.find(self.snapshot.store, key).await;
             let located = located.map_err(|cause| DataFusionError::External(cause.into()))?;
             // An event that the index does not know, or that is in the hot tail now, was in no file before.
             times.extend(located.filter(|located| !located.files.is_empty()).map(|located| located.time));

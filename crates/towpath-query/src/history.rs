@@ -13,15 +13,15 @@ use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
 use datafusion::common::{Result, exec_datafusion_err};
 use jiff::Timestamp;
 use towpath_lake::{
-    EVENT_JSON, EVENT_TIME, LOOKUP_RESOURCE_NAMES, LOOKUP_RESOURCE_TYPES, LOOKUP_USERNAME, Located, POSITION,
-    StoreSnapshot,
+    EVENT_TIME, LOOKUP_RESOURCE_NAMES, LOOKUP_RESOURCE_TYPES, LOOKUP_USERNAME, Located, POSITION, StoreSnapshot,
+    record_columns,
 };
 use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 
 use crate::condition::Condition;
 use crate::file_reader::CountingReaderFactory;
 use crate::member_pruning::prune_row_groups;
-use crate::rows::{OpenFile, column_at, text_at};
+use crate::rows::{OpenFile, column_at, record_at, text_at};
 use crate::{QueryEngine, QueryError, Scope};
 
 /// Most events of a page, and how many there are if nobody asks.
@@ -192,10 +192,14 @@ impl QueryEngine {
         let store = StoreId::history_of(scope.account);
         let (snapshot, reader) = shared.read_store(store, StoreKind::History).await?;
         let located = match &request.attribute {
-            Some((LookupKey::EventId, id)) => {
-                let located = shared.lake.find(store, EventKey::of_event_id(id)).await;
-                Some(located.map_err(|cause| QueryError::Lake(cause.into()))?)
-            }
+            Some((LookupKey::EventId, id)) => match EventKey::of_event_id(id) {
+                Some(key) => {
+                    let located = shared.lake.find(store, key).await;
+                    Some(located.map_err(|cause| QueryError::Lake(cause.into()))?)
+                }
+                // Several events may have it, and the index does not know them by it.
+                None => None,
+            },
             _ => None,
         };
         // One more than asked for tells whether another page follows.
@@ -394,7 +398,7 @@ async fn newest(
     for (file, mut rows) in in_files {
         rows.sort_unstable();
         let numbers: Vec<_> = rows.iter().map(|(row, _)| *row).collect();
-        let fetched = OpenFile::open(reader, &files[file]).await?.fetch(&numbers, EVENT_COLUMNS).await?;
+        let fetched = OpenFile::open(reader, &files[file]).await?.fetch(&numbers, &event_columns()).await?;
         for (at, (_, rank)) in rows.iter().enumerate() {
             events.insert(Reverse(*rank), event_of(&fetched, at)?);
         }
@@ -403,18 +407,21 @@ async fn newest(
 }
 
 /// The columns that an event is made of.
-const EVENT_COLUMNS: &[&str] = &[
-    "eventid",
-    "eventname",
-    "readonly",
-    "useridentity.accesskeyid",
-    EVENT_TIME,
-    "eventsource",
-    LOOKUP_USERNAME,
-    LOOKUP_RESOURCE_NAMES,
-    LOOKUP_RESOURCE_TYPES,
-    EVENT_JSON,
-];
+fn event_columns() -> Vec<&'static str> {
+    let mut columns = vec![
+        "eventid",
+        "eventname",
+        "readonly",
+        "useridentity.accesskeyid",
+        EVENT_TIME,
+        "eventsource",
+        LOOKUP_USERNAME,
+        LOOKUP_RESOURCE_NAMES,
+        LOOKUP_RESOURCE_TYPES,
+    ];
+    columns.extend(record_columns(StoreKind::History));
+    columns
+}
 
 fn event_of(batch: &RecordBatch, row: usize) -> Result<LookupEvent> {
     let text = |path: &str| -> Result<Option<String>> {
@@ -431,7 +438,7 @@ fn event_of(batch: &RecordBatch, row: usize) -> Result<LookupEvent> {
         event_source: text("eventsource")?,
         username: text(LOOKUP_USERNAME)?,
         resources: resources_of(batch, row)?,
-        cloudtrail_event: text(EVENT_JSON)?.ok_or_else(|| exec_datafusion_err!("a row has no record"))?,
+        cloudtrail_event: record_at(StoreKind::History, batch, row)?,
     })
 }
 

@@ -13,7 +13,8 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuil
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescriptor;
-use towpath_lake::DataFile;
+use towpath_lake::{DataFile, records};
+use towpath_model::StoreKind;
 
 use crate::file_reader::{CountingReader, CountingReaderFactory};
 use crate::member_pruning::leaf_of;
@@ -141,6 +142,13 @@ pub(crate) fn text_at(array: &dyn Array, row: usize) -> Option<&str> {
         Some(texts) => Some(texts.value(row)),
         None => array.as_string_view_opt().map(|texts| texts.value(row)),
     }
+}
+
+/// The record at a place as it was received. The batch has the columns that make up the record.
+pub(crate) fn record_at(kind: StoreKind, batch: &RecordBatch, row: usize) -> Result<String> {
+    let record = records(kind, &batch.slice(row, 1))?;
+    let record = text_at(record.as_ref(), 0).ok_or_else(|| exec_datafusion_err!("a row has no record"))?;
+    Ok(record.to_owned())
 }
 
 fn leaves_under(schema: &SchemaDescriptor, path: &str) -> Vec<usize> {

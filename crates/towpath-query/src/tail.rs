@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use datafusion::common::Result;
 use tokio::time::Instant;
-use towpath_lake::{EVENT_JSON, EVENT_TIME, POSITION, StoreSnapshot};
+use towpath_lake::{EVENT_TIME, POSITION, StoreSnapshot, record_columns};
 use towpath_model::{EventTime, Position, StoreId, StoreKind};
 
 use crate::engine::page_size;
 use crate::event_data_store_table::visible;
 use crate::file_reader::CountingReaderFactory;
-use crate::rows::{OpenFile, column_at, text_at};
+use crate::rows::{OpenFile, column_at, record_at};
 use crate::{QueryEngine, QueryError};
 
 /// Longest wait for an event.
@@ -180,7 +180,7 @@ async fn after_position(
     for (position, place) in &lowest.rows {
         match place {
             Place::Hot { batch, row } => {
-                texts.insert(*position, text(column_at(&hot[*batch], EVENT_JSON)?.as_ref(), *row)?);
+                texts.insert(*position, record_at(snapshot.kind, &hot[*batch], *row)?);
             }
             Place::File { file, row } => in_files.entry(*file).or_default().push((*row, *position)),
         }
@@ -188,19 +188,14 @@ async fn after_position(
     for (file, mut rows) in in_files {
         rows.sort_unstable();
         let numbers: Vec<_> = rows.iter().map(|(row, _)| *row).collect();
-        let fetched = OpenFile::open(reader, &files[file]).await?.fetch(&numbers, &[EVENT_JSON]).await?;
-        let column = column_at(&fetched, EVENT_JSON)?;
+        let open = OpenFile::open(reader, &files[file]).await?;
+        let fetched = open.fetch(&numbers, record_columns(snapshot.kind)).await?;
         for (at, (_, position)) in rows.iter().enumerate() {
-            texts.insert(*position, text(column.as_ref(), at)?);
+            texts.insert(*position, record_at(snapshot.kind, &fetched, at)?);
         }
     }
     Ok(texts
         .into_iter()
         .map(|(position, event_json)| TailEvent { position: Position::new(position), event_json })
         .collect())
-}
-
-fn text(column: &dyn arrow::array::Array, row: usize) -> Result<String, DataFusionError> {
-    let text = text_at(column, row).ok_or_else(|| exec_datafusion_err!("a row has no record"))?;
-    Ok(text.to_owned())
 }

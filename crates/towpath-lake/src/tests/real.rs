@@ -59,11 +59,11 @@ async fn every_real_event_is_found_by_its_key_with_the_time_of_its_admission() {
             assert_eq!(test.lake.admitted_at(store(0), event.key).await.unwrap(), Some(first.admitted), "{phase}");
             assert!(test.lake.find(store(1), event.key).await.unwrap().is_none());
         }
-        assert!(test.lake.find(store(0), EventKey::of_event_id("no such id")).await.unwrap().is_none());
+        assert!(test.lake.find(store(0), EventKey::of(None, b"no such record")).await.unwrap().is_none());
         test.lake.flush().await.unwrap();
         if phase == "flushed" {
             test.append(events[..1].iter().cloned().map(|mut event| {
-                event.key = EventKey::of_event_id("another");
+                event.key = EventKey::of(None, b"another");
                 event
             }));
             test.apply().await.unwrap();
@@ -76,7 +76,7 @@ async fn every_real_event_is_found_by_its_key_with_the_time_of_its_admission() {
 }
 
 #[tokio::test]
-async fn a_settled_store_is_smaller_than_the_gzip_files_it_came_from() {
+async fn a_settled_store_takes_less_than_three_fifths_of_the_gzip_files_it_came_from() {
     let mut test = TestLake::new().await;
     // The source that was delivered by CloudTrail, whose files' sizes are known; repeats included there, not here.
     let delivered = std::fs::read_to_string(shared().join("data/cloudtrail/sans504-s3-ransomware.files.tsv")).unwrap();
@@ -100,6 +100,6 @@ async fn a_settled_store_is_smaller_than_the_gzip_files_it_came_from() {
     let keys: u64 = test.lake.inner.keys.runs().iter().map(|run| run.info().size).sum();
     let stored = stats.file_bytes + keys;
     println!("{stored} bytes stored of {gzip} gzip, {} of text", stats.raw_bytes);
-    assert!(stored * 100 < gzip * 93, "{stored} of {gzip}");
+    assert!(stored * 100 < gzip * 58, "{stored} of {gzip}");
     assert!(keys < stats.rows * 22, "{keys} bytes of keys");
 }

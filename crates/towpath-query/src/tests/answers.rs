@@ -59,6 +59,13 @@ fn filters() -> Vec<(&'static str, Test<'static>)> {
         ("json_extract_scalar(eventJson, '$.requestParameters.n') = '123'", &|r| r["requestParameters"]["n"] == 123),
         ("recipientAccountId = '123456789012' AND awsRegion = 'us-east-1'", &|_| true),
         ("awsRegion = 'eu-west-1'", &|_| false),
+        // Files hold the record without its ids; whoever asks sees them.
+        ("json_extract_scalar(eventJson, '$.eventID') = eventID", &|_| true),
+        ("eventJson NOT LIKE concat('%\"requestID\":\"', requestID, '\"%')", &|_| false),
+        ("eventJson LIKE '%\"n\":78,%' AND strpos(eventJson, eventID) > 0 AND eventName = 'DeleteUser'", &|r| {
+            r["requestParameters"]["n"] == 78
+        }),
+        ("to_hex(sha256(to_utf8(eventJson))) = upper(eventJsonChecksum)", &|_| true),
         ("length(eventJsonChecksum) = 64 AND eventName = 'GetUser'", &|r| r["eventName"] == "GetUser"),
         ("false", &|_| false),
         ("eventName = NULL", &|_| false),
@@ -93,6 +100,31 @@ async fn filters_find_what_a_plain_search_finds_wherever_events_are() {
     let test = test.restarted().await;
     test.apply().await;
     check(&test, &records, "after a restart").await;
+}
+
+#[tokio::test]
+async fn all_events_with_an_id_that_is_no_uuid_are_kept_and_found_by_it() {
+    let test = TestEngine::new().await;
+    let mut events: Vec<_> = minutes(300).collect();
+    for (n, event) in events.iter_mut().enumerate().filter(|(n, _)| n % 10 == 0) {
+        *event = event.clone().id(if n % 20 == 0 { "..." } else { "EXAMPLE" });
+    }
+    test.ingest_in(events[..200].to_vec()).await;
+    test.lake.flush().await.unwrap();
+    // Each again: a record sent twice is one event, whatever its id.
+    test.ingest_in(events.clone()).await;
+    assert_eq!(test.cell("SELECT count(*) FROM $").await, "300");
+    for (filter, found) in [
+        ("eventID = '...'", "15"),
+        ("eventID IN ('...', 'EXAMPLE')", "30"),
+        ("eventID = 'example'", "0"),
+        ("eventID = '...' AND eventTime < timestamp '2026-01-01 01:00:00'", "3"),
+    ] {
+        assert_eq!(test.cell(&format!("SELECT count(*) FROM $ WHERE {filter}")).await, found, "{filter}");
+    }
+    let uuid = test.cell("SELECT max(eventID) FROM $").await;
+    let both = format!("SELECT count(*) FROM $ WHERE eventID IN ('EXAMPLE', '{}')", uuid.to_lowercase());
+    assert_eq!(test.cell(&both).await, if uuid == "EXAMPLE" { "15" } else { "16" });
 }
 
 #[tokio::test]

@@ -85,6 +85,25 @@ async fn each_attribute_finds_what_a_plain_search_finds() {
 }
 
 #[tokio::test]
+async fn every_event_with_an_id_that_is_no_uuid_is_looked_up_by_it() {
+    let (test, mut events) = history(600).await;
+    for event in events.iter_mut().step_by(5) {
+        *event = event.clone().id("...");
+    }
+    ingest(&test, &events[..400]).await;
+    test.lake.flush().await.unwrap();
+    ingest(&test, &events).await;
+    let request = LookupRequest { attribute: Some((LookupKey::EventId, "...".to_owned())), ..LookupRequest::default() };
+    let pages = pages(&test, request).await;
+    let found: Vec<_> = pages.iter().flat_map(|page| &page.events).map(|event| event.cloudtrail_event.clone()).collect();
+    let mut sent: Vec<_> = events.iter().step_by(5).map(TestEvent::json).collect();
+    sent.retain(|text| text.contains("us-east-1"));
+    sent.reverse();
+    assert!(sent.len() > 100);
+    assert_eq!(found, sent);
+}
+
+#[tokio::test]
 async fn a_time_range_includes_both_ends() {
     let (test, events) = history(3000).await;
     ingest(&test, &events).await;

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The format this program writes and reads.
-const FORMAT: &str = "towpath data directory, format 1\n";
+const FORMAT: &str = "towpath data directory, format 2\n";
 
 /// What every version of the format file begins with.
 const FORMAT_PREFIX: &str = "towpath data directory, format ";
@@ -67,8 +67,8 @@ pub enum DataDirError {
     },
     /// A version of towpath that this one does not know wrote the directory.
     #[error(
-        "data directory {} has format {found}, this version of towpath knows format 1; start the version that wrote \
-         it, or a later one", path.display()
+        "data directory {} has format {found}, this version of towpath reads and writes format 2 alone; start the \
+         version that wrote it, or choose an empty --data-dir", path.display()
     )]
     UnknownFormat {
         /// The directory.
@@ -269,8 +269,12 @@ mod tests {
     #[test]
     fn an_unknown_format_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("FORMAT"), "towpath data directory, format 2\n").unwrap();
-        assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::UnknownFormat { found, .. }) if found == "2"));
+        for other in ["1", "3"] {
+            fs::write(folder.path().join("FORMAT"), format!("towpath data directory, format {other}\n")).unwrap();
+            let refusal = DataDir::open(folder.path()).unwrap_err();
+            assert!(matches!(&refusal, DataDirError::UnknownFormat { found, .. } if found == other), "{refusal}");
+            assert!(refusal.to_string().contains("reads and writes format 2 alone"), "{refusal}");
+        }
     }
 
     #[test]
@@ -280,7 +284,7 @@ mod tests {
         for bytes in [
             &b""[..],
             b"towpath",
-            b"towpath data directory, format 1",
+            b"towpath data directory, format 2",
             b"\xff\xfe",
             b"towpath data directory, format \n\n",
         ] {
