@@ -1,8 +1,14 @@
 //! The engine: takes statements, runs them in their turn, and answers for them until they are forgotten.
 
+use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -13,12 +19,13 @@ use towpath_meta::{MetaError, MetaStore};
 use towpath_model::{Clock, Quotas, StoreId, StoreKind};
 
 use crate::file_reader::CountingReaderFactory;
-use crate::ledger::{Ledger, ListFilter, ListPosition, ListedQuery};
+use crate::ledger::{Entry, Ledger, ListFilter, ListPosition, ListedQuery};
+use crate::ledger_writer::LedgerWriter;
 use crate::live::{LiveQueries, LiveQuery};
 use crate::memory::ProcessMemory;
 use crate::page_token::PageTokens;
 use crate::result_file::{ResultReader, Row};
-use crate::run::{INTERRUPTED, run};
+use crate::run::{INTERRUPTED, LOST, run};
 use crate::scan_counters::ScanCounters;
 use crate::sql::{ParsedQuery, Planner};
 use crate::workers::Workers;
@@ -29,6 +36,9 @@ pub const MAX_PAGE: usize = 1000;
 
 /// How long [`QueryEngine::cancel`] waits for the query to have ended before it answers.
 const CANCEL_WAIT: Duration = Duration::from_millis(500);
+
+/// What names of result files end with.
+const RESULTS: &str = ".rows";
 
 /// Queries that one step of the sweeper removes.
 const SWEEP_STEP: usize = 500;
@@ -66,11 +76,11 @@ pub enum OpenError {
         path: PathBuf,
         /// The reason.
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// The threads of queries cannot be started.
     #[error("cannot start threads for queries")]
-    Threads(#[source] std::io::Error),
+    Threads(#[source] io::Error),
     /// The SQL engine cannot be set up.
     #[error("cannot set up the query engine")]
     Planner(#[source] datafusion::error::DataFusionError),
@@ -94,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: QuerySettings,
     pub(crate) ledger: Ledger,
+    pub(crate) ledger_writer: LedgerWriter,
     pub(crate) live: LiveQueries,
     pub(crate) turns: Arc<Semaphore>,
     // Of the runtime that opened the engine. Threads that are busy with queries look at their own clock seldom.
@@ -102,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: PageTokens,
     quotas: Quotas,
     results: PathBuf,
+    // True once results that a crash left without a query are gone.
+    strays_removed: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -177,11 +190,13 @@ impl QueryEngine {
         let memory = ProcessMemory::new(settings.memory_bytes);
         let planner =
             Planner::new(&settings, &spill, memory, lake.objects().store().clone()).map_err(OpenError::Planner)?;
+        let ledger = Ledger::new(meta.clone());
         let shared = Shared {
             log,
             lake,
             clock,
-            ledger: Ledger::new(meta.clone()),
+            ledger_writer: LedgerWriter::start(ledger.clone()),
+            ledger,
             live: LiveQueries::default(),
             turns: Arc::new(Semaphore::new(settings.running_at_once)),
             timers: tokio::runtime::Handle::current(),
@@ -190,6 +205,7 @@ impl QueryEngine {
             settings,
             quotas,
             results,
+            strays_removed: AtomicBool::new(false),
             stop: CancellationToken::new(),
         };
         shared.close_interrupted().await?;
@@ -201,14 +217,29 @@ impl QueryEngine {
         ParsedQuery::parse(statement)
     }
 
-    /// Plans a parsed statement over its stores and starts it. Wrong names and types are found here; what is accepted
-    /// is durable when this returns, runs when it is its turn, and ends even if nobody ever asks for it.
+    /// Plans a parsed statement over its stores and starts it; as [`QueryEngine::begin`], but what is accepted is
+    /// durable when this returns.
     pub async fn start(
         &self,
         query: ParsedQuery,
         scope: Scope,
         stores: Vec<QueryStore>,
     ) -> Result<QueryId, QueryError> {
+        self.begin(query, scope, stores, std::future::ready(())).await?.kept().await
+    }
+
+    /// Plans a parsed statement over its stores and starts it. Wrong names and types are found here; what is accepted
+    /// runs when it is its turn, and ends even if nobody ever asks for it.
+    ///
+    /// It runs at once, beside the work of making it durable: see [`Started::kept`]. It reads nothing before `seen` is
+    /// over; what was acknowledged by then it sees.
+    pub async fn begin(
+        &self,
+        query: ParsedQuery,
+        scope: Scope,
+        stores: Vec<QueryStore>,
+        seen: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Started, QueryError> {
         if self.shared.stop.is_cancelled() {
             return Err(QueryError::Stopping);
         }
@@ -233,31 +264,25 @@ impl QueryEngine {
             columns: planned.columns().to_vec(),
             statistics: QueryStatistics::default(),
         };
-        let id = record.id;
         let live = LiveQuery::new(record, self.shared.stop.child_token());
         self.shared.live.add(&live, self.shared.quotas.concurrent_queries)?;
-        // Both steps run as one task: a caller that goes away in between leaves no query that never runs.
-        let shared = self.shared.clone();
-        let (accepted, answer) = tokio::sync::oneshot::channel();
-        self.workers.spawn(async move {
-            match shared.ledger.add(&live.record).await {
-                Ok(()) => {
-                    let _ = accepted.send(Ok(()));
-                    run(shared, live, planned).await;
-                }
-                Err(cause) => {
-                    shared.live.remove(id);
-                    let _ = accepted.send(Err(QueryError::Meta { doing: "keep the query", cause }));
-                }
-            }
-        });
-        answer.await.map_err(|_| QueryError::Stopping)??;
-        Ok(id)
+        // No waiting from here on: a caller that goes away leaves no query that never runs.
+        let added = self.shared.ledger_writer.add(live.record.clone()).boxed();
+        self.workers.spawn(run(self.shared.clone(), live.clone(), planned, seen));
+        Ok(Started { live, added })
     }
 
     /// The query as it is now.
     pub async fn describe(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
-        self.shared.record(scope, id).await
+        let record = self.shared.record(scope, id).await?;
+        if self.shared.live.get(record.id).is_some() || !record.has_rows() {
+            return Ok(record);
+        }
+        // Results are not synced: a crash may have taken those of a query that had ended.
+        match open_results(self.shared.result_path(record.id), record.statistics.rows).await {
+            Err(cause) if is_lost(&cause) => self.shared.lose(record, &cause).await,
+            _ => Ok(record),
+        }
     }
 
     /// Waits until the query has ended, and returns it.
@@ -296,7 +321,8 @@ impl QueryEngine {
         let live = parse_id(id).ok().and_then(|id| self.shared.live.get(id));
         let record = self.shared.record(scope, id).await?;
         let asked = (max_rows as u64).to_be_bytes();
-        let parameters: [&[u8]; 3] = [b"results", record.id.as_bytes(), &asked];
+        let id = record.id;
+        let parameters: [&[u8]; 3] = [b"results", id.as_bytes(), &asked];
         let first = match &request.next_token {
             Some(token) => {
                 let opened = self.shared.tokens.open_number(&parameters, token);
@@ -308,11 +334,18 @@ impl QueryEngine {
             // The record was read after: rows that it counts may be in the file alone.
             Some(live) if record.status.is_open() => live.rows().map(RowSource::Live),
             _ if record.status == QueryStatus::Failed || record.status.is_open() => None,
-            _ => Some(RowSource::File(self.shared.result_path(record.id))),
+            _ => Some(RowSource::File(self.shared.result_path(record.id), record.statistics.rows)),
         };
-        let (rows, available) = match file {
-            None => (Vec::new(), 0),
-            Some(source) => read_page(source, record.id, first, max_rows, self.shared.settings.page_bytes).await?,
+        let page = match file {
+            None => Ok((Vec::new(), 0)),
+            Some(source) => read_page(source, first, max_rows, self.shared.settings.page_bytes).await,
+        };
+        let (record, (rows, available)) = match page {
+            Ok(page) => (record, page),
+            Err(cause) if is_lost(&cause) && !record.status.is_open() => {
+                (self.shared.lose(record, &cause).await?, (Vec::new(), 0))
+            }
+            Err(cause) => return Err(QueryError::Results { doing: "read", id: record.id, cause }),
         };
         let next = first + rows.len() as u64;
         let more = next < available || (record.status == QueryStatus::Running && next > 0);
@@ -366,6 +399,8 @@ impl QueryEngine {
         for live in self.shared.live.all() {
             live.ended().await;
         }
+        // Each has handed over its end before it told of it.
+        self.shared.ledger_writer.flush().await;
     }
 
     /// Threads that execute queries, for other reads that take processor time.
@@ -374,10 +409,36 @@ impl QueryEngine {
     }
 }
 
+/// A query that was started and may not be durable yet.
+pub struct Started {
+    live: Arc<LiveQuery>,
+    added: BoxFuture<'static, Result<(), MetaError>>,
+}
+
+impl Started {
+    /// Its id. Told to nobody before it is kept.
+    pub fn id(&self) -> QueryId {
+        self.live.record.id
+    }
+
+    /// Waits until the query is durable: from then on it is known whatever happens. If it cannot be kept, it is stopped
+    /// and forgotten.
+    pub async fn kept(self) -> Result<QueryId, QueryError> {
+        let id = self.id();
+        match self.added.await {
+            Ok(()) => Ok(id),
+            Err(cause) => {
+                self.live.cancel.cancel();
+                Err(QueryError::Meta { doing: "keep the query", cause })
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Where the rows of a query are.
     pub(crate) fn result_path(&self, id: QueryId) -> PathBuf {
-        self.results.join(format!("{id}.rows"))
+        self.results.join(format!("{id}{RESULTS}"))
     }
 
     async fn record(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
@@ -423,13 +484,57 @@ impl Shared {
             remove_file(&self.result_path(record.id));
             record.status = QueryStatus::Failed;
             record.error = Some(INTERRUPTED.to_owned());
-            self.ledger.close(&record).await?;
+            record.statistics.rows = 0;
             tracing::info!(query = %record.id, "query was interrupted");
+            self.ledger.write(&[Entry::Ended(Arc::new(record))]).await?;
+        }
+        Ok(())
+    }
+
+    /// The record of a query that had ended and whose results are gone: from now on it has failed.
+    async fn lose(&self, mut record: QueryRecord, cause: &io::Error) -> Result<QueryRecord, QueryError> {
+        tracing::warn!(query = %record.id, %cause, "results are lost");
+        record.status = QueryStatus::Failed;
+        record.error = Some(LOST.to_owned());
+        record.statistics.rows = 0;
+        let kept = self.ledger_writer.close(Arc::new(record.clone())).await;
+        kept.map_err(|cause| QueryError::Meta { doing: "keep the query", cause })?;
+        remove_file(&self.result_path(record.id));
+        Ok(record)
+    }
+
+    /// Removes results of queries that a crash did not leave a record of.
+    async fn remove_strays(&self) -> Result<(), QueryError> {
+        let failed = |cause| QueryError::Folder { doing: "list results", cause };
+        let folder = self.results.clone();
+        let list = move || -> io::Result<Vec<QueryId>> {
+            let mut ids = Vec::new();
+            for entry in std::fs::read_dir(folder)? {
+                let name = entry?.file_name();
+                let id = name.to_str().and_then(|name| name.strip_suffix(RESULTS)?.parse::<QueryId>().ok());
+                ids.extend(id);
+            }
+            Ok(ids)
+        };
+        let ids = tokio::task::spawn_blocking(list).await.unwrap_or_else(|cause| Err(io::Error::other(cause)));
+        for id in ids.map_err(failed)? {
+            // A query is live until its record is durable, so it is in one of the two when they are asked in this order.
+            if self.live.get(id).is_some() {
+                continue;
+            }
+            let known = self.ledger.get(id).await.map_err(|cause| QueryError::Meta { doing: "read the query", cause })?;
+            if known.is_none() {
+                remove_file(&self.result_path(id));
+            }
         }
         Ok(())
     }
 
     async fn sweep(&self) -> Result<usize, QueryError> {
+        if !self.strays_removed.load(Ordering::Relaxed) {
+            self.remove_strays().await?;
+            self.strays_removed.store(true, Ordering::Relaxed);
+        }
         let meta = |cause| QueryError::Meta { doing: "forget old queries", cause };
         let mut swept = 0;
         loop {
@@ -456,26 +561,35 @@ impl Shared {
 /// Where rows are read from.
 enum RowSource {
     Live(ResultReader),
-    File(PathBuf),
+    /// The file, and how many rows it should have.
+    File(PathBuf, u64),
 }
 
 /// Reads a page of rows, and how many rows there are.
 async fn read_page(
     source: RowSource,
-    id: QueryId,
     first: u64,
     max_rows: usize,
     max_bytes: usize,
-) -> Result<(Vec<Row>, u64), QueryError> {
+) -> io::Result<(Vec<Row>, u64)> {
     let read = move || {
         let reader = match source {
             RowSource::Live(reader) => reader,
-            RowSource::File(path) => ResultReader::open(&path)?,
+            RowSource::File(path, rows) => ResultReader::open(&path, rows)?,
         };
         Ok((reader.read(first, max_rows, max_bytes)?, reader.rows()))
     };
-    let outcome = tokio::task::spawn_blocking(read).await.unwrap_or_else(|cause| Err(std::io::Error::other(cause)));
-    outcome.map_err(|cause| QueryError::Results { doing: "read", id, cause })
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|cause| Err(io::Error::other(cause)))
+}
+
+async fn open_results(path: PathBuf, rows: u64) -> io::Result<()> {
+    let open = move || ResultReader::open(&path, rows).map(drop);
+    tokio::task::spawn_blocking(open).await.unwrap_or_else(|cause| Err(io::Error::other(cause)))
+}
+
+/// True when results are not there or not what was written: no later attempt finds them.
+fn is_lost(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 fn parse_id(id: &str) -> Result<QueryId, QueryError> {
@@ -518,7 +632,7 @@ fn empty_folder(path: &Path) -> Result<(), OpenError> {
 
 fn remove_file(path: &Path) {
     if let Err(cause) = std::fs::remove_file(path)
-        && cause.kind() != std::io::ErrorKind::NotFound
+        && cause.kind() != io::ErrorKind::NotFound
     {
         tracing::warn!(path = %path.display(), %cause, "cannot remove results");
     }

@@ -77,6 +77,15 @@ pub enum QueryError {
         #[source]
         cause: std::io::Error,
     },
+    /// The folder of results could not be used.
+    #[error("cannot {doing}")]
+    Folder {
+        /// The step.
+        doing: &'static str,
+        /// The reason.
+        #[source]
+        cause: std::io::Error,
+    },
     /// A store could not be read.
     #[error("cannot read event data stores")]
     Lake(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -93,6 +102,14 @@ impl QueryError {
 
     /// True when the caller is at fault; otherwise the server is.
     pub fn is_callers_fault(&self) -> bool {
-        !matches!(self, Self::Meta { .. } | Self::Results { .. } | Self::Lake(_) | Self::Execute(_) | Self::Stopping)
+        !matches!(
+            self,
+            Self::Meta { .. }
+                | Self::Results { .. }
+                | Self::Folder { .. }
+                | Self::Lake(_)
+                | Self::Execute(_)
+                | Self::Stopping
+        )
     }
 }

@@ -10,8 +10,10 @@
 //! A query is written twice: when it is accepted and when it has ended. That it runs is known to the process alone,
 //! because a restart ends a running query just as it ends a waiting one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towpath_meta::{Expect, Key, MetaError, MetaStore, MetaStoreExt, Write};
@@ -38,6 +40,23 @@ pub struct ListedQuery {
     pub status: QueryStatus,
     /// When it was started.
     pub created: Timestamp,
+}
+
+/// A change of what is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    /// A query was accepted.
+    Accepted(Arc<QueryRecord>),
+    /// A query has ended.
+    Ended(Arc<QueryRecord>),
+}
+
+impl Entry {
+    fn record(&self) -> &QueryRecord {
+        match self {
+            Self::Accepted(record) | Self::Ended(record) => record,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,21 +97,37 @@ impl Ledger {
         Self { meta }
     }
 
-    /// Keeps a query that was accepted.
-    pub(crate) async fn add(&self, record: &QueryRecord) -> Result<(), MetaError> {
-        let mut writes = self.record_writes(record)?;
-        writes.push(Write::Put(open_key(record.id), Default::default()));
-        writes.push(Write::Put(age_key(record.created, record.id), Default::default()));
-        self.meta.commit(&[Expect::Absent(id_key(record.id))], &writes).await?;
-        Ok(())
-    }
-
-    /// Keeps how a query ended. A query that was removed meanwhile stays removed.
-    pub(crate) async fn close(&self, record: &QueryRecord) -> Result<(), MetaError> {
-        let mut writes = self.record_writes(record)?;
-        writes.push(Write::Delete(open_key(record.id)));
-        match self.meta.commit(&[Expect::Exists(id_key(record.id))], &writes).await {
-            Err(error) if error.is_conflict() => Ok(()),
+    /// Makes changes, in their order, in one commit: all of them or none.
+    ///
+    /// The end of a query that was removed meanwhile changes nothing: it stays removed. That is found out when the
+    /// change is the only one; among others it fails them all.
+    pub(crate) async fn write(&self, entries: &[Entry]) -> Result<(), MetaError> {
+        let mut expects = BTreeMap::new();
+        let mut writes = BTreeMap::new();
+        for entry in entries {
+            let record = entry.record();
+            let id = id_key(record.id);
+            match entry {
+                Entry::Accepted(_) => {
+                    expects.insert(id.clone(), Expect::Absent(id));
+                    put(&mut writes, open_key(record.id), Bytes::new());
+                    put(&mut writes, age_key(record.created, record.id), Bytes::new());
+                }
+                Entry::Ended(_) => {
+                    // After the change that accepts it the record exists.
+                    expects.entry(id.clone()).or_insert(Expect::Exists(id));
+                    let open = open_key(record.id);
+                    writes.insert(open.clone(), Write::Delete(open));
+                }
+            }
+            for write in self.record_writes(record)? {
+                writes.insert(write.key().clone(), write);
+            }
+        }
+        let expects: Vec<_> = expects.into_values().collect();
+        let writes: Vec<_> = writes.into_values().collect();
+        match self.meta.commit(&expects, &writes).await {
+            Err(error) if error.is_conflict() && matches!(entries, [Entry::Ended(_)]) => Ok(()),
             outcome => outcome.map(drop),
         }
     }
@@ -203,6 +238,10 @@ impl Ledger {
     }
 }
 
+fn put(writes: &mut BTreeMap<Key, Write>, key: Key, value: Bytes) {
+    writes.insert(key.clone(), Write::Put(key, value));
+}
+
 /// Turns milliseconds since 1970 into a number that falls as time goes on.
 fn newest_first(millis: i64) -> u64 {
     u64::MAX - ascending(millis)
@@ -265,13 +304,13 @@ fn timestamp(millis: i64) -> Result<Timestamp, MetaError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use towpath_meta::MemoryMetaStore;
 
     use super::*;
     use crate::{QueryStatistics, Scope};
 
-    fn record(store: StoreId, created: i64, status: QueryStatus) -> QueryRecord {
+    pub(crate) fn record(store: StoreId, created: i64, status: QueryStatus) -> QueryRecord {
         QueryRecord {
             id: QueryId::random(),
             scope: Scope { account: "000000000000".parse().unwrap(), region: "eu-central-1".parse().unwrap() },
@@ -283,6 +322,14 @@ mod tests {
             columns: vec!["_col0".into()],
             statistics: QueryStatistics::default(),
         }
+    }
+
+    async fn add(ledger: &Ledger, record: &QueryRecord) {
+        ledger.write(&[Entry::Accepted(Arc::new(record.clone()))]).await.unwrap();
+    }
+
+    async fn close(ledger: &Ledger, record: &QueryRecord) {
+        ledger.write(&[Entry::Ended(Arc::new(record.clone()))]).await.unwrap();
     }
 
     fn ledger() -> Ledger {
@@ -306,9 +353,9 @@ mod tests {
     async fn queries_of_a_store_are_listed_newest_first_in_pages() {
         let (ledger, store) = (ledger(), StoreId::random());
         for created in [5, 1, 4, 2, 3] {
-            ledger.add(&record(store, created, QueryStatus::Queued)).await.unwrap();
+            add(&ledger, &record(store, created, QueryStatus::Queued)).await;
         }
-        ledger.add(&record(StoreId::random(), 9, QueryStatus::Queued)).await.unwrap();
+        add(&ledger, &record(StoreId::random(), 9, QueryStatus::Queued)).await;
 
         assert_eq!(pages(&ledger, store, ListFilter::default(), 2).await, [vec![5, 4], vec![3, 2], vec![1]]);
         assert_eq!(pages(&ledger, store, ListFilter::default(), 5).await, [[5, 4, 3, 2, 1]]);
@@ -320,11 +367,11 @@ mod tests {
     async fn a_closed_query_is_listed_with_its_last_status() {
         let (ledger, store) = (ledger(), StoreId::random());
         let mut query = record(store, 1, QueryStatus::Queued);
-        ledger.add(&query).await.unwrap();
+        add(&ledger, &query).await;
         assert_eq!(ledger.open_queries().await.unwrap(), [query.clone()]);
 
         query.status = QueryStatus::Finished;
-        ledger.close(&query).await.unwrap();
+        close(&ledger, &query).await;
 
         assert!(ledger.open_queries().await.unwrap().is_empty());
         let filter = |status| ListFilter { status: Some(status), ..ListFilter::default() };
@@ -337,9 +384,9 @@ mod tests {
         let meta = Arc::new(MemoryMetaStore::new());
         let ledger = Ledger::new(meta.clone());
         let query = record(StoreId::random(), 1, QueryStatus::Queued);
-        ledger.add(&query).await.unwrap();
+        add(&ledger, &query).await;
         ledger.remove(&query).await.unwrap();
-        ledger.close(&query).await.unwrap();
+        close(&ledger, &query).await;
         assert!(meta.list_all(&key("query")).await.unwrap().is_empty());
     }
 
@@ -347,7 +394,7 @@ mod tests {
     async fn old_queries_are_found_oldest_first() {
         let (ledger, store) = (ledger(), StoreId::random());
         for created in [30, -10, 20] {
-            ledger.add(&record(store, created, QueryStatus::Queued)).await.unwrap();
+            add(&ledger, &record(store, created, QueryStatus::Queued)).await;
         }
         let old = ledger.older_than(Timestamp::from_millisecond(25).unwrap(), 10).await.unwrap();
         assert_eq!(old.iter().map(|query| query.created.as_millisecond()).collect::<Vec<_>>(), [-10, 20]);

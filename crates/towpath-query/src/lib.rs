@@ -13,8 +13,8 @@
 //! What holds:
 //!
 //! - A query sees every event acknowledged before it ran, each once.
-//! - A query that was accepted ends, even if nobody asks for it, and its end survives a crash. One that a crash
-//!   interrupts is `FAILED` and says so.
+//! - A query that was accepted ends, even if nobody asks for it. One that a crash interrupts, or whose rows a crash
+//!   takes, is `FAILED` and says so; rows that are answered are right.
 //! - A query that wants too much memory, time or space fails alone. Queries run on threads of their own, which give way
 //!   to those that take events in.
 //! - Wrong SQL is refused when it is sent, not when it runs.
@@ -27,6 +27,7 @@ mod file_facts;
 mod file_reader;
 mod history;
 mod ledger;
+mod ledger_writer;
 mod live;
 mod member_pruning;
 mod memory;
@@ -47,6 +48,7 @@ mod workers;
 
 pub use engine::{
     ListPage, ListRequest, MAX_PAGE, OpenError, QueryEngine, QueryEngineParts, QueryStore, ResultsPage, ResultsRequest,
+    Started,
 };
 pub use error::QueryError;
 pub use history::{LookupEvent, LookupKey, LookupPage, LookupRequest, LookupResource, MAX_LOOKUP_RESULTS};

@@ -17,7 +17,7 @@ use crate::{QueryError, QueryId, QueryRecord, QueryStatistics, QueryStatus, Scop
 /// A query from its start until its end is in the ledger.
 pub(crate) struct LiveQuery {
     /// As it was accepted.
-    pub(crate) record: QueryRecord,
+    pub(crate) record: Arc<QueryRecord>,
     /// Asks it to stop.
     pub(crate) cancel: CancellationToken,
     /// What it reads.
@@ -32,13 +32,13 @@ struct Progress {
     running_since: Option<Instant>,
     plan: Option<Arc<dyn ExecutionPlan>>,
     rows: Option<(Arc<File>, ResultIndex)>,
-    ended: Option<QueryRecord>,
+    ended: Option<Arc<QueryRecord>>,
 }
 
 impl LiveQuery {
     pub(crate) fn new(record: QueryRecord, cancel: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            record,
+            record: Arc::new(record),
             cancel,
             counters: Arc::default(),
             status: watch::Sender::new(QueryStatus::Queued),
@@ -72,8 +72,8 @@ impl LiveQuery {
         self.progress.lock().rows = Some((file, index));
     }
 
-    /// Its record is in the ledger (or the ledger is out of reach): this is what remains to be said.
-    pub(crate) fn set_ended(&self, record: QueryRecord) {
+    /// It has ended so. Those who ask know at once; the ledger follows.
+    pub(crate) fn set_ended(&self, record: Arc<QueryRecord>) {
         let status = record.status;
         let mut progress = self.progress.lock();
         progress.ended = Some(record);
@@ -86,11 +86,11 @@ impl LiveQuery {
     pub(crate) fn snapshot(&self) -> QueryRecord {
         let progress = self.progress.lock();
         if let Some(record) = &progress.ended {
-            return record.clone();
+            return QueryRecord::clone(record);
         }
         let statistics = self.statistics_of(&progress);
         drop(progress);
-        QueryRecord { status: self.status(), statistics, ..self.record.clone() }
+        QueryRecord { status: self.status(), statistics, ..QueryRecord::clone(&self.record) }
     }
 
     /// What it has read and given so far.

@@ -147,3 +147,10 @@ pub struct QueryRecord {
     /// What it read and gave.
     pub statistics: QueryStatistics,
 }
+
+impl QueryRecord {
+    /// True when the query has ended with rows that can be read.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.status.is_open() && self.status != QueryStatus::Failed
+    }
+}

@@ -9,8 +9,8 @@
 //! entry  := offset(u64) first row(u64)
 //! ```
 //!
-//! Numbers are little-endian. A file belongs to its query: it holds a whole result only when the query's record says
-//! so, hence a file that a crash cut short is never read and is removed with its query.
+//! Numbers are little-endian. A file belongs to its query and is read when the query's record says that it is whole.
+//! It is not synced: what a crash of the machine cut short, or left blank, is told by its length and checksums.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -132,7 +132,7 @@ impl ResultWriter {
         self.text_bytes + self.chunk.len() as u64
     }
 
-    /// Drops cells of a row that was not ended, writes the rest and the index, and makes the file durable.
+    /// Drops cells of a row that was not ended, writes the rest and the index.
     pub(crate) fn finish(mut self) -> io::Result<ResultIndex> {
         self.chunk.truncate(self.row_end);
         self.flush_chunk()?;
@@ -146,7 +146,6 @@ impl ResultWriter {
         tail.extend_from_slice(&crc32c(&tail).to_le_bytes());
         tail.extend_from_slice(INDEX_MAGIC);
         self.file.write_all_at(&tail, self.written)?;
-        self.file.sync_all()?;
         Ok(self.index)
     }
 
@@ -179,8 +178,8 @@ pub(crate) struct ResultReader {
 }
 
 impl ResultReader {
-    /// Opens a finished file.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a finished file of so many rows.
+    pub(crate) fn open(path: &Path, rows: u64) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let tail_at = length.checked_sub(TAIL as u64).ok_or_else(|| damaged("file is too short"))?;
@@ -197,11 +196,14 @@ impl ResultReader {
         if crc32c(&bytes[..sealed]) != u32_at(&bytes, sealed) {
             return Err(damaged("index has a wrong checksum"));
         }
+        if u64_at(&tail, 4) != rows {
+            return Err(damaged("file is of another result"));
+        }
         let entries: Vec<_> = bytes[..entries as usize * ENTRY]
             .chunks_exact(ENTRY)
             .map(|entry| (u64_at(entry, 0), u64_at(entry, 8)))
             .collect();
-        Ok(Self { file: Arc::new(file), index: ResultIndex { entries, rows: u64_at(&tail, 4) } })
+        Ok(Self { file: Arc::new(file), index: ResultIndex { entries, rows } })
     }
 
     /// Reads what a writer has written so far.
@@ -355,7 +357,7 @@ mod tests {
         let rows = numbered(2500);
         assert_eq!(write(&path, &rows).rows(), 2500);
 
-        let reader = ResultReader::open(&path).unwrap();
+        let reader = ResultReader::open(&path, 2500).unwrap();
         assert_eq!(reader.rows(), 2500);
         for (first, count) in [(0, 1), (0, 1000), (990, 20), (1000, 1000), (2499, 10), (2500, 10), (9999, 1)] {
             let expected: Vec<_> = rows.iter().skip(first).take(count).cloned().collect();
@@ -369,7 +371,7 @@ mod tests {
         let path = folder.path().join("rows");
         let rows: Vec<Row> = (0..10).map(|_| vec![Some("y".repeat(100))]).collect();
         write(&path, &rows);
-        let reader = ResultReader::open(&path).unwrap();
+        let reader = ResultReader::open(&path, 10).unwrap();
         assert_eq!(reader.read(0, 10, 250).unwrap().len(), 3);
         assert_eq!(reader.read(0, 10, 1).unwrap().len(), 1);
     }
@@ -399,7 +401,7 @@ mod tests {
             }
         }
         writer.finish().unwrap();
-        let rows = ResultReader::open(&path).unwrap().read(0, 10, usize::MAX).unwrap();
+        let rows = ResultReader::open(&path, 1).unwrap().read(0, 10, usize::MAX).unwrap();
         assert_eq!(rows, [vec![Some("a".to_owned()), Some("b".to_owned())]]);
     }
 
@@ -411,14 +413,14 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in [0, 7, 20, whole.len() / 2, whole.len() - 1] {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            assert!(ResultReader::open(&path).is_err(), "cut at {cut}");
+            assert!(ResultReader::open(&path, 1200).is_err(), "cut at {cut}");
         }
         let step = (whole.len() / 50).max(1);
         for at in (8..whole.len()).step_by(step) {
             let mut changed = whole.clone();
             changed[at] ^= 0x10;
             std::fs::write(&path, &changed).unwrap();
-            let read = ResultReader::open(&path).and_then(|reader| reader.read(0, 2000, usize::MAX));
+            let read = ResultReader::open(&path, 1200).and_then(|reader| reader.read(0, 2000, usize::MAX));
             assert!(read.is_err() || read.unwrap() == numbered(1200), "changed at {at}");
         }
     }
@@ -430,7 +432,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("rows");
             write(&path, &rows);
-            prop_assert_eq!(ResultReader::open(&path).unwrap().read(0, 100, usize::MAX).unwrap(), rows);
+            prop_assert_eq!(ResultReader::open(&path, rows.len() as u64).unwrap().read(0, 100, usize::MAX).unwrap(), rows);
         }
     }
 }

@@ -7,17 +7,21 @@
 //!    +---cancel-------+----------------> CANCELLED    rows stay readable
 //! ```
 //!
-//! Rows are on disk before the record says that they are. A crash before leaves a query that the next start closes as
-//! FAILED; a crash after leaves a query that has ended.
+//! The end of a query is told at once and kept a moment later. A crash in between leaves a query that the next start
+//! closes as FAILED. Rows are written before the end is told, but not synced: a crash of the machine may take them, or
+//! parts of them, after the end was kept. Checksums tell when they are read, and the query has FAILED then; wrong rows
+//! are never answered.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
-use datafusion::physical_plan::execute_stream;
-use futures::StreamExt;
-use towpath_meta::MetaError;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::{FutureExt, StreamExt};
 
 use crate::engine::Shared;
 use crate::live::LiveQuery;
@@ -27,10 +31,15 @@ use crate::{QueryRecord, QueryStatus};
 
 /// What a query that wanted too much memory or scratch space says.
 const EXHAUSTED: &str = "Query exhausted resources at this scale factor";
+/// What a query says that failed through no fault of its own; the log says more.
+const INTERNAL: &str = "Query failed for an internal reason";
 /// What a query says whose rows are too large, one or all.
 const TOO_LARGE: &str = "Query response is too large";
 /// What a query says that was running when the process ended.
 pub(crate) const INTERRUPTED: &str = "Query was interrupted by a restart of the server";
+
+/// What a query says that had ended, and whose rows did not outlive a crash of the machine.
+pub(crate) const LOST: &str = "Query results were lost in a crash of the machine; start the query again";
 
 /// How often and how long apart the end of a query is written again when the metadata store is out of reach.
 const CLOSE_RETRIES: u32 = 8;
@@ -56,22 +65,34 @@ enum Ending {
 }
 
 /// Takes a query to its end.
-pub(crate) async fn run(shared: Arc<Shared>, live: Arc<LiveQuery>, planned: PlannedQuery) {
+///
+/// It reads nothing before `seen` is over.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    live: Arc<LiveQuery>,
+    planned: PlannedQuery,
+    seen: impl Future<Output = ()> + Send,
+) {
     let turn = tokio::select! {
         biased;
         () = live.cancel.cancelled() => None,
         turn = shared.turns.clone().acquire_owned() => turn.ok(),
     };
     let record = match &turn {
-        Some(_) => run_now(&shared, &live, planned).await,
+        Some(_) => run_now(&shared, &live, planned, seen).await,
         None => closed(&live, Ending::Cancelled),
     };
-    close(&shared, &live, record).await;
-    // The turn ends last, so that no more queries than allowed hold memory.
+    // What it held is given back: the next one may run.
     drop(turn);
+    close(&shared, &live, Arc::new(record)).await;
 }
 
-async fn run_now(shared: &Shared, live: &LiveQuery, planned: PlannedQuery) -> QueryRecord {
+async fn run_now(
+    shared: &Shared,
+    live: &LiveQuery,
+    planned: PlannedQuery,
+    seen: impl Future<Output = ()> + Send,
+) -> QueryRecord {
     live.set_running();
     let path = shared.result_path(live.record.id);
     let mut writer = match ResultWriter::create(&path, planned.columns().len()) {
@@ -92,7 +113,7 @@ async fn run_now(shared: &Shared, live: &LiveQuery, planned: PlannedQuery) -> Qu
         biased;
         () = live.cancel.cancelled() => Ending::Cancelled,
         () = over => Ending::TimedOut,
-        outcome = write_rows(shared, live, planned, &mut writer) => match outcome {
+        outcome = seen.then(|()| write_rows(shared, live, planned, &mut writer)) => match outcome {
             Ok(()) => Ending::Finished,
             Err(cause) => Ending::Failed(cause),
         },
@@ -126,7 +147,7 @@ async fn write_rows(
     let (plan, task) = planned.physical_plan(shared, live).await?;
     live.set_plan(plan.clone());
     let cells = CellWriter::new(&plan.schema());
-    let mut batches = execute_stream(plan, task)?;
+    let mut batches = execute_stream(plan.clone(), task)?;
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         for row in 0..batch.num_rows() {
@@ -141,12 +162,18 @@ async fn write_rows(
         // Rows that come without waiting would otherwise keep a cancellation waiting.
         tokio::task::yield_now().await;
     }
+    tracing::debug!(query = %live.record.id, plan = %figures(plan.as_ref()), "query executed");
     Ok(())
+}
+
+/// A plan with what each step of it took, for the log.
+fn figures(plan: &dyn ExecutionPlan) -> String {
+    DisplayableExecutionPlan::with_metrics(plan).indent(true).to_string()
 }
 
 /// The record of a query that ended so.
 fn closed(live: &LiveQuery, ending: Ending) -> QueryRecord {
-    let mut record = QueryRecord { statistics: live.statistics(), ..live.record.clone() };
+    let mut record = QueryRecord { statistics: live.statistics(), ..QueryRecord::clone(&live.record) };
     (record.status, record.error) = match ending {
         Ending::Finished => (QueryStatus::Finished, None),
         Ending::Cancelled => (QueryStatus::Cancelled, None),
@@ -160,9 +187,11 @@ fn closed(live: &LiveQuery, ending: Ending) -> QueryRecord {
     record
 }
 
-/// Writes the end into the ledger, then tells those who wait.
-async fn close(shared: &Shared, live: &LiveQuery, record: QueryRecord) {
-    let written = close_with_retries(shared, &record).await;
+/// Tells those who wait, and sees to it that the end is kept.
+async fn close(shared: &Shared, live: &LiveQuery, record: Arc<QueryRecord>) {
+    // Handed over first: whoever knows that all queries have ended need only wait for the ledger.
+    let mut kept = shared.ledger_writer.close(record.clone()).boxed();
+    live.set_ended(record.clone());
     tracing::info!(
         query = %record.id,
         status = %record.status,
@@ -172,24 +201,17 @@ async fn close(shared: &Shared, live: &LiveQuery, record: QueryRecord) {
         elapsed_ms = record.statistics.execution_millis,
         "query ended"
     );
-    let id = record.id;
-    live.set_ended(record);
-    match written {
-        Ok(()) => shared.live.remove(id),
-        // It stays among the live ones, so that its end can be asked for; a restart closes it as interrupted.
-        Err(cause) => tracing::error!(query = %id, %cause, "cannot keep the end of a query"),
-    }
-}
-
-async fn close_with_retries(shared: &Shared, record: &QueryRecord) -> Result<(), MetaError> {
     let mut attempt = 0;
     loop {
-        match shared.ledger.close(record).await {
+        match kept.await {
+            Ok(()) => break shared.live.remove(record.id),
             Err(error) if error.retryable() && attempt < CLOSE_RETRIES => {
                 attempt += 1;
                 tokio::time::sleep(CLOSE_RETRY_AFTER * attempt).await;
+                kept = shared.ledger_writer.close(record.clone()).boxed();
             }
-            outcome => return outcome,
+            // It stays among the live ones, so that its end can be asked for; a restart closes it as interrupted.
+            Err(cause) => break tracing::error!(query = %record.id, %cause, "cannot keep the end of a query"),
         }
     }
 }
@@ -207,16 +229,26 @@ fn execution_message(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => EXHAUSTED.to_owned(),
         DataFusionError::Execution(message) => message.clone(),
-        DataFusionError::ArrowError(error, _) => error.to_string(),
+        DataFusionError::IoError(cause) if is_out_of_scratch(cause) => EXHAUSTED.to_owned(),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::IoError(_, cause) if is_out_of_scratch(cause) => EXHAUSTED.to_owned(),
+            ArrowError::IoError(..) => INTERNAL.to_owned(),
+            error => error.to_string(),
+        },
         // Threads of queries are cancelled only when the process stops.
         DataFusionError::ExecutionJoin(join) if join.is_cancelled() => INTERRUPTED.to_owned(),
         // These name files and internals.
         DataFusionError::ObjectStore(_)
         | DataFusionError::IoError(_)
         | DataFusionError::ParquetError(_)
-        | DataFusionError::Internal(_) => "Query failed for an internal reason".to_owned(),
+        | DataFusionError::Internal(_) => INTERNAL.to_owned(),
         other => other.message().to_string(),
     }
+}
+
+/// True when a query may not write more to its scratch space; DataFusion tells so in words alone.
+fn is_out_of_scratch(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::Other && cause.to_string().contains("used disk space during the spilling process")
 }
 
 /// An error with its causes, for the log.

@@ -130,6 +130,7 @@ async fn a_restart_keeps_results_and_fails_what_was_running() {
     let done = test.start("SELECT eventid FROM $ LIMIT 3").await.unwrap();
     test.finished(done).await;
     let rows = test.rows_of(done).await;
+    test.engine.shared.ledger_writer.flush().await;
     let running = test.start(ENDLESS).await.unwrap();
 
     // A process that is killed writes no end. This one lives on until the test is over and has none to write.
@@ -144,6 +145,118 @@ async fn a_restart_keeps_results_and_fails_what_was_running() {
     assert!(error.contains("restart"), "{error}");
     assert!(test.rows_of(running).await.is_empty());
     killed.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_end_is_told_at_once_and_a_crash_before_it_is_kept_fails_the_query() {
+    let test = TestEngine::new().await;
+    test.ingest_in(minutes(20)).await;
+    let id = test.start("SELECT eventid FROM $").await.unwrap();
+    assert_eq!(test.finished(id).await.status, QueryStatus::Finished);
+    assert_eq!(test.rows_of(id).await.len(), 20);
+    assert_eq!(test.engine.shared.ledger.get(id).await.unwrap().unwrap().status, QueryStatus::Queued);
+
+    let test = test.restarted().await;
+    let record = test.finished(id).await;
+    assert_eq!((record.status, record.statistics.rows), (QueryStatus::Failed, 0));
+    assert!(record.error.unwrap().contains("restart"));
+    assert!(test.rows_of(id).await.is_empty());
+}
+
+#[tokio::test]
+async fn results_that_a_crash_took_or_tore_are_a_failed_query_and_never_wrong_rows() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 4] = [
+        |file| std::fs::remove_file(file).unwrap(),
+        |file| std::fs::write(file, b"").unwrap(),
+        |file| {
+            let whole = std::fs::read(file).unwrap();
+            std::fs::write(file, &whole[..whole.len() / 2]).unwrap();
+        },
+        // Blocks that were never written read as zeros.
+        |file| {
+            let mut bytes = std::fs::read(file).unwrap();
+            bytes[20..60].fill(0);
+            std::fs::write(file, bytes).unwrap();
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        for asked in ["describe", "results"] {
+            let test = TestEngine::new().await;
+            test.ingest_in(minutes(100)).await;
+            let id = test.start("SELECT eventid FROM $").await.unwrap();
+            test.finished(id).await;
+            test.engine.shared.ledger_writer.flush().await;
+            let file = test.engine.shared.result_path(id);
+            let test = test.restarted().await;
+            harm(&file);
+
+            if asked == "results" || number == 3 {
+                let page = test.engine.results(&test.scope, &id.to_string(), &Default::default()).await.unwrap();
+                assert_eq!((page.status, page.rows.len(), page.next_token), (QueryStatus::Failed, 0, None), "{number}");
+                assert!(page.error.unwrap().contains("lost"));
+            }
+            let record = test.engine.describe(&test.scope, &id.to_string()).await.unwrap();
+            assert_eq!((record.status, record.statistics.rows), (QueryStatus::Failed, 0), "{number} {asked}");
+            assert!(record.error.unwrap().contains("lost"));
+            assert!(!file.exists());
+            let listed = test.engine.list(test.store, &ListRequest::default()).await.unwrap();
+            assert_eq!(listed.queries[0].status, QueryStatus::Failed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_kept_is_refused_and_leaves_nothing() {
+    let mut test = TestEngine::new().await;
+    test.ingest_in(minutes(10)).await;
+    let meta = Arc::new(towpath_meta::FailingMetaStore::new(MemoryMetaStore::new()));
+    let whole: Arc<dyn MetaStore> = meta.clone();
+    test.engine = open_engine(test.dir.path(), &test.log, &test.lake, &whole, &test.clock, &test.settings).await;
+    meta.fail_from(meta.calls());
+    let refused = test.start("SELECT eventid FROM $").await;
+    assert!(matches!(refused, Err(QueryError::Meta { .. })), "{refused:?}");
+    meta.heal();
+    while !test.engine.shared.live.all().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(test.engine.list(test.store, &ListRequest::default()).await.unwrap().queries.is_empty());
+
+    // What it may have written is nobody's.
+    test.engine.sweep().await.unwrap();
+    let left = std::fs::read_dir(test.dir.path().join("results")).unwrap().count();
+    assert_eq!(left, 0);
+    assert_eq!(test.cell("SELECT count(*) FROM $").await, "10");
+}
+
+#[tokio::test]
+async fn a_query_reads_nothing_before_what_it_must_see_is_there() {
+    let test = TestEngine::new().await;
+    let statement = format!("SELECT count(*) FROM {}", test.store);
+    let parsed = test.engine.parse(&statement).unwrap();
+    let store = QueryStore { name: test.store.to_string(), id: test.store, kind: StoreKind::CloudTrail };
+    let (there, seen) = tokio::sync::oneshot::channel::<()>();
+    let seen = async move { drop(seen.await) };
+    let started = test.engine.begin(parsed, test.scope.clone(), vec![store], seen).await.unwrap();
+    let id = started.kept().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    test.ingest_in(minutes(7)).await;
+    there.send(()).unwrap();
+    test.finished(id).await;
+    assert_eq!(test.rows_of(id).await, [row(["7"])]);
+}
+
+#[tokio::test]
+async fn a_stop_in_order_keeps_every_end() {
+    let test = TestEngine::new().await;
+    test.ingest_in(minutes(20)).await;
+    let done = test.start("SELECT eventid FROM $").await.unwrap();
+    test.finished(done).await;
+    let running = test.start(ENDLESS).await.unwrap();
+    test.engine.shutdown().await;
+    let test = test.restarted().await;
+    assert_eq!(test.finished(done).await.status, QueryStatus::Finished);
+    assert_eq!(test.finished(running).await.status, QueryStatus::Cancelled);
 }
 
 #[tokio::test]
