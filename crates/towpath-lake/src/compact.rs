@@ -150,7 +150,8 @@ impl Inner {
         let bad =
             |cause| LakeError::Parquet { doing: "encode", path: format!("{} day {}", job.store, first.day), cause };
         let of = (job.store, first.kind, first.day);
-        let mut writer = FileWriter::new(of, level, Effort::Lasting, self.clock.now()).map_err(bad)?;
+        let rows = job.inputs.iter().map(|file| file.rows).sum();
+        let mut writer = FileWriter::new(of, rows, level, Effort::Lasting, self.clock.now()).map_err(bad)?;
         let path = writer.file().path();
         self.state.lock().in_flight.insert(path.clone());
         let written = (|| {
@@ -345,6 +346,7 @@ mod tests {
             level: 1,
             created: Timestamp::from_second(created).unwrap(),
             columns: Default::default(),
+            filters: Default::default(),
         })
     }
 

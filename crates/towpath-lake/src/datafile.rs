@@ -43,7 +43,14 @@ pub struct DataFile {
     pub created: Timestamp,
     /// Statistics of text columns, by path: `eventname`, `useridentity.arn`.
     pub columns: BTreeMap<String, ColumnStats>,
+    /// Where the file has Parquet bloom filters, by path as in `columns`: one place for each row group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filters: BTreeMap<String, Vec<FilterPlace>>,
 }
+
+/// Where in a file a filter lies: offset and bytes. No bytes: the row group has none, and nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterPlace(pub u64, pub u32);
 
 impl DataFile {
     /// Where the file lies in the lake's object store: `<store>/<yyyy-mm-dd>/<id>.parquet`.

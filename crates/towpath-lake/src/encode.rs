@@ -5,6 +5,7 @@
 //! compression needs to see both; what queries select by has small pages.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -16,16 +17,18 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
 
 use towpath_model::{EventTime, Position, StoreId, StoreKind};
 
-use crate::datafile::DataFile;
+use crate::datafile::{DataFile, FilterPlace};
 use crate::record::whole_bytes;
-use crate::schema::{self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, POSITION};
+use crate::schema::{
+    self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, LOOKUP_RESOURCE_NAMES, LOOKUP_USERNAME, POSITION,
+};
 use crate::stats::StatsBuilder;
 
 /// Rows per row group, unless [`ROW_GROUP_BYTES`] come first.
@@ -41,16 +44,22 @@ const RECORD_PAGE_BYTES: usize = 1 << 20;
 
 /// Texts without repeats.
 const RANDOM: &[&str] = &["eventid", "requestid", "sharedeventid", "eventdata.uid", EVENT_JSON];
-/// Texts that queries look for and whose values a file has too many of to list.
-const BLOOM: &[&str] = &[
-    "useridentity.accesskeyid",
-    "useridentity.arn",
-    "sourceipaddress",
-    "requestid",
-    "sharedeventid",
-    "eventdata.uid",
-    "eventdata.useridentity.principalid",
-    "eventdata.sourceipaddress",
+/// Texts that queries look for and whose values a file has too many of to list, each with how often in its filter a
+/// value seems to be that is not: who acted and from where is looked for through years of files, an id of a request in
+/// those of its day.
+const FILTERS: &[(&str, f64)] = &[
+    ("useridentity.accesskeyid", 0.002),
+    ("useridentity.arn", 0.002),
+    ("useridentity.principalid", 0.002),
+    ("useridentity.username", 0.002),
+    ("sourceipaddress", 0.002),
+    ("requestid", 0.01),
+    ("sharedeventid", 0.01),
+    (LOOKUP_USERNAME, 0.002),
+    (LOOKUP_RESOURCE_NAMES, 0.002),
+    ("eventdata.uid", 0.01),
+    ("eventdata.useridentity.principalid", 0.002),
+    ("eventdata.sourceipaddress", 0.002),
 ];
 
 /// How hard a file is compressed.
@@ -62,7 +71,8 @@ pub(crate) enum Effort {
     Lasting,
 }
 
-fn properties(kind: StoreKind, effort: Effort) -> WriterProperties {
+/// How a file of about so many rows is written.
+fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
     let level = match effort {
         Effort::Quick => 1,
         Effort::Lasting => 6,
@@ -99,18 +109,23 @@ fn properties(kind: StoreKind, effort: Effort) -> WriterProperties {
         .set_column_dictionary_enabled(path(KEY), false)
         .set_column_data_page_size_limit(path(EVENT_JSON), RECORD_PAGE_BYTES)
         .set_column_statistics_enabled(path(EVENT_JSON), EnabledStatistics::None);
-    for name in BLOOM {
-        if effort == Effort::Lasting {
-            properties = bloom(properties, name);
-        }
+    // Filters are made for as many values and shrink to what they hold.
+    let values = rows.clamp(1, ROW_GROUP_ROWS as u64);
+    for (name, wrong) in FILTERS {
+        let column = leaf_path(&schema, name);
+        properties = properties
+            .set_column_bloom_filter_fpp(column.clone(), *wrong)
+            .set_column_bloom_filter_max_ndv(column, values);
     }
     properties.build()
 }
 
-fn bloom(properties: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
-    properties
-        .set_column_bloom_filter_fpp(path(name), 0.01)
-        .set_column_bloom_filter_max_ndv(path(name), ROW_GROUP_ROWS as u64)
+/// The leaf that holds the texts of a column: of a list, its elements.
+fn leaf_path(schema: &arrow::datatypes::Schema, name: &str) -> ColumnPath {
+    match schema.field_with_name(name).map(|field| field.data_type()) {
+        Ok(arrow::datatypes::DataType::List(_)) => path(&format!("{name}.list.element")),
+        _ => path(name),
+    }
 }
 
 fn path(name: &str) -> ColumnPath {
@@ -140,15 +155,16 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Starts a file for rows of `store` that occurred on `day`.
+    /// Starts a file for about so many `rows` of `store` that occurred on `day`.
     pub fn new(
         (store, kind, day): (StoreId, StoreKind, i32),
+        rows: u64,
         level: u8,
         effort: Effort,
         created: Timestamp,
     ) -> Result<Self, ParquetError> {
         let options =
-            ArrowWriterOptions::new().with_properties(properties(kind, effort)).with_skip_arrow_metadata(true);
+            ArrowWriterOptions::new().with_properties(properties(kind, effort, rows)).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema::file_schema(kind), options)?;
         let never = EventTime::from(Timestamp::UNIX_EPOCH);
         let file = DataFile {
@@ -164,6 +180,7 @@ impl FileWriter {
             level,
             created,
             columns: Default::default(),
+            filters: Default::default(),
         };
         Ok(Self { writer, stats: StatsBuilder::new(kind), file, taken: 0 })
     }
@@ -203,12 +220,30 @@ impl FileWriter {
 
     /// Ends the file; returns its entry and its last bytes.
     pub fn finish(self) -> Result<(DataFile, Vec<u8>), ParquetError> {
-        let Self { writer, stats, mut file, taken } = self;
-        let bytes = writer.into_inner()?;
+        let Self { mut writer, stats, mut file, taken } = self;
+        file.filters = filters(&writer.finish()?, file.kind);
+        let bytes = std::mem::take(writer.inner_mut());
         file.size = taken + bytes.len() as u64;
         file.columns = stats.finish();
         Ok((file, bytes))
     }
+}
+
+/// Where a written file has its filters.
+fn filters(written: &ParquetMetaData, kind: StoreKind) -> BTreeMap<String, Vec<FilterPlace>> {
+    let (schema, leaves) = (schema::file_schema(kind), written.file_metadata().schema_descr());
+    let mut places = BTreeMap::new();
+    for (name, _) in FILTERS {
+        let path = leaf_path(&schema, name);
+        let Some(leaf) = (0..leaves.num_columns()).find(|leaf| *leaves.column(*leaf).path() == path) else { continue };
+        let each = written.row_groups().iter().map(|group| {
+            let column = group.column(leaf);
+            let place = column.bloom_filter_offset().zip(column.bloom_filter_length());
+            place.map_or(FilterPlace::default(), |(offset, length)| FilterPlace(offset as u64, length as u32))
+        });
+        places.insert((*name).to_owned(), each.collect());
+    }
+    places
 }
 
 /// The `eventtime` of each row, in milliseconds.
@@ -254,7 +289,7 @@ pub(crate) fn encode(
     places: &[Place],
     created: Timestamp,
 ) -> Result<(DataFile, Bytes), ParquetError> {
-    let mut writer = FileWriter::new(of, 0, Effort::Quick, created)?;
+    let mut writer = FileWriter::new(of, places.len() as u64, 0, Effort::Quick, created)?;
     let batches: Vec<_> = batches.iter().collect();
     for places in places.chunks(STEP_ROWS) {
         let arrow = |error: ArrowError| ParquetError::ArrowError(error.to_string());
@@ -267,6 +302,7 @@ pub(crate) fn encode(
 #[cfg(test)]
 mod tests {
     use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+    use parquet::bloom_filter::Sbbf;
 
     use super::*;
     use crate::batch::batch_of;
@@ -323,5 +359,30 @@ mod tests {
         assert!(!file.may_match("useridentity.type", &["NoSuchType", "Iam"]));
         assert!(file.may_match("useridentity.type", &["NoSuchType", "IAMUser"]));
         assert!(file.may_match("no.such.column", &["x"]));
+    }
+
+    #[test]
+    fn filters_have_every_value_of_a_file_and_few_others() {
+        for kind in [StoreKind::CloudTrail, StoreKind::History] {
+            let (batches, file, bytes) = file_of(kind, &real_records()[..3000]);
+            let expected = FILTERS.iter().filter(|(name, _)| file.columns.contains_key(*name) || name.ends_with("id"));
+            let mut seen = 0;
+            for (name, _) in expected.filter(|(name, _)| !name.starts_with("eventdata")) {
+                let [FilterPlace(offset, length)] = file.filters[*name][..] else { panic!("{name}") };
+                let filter = bytes.slice(offset as usize..offset as usize + length as usize);
+                let filter = Sbbf::from_bytes(&filter).unwrap();
+                for batch in &batches {
+                    let array = crate::stats::column_at(batch, name).unwrap();
+                    let values = array.as_list_opt::<i32>().map_or(array.clone(), |lists| lists.values().clone());
+                    for value in values.as_string::<i32>().iter().flatten() {
+                        assert!(filter.check(value), "{name} {value}");
+                        seen += 1;
+                    }
+                }
+                let others = (0..1000).filter(|n| filter.check(format!("no such value {n}").as_str())).count();
+                assert!(others < 40, "{name}: {others}");
+            }
+            assert!(seen > 10_000, "{seen}");
+        }
     }
 }

@@ -47,7 +47,7 @@ mod tests;
 
 pub use batch::{BatchBuilder, Row, batch_of};
 pub use computed::{Computed, computed};
-pub use datafile::DataFile;
+pub use datafile::{DataFile, FilterPlace};
 pub use error::LakeError;
 pub use follow::RunError;
 pub use lake::{Lake, LakeBuilder, OpenError};
