@@ -1,0 +1,523 @@
+//! The port of the buckets: S3 requests over HTTP, everything bounded.
+//!
+//! The S3 library knows the protocol: routes, signatures, XML. Around it stands what a server needs: a limit for
+//! connections, deadlines for clients that say nothing or stop halfway, an id for every request, errors in the form that
+//! S3 gives them, and an observer that is told of every call.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use towpath_iam::Directory;
+use towpath_model::{Clock, Region};
+
+use crate::api::Api;
+use crate::api::call::{CALL, Call, Found, Keys, Token};
+use crate::api::rights::is_read_only;
+use crate::buckets::Buckets;
+use crate::observe::{S3Call, S3Observer, nobody};
+
+/// Largest XML body: 1,000 keys to delete, or 10,000 parts to complete.
+const MAX_XML: usize = 8 << 20;
+
+/// Pause after the operating system could not hand out a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Limits of the port.
+#[derive(Clone, Debug)]
+pub struct S3Limits {
+    /// Open connections; further ones wait in the operating system's queue.
+    pub max_connections: usize,
+    /// Time for the headers of a request, and for the first request of a connection.
+    pub header_timeout: Duration,
+    /// Longest pause within a body that is being received.
+    pub body_pause: Duration,
+    /// A connection on which no byte moved for this long is closed.
+    pub idle_timeout: Duration,
+    /// Bytes of the headers of a request.
+    pub max_header_size: usize,
+    /// Number of headers of a request.
+    pub max_headers: usize,
+}
+
+impl Default for S3Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(10),
+            body_pause: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(120),
+            max_header_size: 64 << 10,
+            max_headers: 128,
+        }
+    }
+}
+
+/// The sender of a body stopped in the middle.
+#[derive(Debug, thiserror::Error)]
+#[error("the sender of the body stopped in the middle")]
+pub(crate) struct Stalled;
+
+/// Serves the buckets over the S3 protocol. Cloning is cheap.
+#[derive(Clone)]
+pub struct S3Server {
+    service: S3Service,
+    buckets: Buckets,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn S3Observer>,
+    limits: S3Limits,
+    builder: Arc<Builder<TokioExecutor>>,
+}
+
+impl S3Server {
+    /// A server over `buckets` for the identities of `directory`.
+    pub fn new(buckets: Buckets, directory: Directory, clock: Arc<dyn Clock>, limits: S3Limits) -> Self {
+        let api = Api { buckets: buckets.clone(), clock: Arc::clone(&clock) };
+        let mut config = S3Config::default();
+        config.xml_max_body_size = MAX_XML;
+        // Forms are refused before they get there.
+        config.post_object_max_file_size = 0;
+        let mut service = S3ServiceBuilder::new(api.clone());
+        service.set_auth(Keys { directory, clock: Arc::clone(&clock) });
+        service.set_access(api);
+        service.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_headers(limits.max_headers)
+            .max_buf_size(limits.max_header_size.max(8 << 10));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .max_header_list_size(u32::try_from(limits.max_header_size).unwrap_or(u32::MAX));
+        Self { service: service.build(), buckets, clock, observer: nobody(), limits, builder: Arc::new(builder) }
+    }
+
+    /// Tells `observer` of every call.
+    pub fn observed_by(mut self, observer: Arc<dyn S3Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Serves plain HTTP until `stop`; then accepts nothing more and gives running requests the time `grace`.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken, grace: Duration) {
+        let places = Arc::new(Semaphore::new(self.limits.max_connections));
+        let graceful = GracefulShutdown::new();
+        while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
+            // Refused only by connections that are gone already.
+            let _ = stream.set_nodelay(true);
+            let (server, watcher) = (self.clone(), graceful.watcher());
+            tokio::spawn(async move {
+                server.connection(stream, peer, false, watcher).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        if timeout(grace, graceful.shutdown()).await.is_err() {
+            tracing::warn!("S3 requests that took too long are cut off");
+        }
+    }
+
+    /// Serves one connection to its end, encrypted (`secure`) or not.
+    pub async fn connection<S>(&self, stream: S, peer: SocketAddr, secure: bool, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let pulse = Pulse::new();
+        let stream = TokioIo::new(Pulsed { stream, pulse: Arc::clone(&pulse) });
+        let server = self.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.call(request, peer, secure).await) }
+        });
+        let builder = Arc::clone(&self.builder);
+        let connection = watcher.watch(builder.serve_connection(stream, service).into_owned());
+        tokio::select! {
+            ended = connection => if let Err(cause) = ended {
+                tracing::debug!(%peer, %cause, "S3 connection ended");
+            },
+            () = pulse.stopped(self.limits.idle_timeout) => tracing::debug!(%peer, "S3 connection was idle"),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn call(&self, request: Request<Incoming>, peer: SocketAddr, secure: bool) -> Response<s3s::Body> {
+        let call = Arc::new(Call {
+            peer,
+            secure,
+            request_id: format!("{:016X}", rand::random::<u64>()),
+            token: token(&request).map(Token),
+            found: Default::default(),
+        });
+        let told = Told::of(&request);
+        let resource = request.uri().path().to_owned();
+        let mut response = match refuse(&request) {
+            Some((status, code, message)) => answer(status, code, message),
+            None => {
+                let mut request =
+                    request.map(|body| s3s::Body::http_body_unsync(Paced::new(body, self.limits.body_pause)));
+                request.extensions_mut().insert(Arc::clone(&call));
+                match CALL.scope(Arc::clone(&call), self.service.call(request)).await {
+                    Ok(response) => response,
+                    Err(_) => {
+                        answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "An answer could not be written")
+                    }
+                }
+            }
+        };
+        let error = complete(&mut response, &resource, &call.request_id);
+        self.tell(&call, told, error, &response);
+        response
+    }
+
+    fn tell(&self, call: &Call, told: Told, error: Option<(String, String)>, response: &Response<s3s::Body>) {
+        let Found { caller, operation, bucket, key, .. } = std::mem::take(&mut *call.found.lock());
+        let bucket = bucket.and_then(|name| {
+            let owner = self.buckets.get(&name).ok().map(|bucket| bucket.owner);
+            Some((name.parse().ok()?, owner))
+        });
+        let sent = response.body().size_hint().exact().unwrap_or_default();
+        self.observer.observe(S3Call {
+            caller,
+            operation,
+            read_only: operation.is_some_and(is_read_only),
+            bucket,
+            key,
+            error,
+            bytes: (told.received, sent),
+            region: told.region,
+            peer: call.peer.ip(),
+            user_agent: told.user_agent,
+            host: told.host,
+            request_id: call.request_id.clone(),
+            time: self.clock.now(),
+        });
+    }
+}
+
+impl std::fmt::Debug for S3Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Server").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What the headers of a request tell an observer.
+struct Told {
+    received: u64,
+    region: Option<Region>,
+    user_agent: Option<String>,
+    host: Option<String>,
+}
+
+impl Told {
+    fn of(request: &Request<Incoming>) -> Self {
+        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let length = text("x-amz-decoded-content-length").or_else(|| text("content-length"));
+        Self {
+            received: length.and_then(|length| length.parse().ok()).unwrap_or_default(),
+            region: signed_region(request),
+            user_agent: text("user-agent"),
+            host: text("host").or_else(|| request.uri().authority().map(|authority| authority.to_string())),
+        }
+    }
+}
+
+/// The region in the scope of the signature, `key/date/region/s3/aws4_request`.
+fn signed_region(request: &Request<Incoming>) -> Option<Region> {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let scope = match header.and_then(|value| value.split_once("Credential=")) {
+        Some((_, rest)) => rest.split([',', ' ']).next().unwrap_or_default().to_owned(),
+        None => parameter(request, "X-Amz-Credential")?,
+    };
+    // A key may hold slashes; the scope is at the end.
+    scope.rsplit('/').nth(2)?.parse().ok()
+}
+
+fn parameter(request: &Request<Incoming>, name: &str) -> Option<String> {
+    let query = request.uri().query()?;
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    found.map(|(_, value)| value.into_owned())
+}
+
+/// The session token: in its header, or in the query of a presigned request.
+fn token(request: &Request<Incoming>) -> Option<String> {
+    if let Some(token) = parameter(request, "X-Amz-Security-Token") {
+        return Some(token);
+    }
+    request.headers().get("x-amz-security-token").and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Requests that the S3 library would take and this server does not.
+fn refuse(request: &Request<Incoming>) -> Option<(StatusCode, &'static str, &'static str)> {
+    let header = |name: header::HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let old_header = header(header::AUTHORIZATION).is_some_and(|value| value.starts_with("AWS "));
+    if old_header || parameter(request, "AWSAccessKeyId").is_some() {
+        let message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+        return Some((StatusCode::BAD_REQUEST, "InvalidRequest", message));
+    }
+    let form = header(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
+    if request.method() == Method::POST && form {
+        return Some((StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Uploads by HTML forms are not implemented"));
+    }
+    None
+}
+
+fn answer(status: StatusCode, code: &str, message: &str) -> Response<s3s::Body> {
+    let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    let mut response = Response::new(s3s::Body::from(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// Gives an answer its id, and an error the form that S3 has for it; returns the code and message of an error.
+fn complete(response: &mut Response<s3s::Body>, resource: &str, id: &str) -> Option<(String, String)> {
+    let status = response.status();
+    let mut error = None;
+    if status.is_client_error() || status.is_server_error() {
+        let body = response.body().bytes().unwrap_or_default();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let code = element(&text, "Code").unwrap_or("InternalError").to_owned();
+        let message = element(&text, "Message").map(str::to_owned).unwrap_or_else(|| usual_message(&code).to_owned());
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
+             <Resource>{}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>",
+            escape(resource)
+        );
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        headers.remove(header::CONTENT_LENGTH);
+        *response.body_mut() = s3s::Body::from(xml);
+        error = Some((code, unescape(&message)));
+    } else if status == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = s3s::Body::empty();
+        remove_content_headers(response.headers_mut());
+    }
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert("x-amz-request-id", value.clone());
+        headers.insert("x-amz-id-2", value);
+    }
+    headers.insert(header::SERVER, HeaderValue::from_static("Towpath"));
+    error
+}
+
+fn remove_content_headers(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::CONTENT_TYPE);
+}
+
+/// The text of an element of an error, as the S3 library wrote it.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
+}
+
+/// What S3 says where the library says nothing.
+fn usual_message(code: &str) -> &'static str {
+    match code {
+        "SignatureDoesNotMatch" => {
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        }
+        "InvalidBucketName" => "The specified bucket is not valid.",
+        "KeyTooLongError" => "Your key is too long",
+        "InvalidURI" => "Couldn't parse the specified URI.",
+        "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
+        "MethodNotAllowed" => "The specified method is not allowed against this resource.",
+        "MissingContentLength" => "You must provide the Content-Length HTTP header.",
+        "MaxMessageLengthExceeded" => "Your request was too big.",
+        "IncompleteBody" => "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+        "AccessDenied" => "Access Denied",
+        _ => "The request cannot be carried out.",
+    }
+}
+
+/// Waits for a connection and a place for it; `None` when told to stop.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let accept = async {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Err(cause) => {
+                    tracing::warn!(%cause, "cannot accept an S3 connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        accepted = accept => accepted,
+    }
+}
+
+/// A body that must not pause for too long.
+struct Paced {
+    inner: Incoming,
+    pause: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    fn new(inner: Incoming, pause: Duration) -> Self {
+        Self { inner, pause, deadline: None }
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = s3s::StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.deadline = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => {
+                let pause = self.pause;
+                let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(pause)));
+                match deadline.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Stalled)))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// When a byte last moved on a connection.
+struct Pulse {
+    opened: Instant,
+    last: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { opened: Instant::now(), last: AtomicU64::new(0) })
+    }
+
+    fn beat(&self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Relaxed);
+    }
+
+    /// Returns when no byte has moved for `idle`.
+    async fn stopped(&self, idle: Duration) {
+        loop {
+            let silent = self.opened.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)));
+            let rest = idle.saturating_sub(silent);
+            if rest.is_zero() {
+                return;
+            }
+            sleep(rest.max(Duration::from_millis(5))).await;
+        }
+    }
+}
+
+/// A stream that beats with every byte.
+struct Pulsed<S> {
+    stream: S,
+    pulse: Arc<Pulse>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Pulsed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.pulse.beat();
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Pulsed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(1..)) = &poll {
+            self.pulse.beat();
+        }
+        poll
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(1..)) = &poll {
+            self.pulse.beat();
+        }
+        poll
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
