@@ -1,0 +1,397 @@
+//! The log files of one window while they are filled.
+//!
+//! Events are grouped by trail, account, region and folder; each group fills a file of its own, and another when that is
+//! full. A busy group fills as many files side by side as there are threads to compress them. The body of a file is one
+//! line, `{"Records":[...]}`, with the text of each event as it is.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use towpath_model::{AccountId, Event, EventTime, Region, TrailId};
+
+use crate::object_key::Folder;
+use crate::record::LogFileFacts;
+use crate::settings::TrailSettings;
+use crate::stager::{Block, Stagers, Written, sync_folder};
+
+const OPENING: &[u8] = b"{\"Records\":[";
+const CLOSING: &[u8] = b"]}";
+// Text that is compressed at a time. Smaller blocks compress worse, larger ones need more memory.
+const BLOCK: usize = 256 << 10;
+// A group that has filled this much of a file may fill several side by side.
+const BUSY: u64 = 4 << 20;
+
+/// What the events of a file have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Group {
+    pub(crate) trail: TrailId,
+    pub(crate) account: AccountId,
+    pub(crate) region: Region,
+    pub(crate) folder: Folder,
+}
+
+/// A file of a window that is on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Filled {
+    pub(crate) group: Group,
+    /// Number among the files of its group in this window.
+    pub(crate) part: u32,
+    /// Name on disk.
+    pub(crate) file: String,
+    pub(crate) facts: LogFileFacts,
+}
+
+/// The files of a window.
+pub(crate) struct LogFiles {
+    stagers: Arc<Stagers>,
+    settings: Arc<TrailSettings>,
+    groups: HashMap<Group, usize>,
+    lanes: Vec<Lanes>,
+    // The group of the last event; the next is often of the same.
+    last: Option<(Group, usize)>,
+    // Number of the next file on disk.
+    next: u64,
+    filled: Vec<Filled>,
+    // Text that waits in buffers.
+    buffered: usize,
+    // Text of all files.
+    bytes: u64,
+    answers: (Sender<Written>, Receiver<Written>),
+}
+
+struct Lanes {
+    group: Group,
+    lanes: Vec<Lane>,
+    current: usize,
+    parts: u32,
+    // The thread of the first lane, so that groups spread over threads.
+    thread: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    open: Option<Open>,
+}
+
+struct Open {
+    file: String,
+    part: u32,
+    buffer: Vec<u8>,
+    begun: bool,
+    facts: LogFileFacts,
+}
+
+impl LogFiles {
+    /// Begins a window whose first file gets number `next`.
+    pub(crate) fn begin(stagers: Arc<Stagers>, settings: Arc<TrailSettings>, next: u64) -> Self {
+        Self {
+            stagers,
+            settings,
+            groups: HashMap::new(),
+            lanes: Vec::new(),
+            last: None,
+            next,
+            filled: Vec::new(),
+            buffered: 0,
+            bytes: 0,
+            answers: channel(),
+        }
+    }
+
+    /// Number of the next file.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// True when the window should end.
+    pub(crate) fn full(&self) -> bool {
+        self.bytes >= self.settings.window_bytes
+            || self.filled.len() + self.lanes.len() * self.stagers.threads() >= self.settings.window_files
+    }
+
+    /// Adds an event to a file of each trail that wants it. Blocks while the threads are busy.
+    pub(crate) fn add(&mut self, event: &Event) -> io::Result<()> {
+        for trail in &event.trails {
+            let lanes = self.lanes_of(*trail, event);
+            self.add_to(lanes, event)?;
+        }
+        if self.buffered > self.settings.buffer_bytes {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn lanes_of(&mut self, trail: TrailId, event: &Event) -> usize {
+        let folder = Folder::of(event.category);
+        if let Some((last, at)) = &self.last {
+            let same = last.trail == trail && last.account == event.account && last.folder == folder;
+            if same && last.region == event.region {
+                return *at;
+            }
+        }
+        let group = Group { trail, account: event.account, region: event.region.clone(), folder };
+        let at = match self.groups.entry(group.clone()) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let at = self.lanes.len();
+                let group = group.clone();
+                self.lanes.push(Lanes { group, lanes: vec![Lane::default()], current: 0, parts: 0, thread: at });
+                *new.insert(at)
+            }
+        };
+        self.last = Some((group, at));
+        at
+    }
+
+    fn add_to(&mut self, at: usize, event: &Event) -> io::Result<()> {
+        let text = &event.json;
+        // The event, the comma before it and the end of the file.
+        let needed = text.len() as u64 + 1 + CLOSING.len() as u64;
+        let lanes = &mut self.lanes[at];
+        let full = lanes.lanes[lanes.current]
+            .open
+            .as_ref()
+            .is_some_and(|open| open.facts.bytes + needed > self.settings.file_bytes);
+        if full {
+            self.end_file(at)?;
+        }
+        let lanes = &mut self.lanes[at];
+        let lane = &mut lanes.lanes[lanes.current];
+        let open = match &mut lane.open {
+            Some(open) => {
+                open.buffer.push(b',');
+                open.facts.bytes += 1;
+                self.buffered += 1;
+                open
+            }
+            closed => {
+                let file = format!("l{:020}", self.next);
+                (self.next, lanes.parts) = (self.next + 1, lanes.parts + 1);
+                self.buffered += OPENING.len();
+                closed.insert(Open {
+                    file,
+                    part: lanes.parts - 1,
+                    buffer: OPENING.to_vec(),
+                    begun: false,
+                    facts: LogFileFacts {
+                        hash: String::new(),
+                        oldest: event.time,
+                        newest: event.time,
+                        events: 0,
+                        bytes: OPENING.len() as u64,
+                        validated: false,
+                    },
+                })
+            }
+        };
+        open.buffer.extend_from_slice(text);
+        self.buffered += text.len();
+        self.bytes += text.len() as u64;
+        let facts = &mut open.facts;
+        facts.bytes += text.len() as u64;
+        facts.events += 1;
+        facts.oldest = facts.oldest.min(event.time);
+        facts.newest = facts.newest.max(event.time);
+        if open.buffer.len() >= BLOCK {
+            let busy = open.facts.bytes >= BUSY;
+            let thread = lanes.thread + lanes.current;
+            self.buffered -= send(&self.stagers, thread, open, None)?;
+            if busy || lanes.lanes.len() > 1 {
+                lanes.current = (lanes.current + 1) % self.stagers.threads();
+                if lanes.current == lanes.lanes.len() {
+                    lanes.lanes.push(Lane::default());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file that a group is filling.
+    fn end_file(&mut self, at: usize) -> io::Result<()> {
+        let lanes = &mut self.lanes[at];
+        let thread = lanes.thread + lanes.current;
+        let Some(mut open) = lanes.lanes[lanes.current].open.take() else { return Ok(()) };
+        open.buffer.extend_from_slice(CLOSING);
+        open.facts.bytes += CLOSING.len() as u64;
+        self.buffered += CLOSING.len();
+        self.buffered -= send(&self.stagers, thread, &mut open, Some(self.answers.0.clone()))?;
+        let group = lanes.group.clone();
+        self.filled.push(Filled { group, part: open.part, file: open.file, facts: open.facts });
+        Ok(())
+    }
+
+    /// Sends what waits in buffers, so that memory stays bounded however many groups there are.
+    fn flush(&mut self) -> io::Result<()> {
+        for lanes in &mut self.lanes {
+            for (number, lane) in lanes.lanes.iter_mut().enumerate() {
+                if let Some(open) = lane.open.as_mut().filter(|open| !open.buffer.is_empty()) {
+                    self.buffered -= send(&self.stagers, lanes.thread + number, open, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every file and waits until all of them are durable in `folder`.
+    pub(crate) fn finish(&mut self, folder: &Path) -> io::Result<Vec<Filled>> {
+        for at in 0..self.lanes.len() {
+            for lane in 0..self.lanes[at].lanes.len() {
+                self.lanes[at].current = lane;
+                self.end_file(at)?;
+            }
+        }
+        let mut places: HashMap<String, usize> =
+            self.filled.iter().enumerate().map(|(at, filled)| (filled.file.clone(), at)).collect();
+        let mut failed = None;
+        while !places.is_empty() {
+            let written = self.answers.1.recv().map_err(|_| io::Error::other("a staging thread ended"))?;
+            let Some(at) = places.remove(&written.file) else { continue };
+            match written.hash {
+                Ok(hash) => self.filled[at].facts.hash = hash,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                sync_folder(folder)?;
+                // In an order that does not depend on threads.
+                self.filled.sort_by(|a, b| (&a.group, a.part).cmp(&(&b.group, b.part)));
+                Ok(std::mem::take(&mut self.filled))
+            }
+        }
+    }
+}
+
+/// Hands what a file has gathered to its thread; returns how much that was.
+fn send(stagers: &Stagers, thread: usize, open: &mut Open, last: Option<Sender<Written>>) -> io::Result<usize> {
+    let text = if last.is_some() {
+        std::mem::take(&mut open.buffer)
+    } else {
+        // A group that filled a block will fill another.
+        let room = if open.buffer.len() >= BLOCK { BLOCK + (4 << 10) } else { 0 };
+        std::mem::replace(&mut open.buffer, Vec::with_capacity(room))
+    };
+    let sent = text.len();
+    let first = !open.begun;
+    open.begun = true;
+    stagers.write(thread, Block { file: open.file.clone(), text, first, last })?;
+    Ok(sent)
+}
+
+/// Removes the staged files with numbers from `first` up to, but not including, `end`.
+pub(crate) fn remove_files(folder: &Path, first: u64, end: u64) {
+    for number in first..end {
+        // Most often it is there; if it cannot be removed the next start tries again.
+        let _ = std::fs::remove_file(folder.join(format!("l{number:020}")));
+    }
+}
+
+/// Times a digest gives for a list of files: the newest and the oldest.
+pub(crate) fn time_span<'a>(files: impl Iterator<Item = &'a LogFileFacts>) -> Option<(EventTime, EventTime)> {
+    files.fold(None, |span, facts| match span {
+        None => Some((facts.newest, facts.oldest)),
+        Some((newest, oldest)) => Some((facts.newest.max(newest), facts.oldest.min(oldest))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+    use proptest::prelude::*;
+    use towpath_model::{Category, EventKey};
+
+    use super::*;
+
+    fn event(number: u32, trails: &[TrailId], account: u8, region: &str, category: Category) -> Event {
+        let json = format!("{{\"n\":{number},\"pad\":\"{}\"}}", "x".repeat(number as usize % 50));
+        Event {
+            key: EventKey::of(None, json.as_bytes()),
+            time: EventTime::from_millis(i64::from(number) * 1000).unwrap(),
+            admitted: "2026-01-01T00:00:00Z".parse().unwrap(),
+            category,
+            account: format!("{account:012}").parse().unwrap(),
+            region: region.parse().unwrap(),
+            destinations: Default::default(),
+            trails: trails.iter().copied().collect(),
+            json: json.into(),
+        }
+    }
+
+    fn trail(number: u8) -> TrailId {
+        TrailId::from_uuid(uuid::Uuid::from_u128(u128::from(number)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn every_event_is_in_one_file_of_each_trail_that_wants_it(
+            events in prop::collection::vec((0u8..3, 0u8..2, 0u8..2, 0u8..3), 0..400),
+            file_bytes in 1_024u64..4_000,
+            buffer_bytes in 500usize..100_000,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = TrailSettings { file_bytes, buffer_bytes, ..TrailSettings::default() };
+            let stagers = Arc::new(Stagers::start(folder.path(), 2, 1).unwrap());
+            let mut files = LogFiles::begin(stagers, Arc::new(settings), 7);
+            let mut expected: BTreeMap<Group, Vec<String>> = BTreeMap::new();
+            for (number, (trails, account, region, category)) in events.iter().enumerate() {
+                let trails: Vec<TrailId> = (0..*trails).map(trail).collect();
+                let region = ["us-east-1", "eu-central-1"][*region as usize];
+                let category = [Category::Management, Category::Data, Category::NetworkActivity][*category as usize];
+                let event = event(number as u32, &trails, *account, region, category);
+                for trail in trails {
+                    let group = Group { trail, account: event.account, region: event.region.clone(), folder: Folder::of(category) };
+                    expected.entry(group).or_default().push(String::from_utf8(event.json.to_vec()).unwrap());
+                }
+                files.add(&event).unwrap();
+            }
+            let mut found: BTreeMap<Group, Vec<String>> = BTreeMap::new();
+            for filled in files.finish(folder.path()).unwrap() {
+                let mut text = String::new();
+                let packed = std::fs::read(folder.path().join(&filled.file)).unwrap();
+                GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+                prop_assert_eq!(text.len() as u64, filled.facts.bytes);
+                prop_assert!(filled.facts.bytes <= file_bytes);
+                let hash = { use sha2::Digest; hex::encode(sha2::Sha256::digest(&text)) };
+                prop_assert_eq!(&filled.facts.hash, &hash);
+                prop_assert!(!text.contains('\n'));
+                let records: serde_json::Value = serde_json::from_str(&text).unwrap();
+                let records = records["Records"].as_array().unwrap().clone();
+                prop_assert_eq!(records.len() as u64, filled.facts.events);
+                let times: Vec<i64> = records.iter().map(|record| record["n"].as_i64().unwrap() * 1000).collect();
+                prop_assert_eq!(times.iter().min(), Some(&filled.facts.oldest.as_millis()));
+                prop_assert_eq!(times.iter().max(), Some(&filled.facts.newest.as_millis()));
+                let texts = records.iter().map(|record| {
+                    let (number, pad) = (&record["n"], &record["pad"]);
+                    format!("{{\"n\":{number},\"pad\":{pad}}}")
+                });
+                found.entry(filled.group).or_default().extend(texts);
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_busy_group_fills_files_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let stagers = Arc::new(Stagers::start(folder.path(), 2, 1).unwrap());
+        let mut files = LogFiles::begin(stagers, Arc::new(TrailSettings::default()), 0);
+        let mut one = event(1, &[trail(1)], 1, "us-east-1", Category::Management);
+        one.json = format!("{{\"pad\":\"{}\"}}", "y".repeat(100_000)).into();
+        for _ in 0..100 {
+            files.add(&one).unwrap();
+        }
+        let filled = files.finish(folder.path()).unwrap();
+        assert_eq!(filled.len(), 2);
+        assert_eq!(filled.iter().map(|file| file.facts.events).sum::<u64>(), 100);
+        assert_eq!(filled.iter().map(|file| file.part).collect::<Vec<_>>(), [0, 1]);
+    }
+}

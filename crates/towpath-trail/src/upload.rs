@@ -1,0 +1,393 @@
+//! Uploads: staged files become objects, trail by trail.
+//!
+//! Each trail has a task of its own, so that a bucket that answers slowly or not at all holds up its own trail. After a
+//! put the file is marked: a log file moves to the delivered ones, where a digest finds it; a digest is done. A crash
+//! between put and mark repeats the put with the same bytes.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use metrics::counter;
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use towpath_meta::{Key, MetaStore, Typed, Write};
+use towpath_model::{TrailId, TrailStatus, eventtime_text};
+use tracing::{error, info, warn};
+
+use crate::buckets::{BucketError, error_code};
+use crate::delivery::Shared;
+use crate::digest::SIGNATURE_ALGORITHM;
+use crate::error::DeliveryError;
+use crate::notify::Notice;
+use crate::record::{self, ChainId, Delivered, Staged, What};
+
+// Staged files looked at together.
+const PAGE: usize = 64;
+// How often trails with staged files are looked for beside being told.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Starts a task for each trail that has staged files.
+pub(crate) struct Uploads {
+    shared: Arc<Shared>,
+    running: JoinSet<TrailId>,
+    trails: HashSet<TrailId>,
+}
+
+impl Uploads {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, running: JoinSet::new(), trails: HashSet::new() }
+    }
+
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            match trails_with_files(self.shared.meta.as_ref()).await {
+                Ok(trails) => {
+                    for trail in trails {
+                        if self.trails.insert(trail) {
+                            let upload = TrailUpload::new(self.shared.clone(), trail);
+                            self.running.spawn(upload.run(stop.clone()));
+                        }
+                    }
+                }
+                Err(error) => error!(%error, "staged files cannot be listed"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.shared.staged.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+                Some(ended) = self.running.join_next(), if !self.running.is_empty() => match ended {
+                    Ok(trail) => drop(self.trails.remove(&trail)),
+                    Err(error) => {
+                        // Its trail is not known any more: all are looked at anew once the others ended as well.
+                        error!(%error, "an upload task failed");
+                        self.running.shutdown().await;
+                        self.trails.clear();
+                    }
+                },
+            }
+        }
+        self.running.shutdown().await;
+    }
+}
+
+/// The trails that have staged files, found by skipping from one to the next.
+async fn trails_with_files(meta: &dyn MetaStore) -> Result<Vec<TrailId>, DeliveryError> {
+    let (area, mut after, mut trails) = (record::staged_area(), None, Vec::new());
+    loop {
+        let page = meta.list(&area, after.as_ref(), 1).await.map_err(DeliveryError::meta("read what is staged"))?;
+        let Some(trail) = page.first().and_then(|record| record.key.parts().nth(3)?.parse::<TrailId>().ok()) else {
+            return Ok(trails);
+        };
+        trails.push(trail);
+        // No name of a staged file begins with a letter behind these.
+        after = Some(record::staged_key(trail, "~"));
+    }
+}
+
+/// Puts the staged files of one trail.
+pub(crate) struct TrailUpload {
+    shared: Arc<Shared>,
+    trail: TrailId,
+    failures: u32,
+    stores: HashMap<String, Arc<dyn ObjectStore>>,
+}
+
+/// Why a file was not put.
+#[derive(Debug, thiserror::Error)]
+enum PutError {
+    #[error("the staged file cannot be read")]
+    Local(#[source] io::Error),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error("the object cannot be put")]
+    Put(#[source] object_store::Error),
+    #[error("the put took too long")]
+    Slow,
+}
+
+impl PutError {
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Bucket(error) => error.code.clone(),
+            Self::Put(error) => error_code(error),
+            Self::Local(_) | Self::Slow => None,
+        }
+    }
+
+    /// Trying again can never help.
+    fn lost(&self) -> bool {
+        matches!(self, Self::Local(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl TrailUpload {
+    pub(crate) fn new(shared: Arc<Shared>, trail: TrailId) -> Self {
+        Self { shared, trail, failures: 0, stores: HashMap::new() }
+    }
+
+    /// Puts until nothing is staged.
+    async fn run(mut self, stop: CancellationToken) -> TrailId {
+        loop {
+            let round = tokio::select! {
+                () = stop.cancelled() => return self.trail,
+                round = self.round() => round,
+            };
+            match round {
+                Ok(Round { left: 0, .. }) => return self.trail,
+                Ok(Round { failed: 0, .. }) => {
+                    self.failures = 0;
+                    continue;
+                }
+                Ok(_) => self.failures = self.failures.saturating_add(1),
+                Err(error) => {
+                    self.failures = self.failures.saturating_add(1);
+                    error!(%error, trail = %self.trail, "uploads of a trail cannot be noted");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return self.trail,
+                () = tokio::time::sleep(self.shared.settings.pause(self.failures)) => {}
+            }
+        }
+    }
+
+    /// Tries every staged file once, but only one of a bucket that fails.
+    pub(crate) async fn round(&mut self) -> Result<Round, DeliveryError> {
+        let (mut round, mut after) = (Round::default(), None::<Key>);
+        let mut failing: HashSet<String> = HashSet::new();
+        // Buckets are opened anew in each round: their settings may have changed.
+        self.stores.clear();
+        loop {
+            let page = self.shared.staged_page(self.trail, after.as_ref(), PAGE).await?;
+            round.left += page.len();
+            let full = page.len() == PAGE;
+            after = page.last().map(|staged| staged.key.clone());
+            let mut page = page.into_iter().peekable();
+            let mut tried = Vec::new();
+            while page.peek().is_some() {
+                // A bucket is tried with one file first; if that goes well, with several at a time.
+                let batch: Vec<_> = page.by_ref().take(self.shared.settings.uploads * 4).collect();
+                let mut rest = Vec::new();
+                for staged in batch {
+                    let bucket = staged.value.bucket.clone();
+                    if failing.contains(&bucket) {
+                        continue;
+                    }
+                    if self.stores.contains_key(&bucket) {
+                        rest.push(staged);
+                        continue;
+                    }
+                    let outcome = self.first_of_bucket(&staged.value).await;
+                    if outcome.is_err() {
+                        failing.insert(bucket);
+                    }
+                    tried.push((staged, outcome));
+                }
+                let (this, uploads) = (&*self, self.shared.settings.uploads);
+                let puts = rest.into_iter().map(|staged| async move {
+                    let outcome = match this.stores.get(&staged.value.bucket) {
+                        Some(store) => this.put(store.as_ref(), &staged.value).await,
+                        None => Err(PutError::Slow),
+                    };
+                    (staged, outcome)
+                });
+                let outcomes: Vec<_> = futures::stream::iter(puts).buffer_unordered(uploads).collect().await;
+                for (staged, outcome) in outcomes {
+                    if outcome.is_err() {
+                        failing.insert(staged.value.bucket.clone());
+                    }
+                    tried.push((staged, outcome));
+                }
+            }
+            let failed = self.note(tried).await?;
+            round.failed += failed;
+            if !full {
+                return Ok(round);
+            }
+        }
+    }
+
+    async fn first_of_bucket(&mut self, staged: &Staged) -> Result<(), PutError> {
+        let limit = Duration::from_secs(self.shared.settings.put_seconds);
+        let opened = tokio::time::timeout(limit, self.shared.buckets.open(&staged.bucket)).await;
+        let store = opened.map_err(|_| PutError::Slow)??;
+        self.put(store.as_ref(), staged).await?;
+        self.stores.insert(staged.bucket.clone(), store);
+        Ok(())
+    }
+
+    async fn put(&self, store: &dyn ObjectStore, staged: &Staged) -> Result<(), PutError> {
+        let local = self.shared.folder.join(&staged.file);
+        let read = tokio::task::spawn_blocking(move || std::fs::read(local)).await;
+        let bytes =
+            Bytes::from(read.map_err(|error| PutError::Local(io::Error::other(error)))?.map_err(PutError::Local)?);
+        let path =
+            Path::parse(&staged.key).map_err(|source| PutError::Put(object_store::Error::InvalidPath { source }))?;
+        let options = PutOptions { attributes: attributes(&staged.what), ..PutOptions::default() };
+        let limit = Duration::from_secs(self.shared.settings.put_seconds);
+        let put = store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options);
+        let failure = match tokio::time::timeout(limit, put).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => PutError::Put(error),
+            Err(_) => return Err(PutError::Slow),
+        };
+        // A bucket that refuses to overwrite may hold the object already, from a put whose mark was lost.
+        let refused = matches!(
+            failure,
+            PutError::Put(
+                object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. }
+                    | object_store::Error::PermissionDenied { .. }
+            )
+        );
+        if refused && holds(store, &path, &bytes, limit).await { Ok(()) } else { Err(failure) }
+    }
+
+    /// Marks what was put and gives up what has waited too long; returns how many wait on.
+    async fn note(&self, tried: Vec<(Typed<Staged>, Result<(), PutError>)>) -> Result<usize, DeliveryError> {
+        let now = self.shared.clock.now();
+        let doing = DeliveryError::meta("mark what was put");
+        let (mut writes, mut done, mut chains) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut failed, mut events, mut outcomes) = (0, 0, Vec::new());
+        for (staged, outcome) in tried {
+            let file = staged.value;
+            let is_digest = matches!(file.what, What::Digest { .. });
+            match outcome {
+                Ok(()) => {
+                    outcomes.push((is_digest, None));
+                    writes.push(Write::Delete(staged.key));
+                    if let What::LogFile(facts) = &file.what {
+                        events += facts.events;
+                        let id = ChainId { trail: file.trail, account: file.account, region: file.region.clone() };
+                        writes.extend(self.notices(&file, now).map_err(&doing)?);
+                        if facts.validated {
+                            let delivered = Delivered {
+                                bucket: file.bucket.clone(),
+                                key: file.key.clone(),
+                                facts: facts.clone(),
+                                staged: file.staged,
+                                delivered: now,
+                            };
+                            let key = record::delivered_key(&id, &file.file);
+                            writes.push(Write::json(key, &delivered).map_err(&doing)?);
+                            chains.push(id);
+                        }
+                    }
+                    done.push(file.file);
+                }
+                Err(error) => {
+                    let days = i64::try_from(self.shared.settings.give_up_days).unwrap_or(i64::MAX / 48);
+                    let age = now.duration_since(file.staged);
+                    outcomes.push((is_digest, Some(error.code())));
+                    counter!("towpath_trail_failures_total", "step" => "put").increment(1);
+                    if error.lost() || age > SignedDuration::from_hours(24 * days) {
+                        error!(%error, trail = %file.trail, bucket = file.bucket, key = file.key, "file is given up");
+                        let events = if let What::LogFile(facts) = &file.what { facts.events } else { 0 };
+                        self.shared.note(file.trail, |status| {
+                            status.dropped_files += 1;
+                            status.dropped_events += events;
+                        });
+                        writes.push(Write::Delete(staged.key));
+                        done.push(file.file);
+                    } else {
+                        let cause = std::error::Error::source(&error).map(ToString::to_string);
+                        warn!(%error, cause, code = error.code(), trail = %file.trail, bucket = file.bucket, "put failed");
+                        failed += 1;
+                    }
+                }
+            }
+        }
+        if outcomes.is_empty() {
+            return Ok(failed);
+        }
+        self.shared.note(self.trail, |status| note_outcomes(status, &outcomes, now));
+        writes.push(self.shared.status_write(self.trail).map_err(&doing)?);
+        self.shared.meta.commit(&[], &writes).await.map_err(&doing)?;
+        self.shared.touched.lock().extend(chains);
+        let (folder, files) = (self.shared.folder.clone(), done.len());
+        let remove = move || done.iter().for_each(|file| drop(std::fs::remove_file(folder.join(file))));
+        // What is not removed now is removed at the next start.
+        let _ = tokio::task::spawn_blocking(remove).await;
+        if files > 0 {
+            counter!("towpath_trail_delivered_events_total").increment(events);
+            info!(trail = %self.trail, files, events, "delivered");
+            self.shared.digests.notify_one();
+            self.shared.notifiers.wake();
+        }
+        Ok(failed)
+    }
+
+    /// The messages that a delivered log file causes.
+    fn notices(&self, file: &Staged, now: Timestamp) -> Result<Vec<Write>, towpath_meta::MetaError> {
+        let Some(known) = self.shared.known(file.trail) else { return Ok(Vec::new()) };
+        let What::LogFile(facts) = &file.what else { return Ok(Vec::new()) };
+        let notice = Notice {
+            trail: file.trail,
+            trail_arn: known.trail.arn().to_string(),
+            account: file.account,
+            region: file.region.clone(),
+            bucket: file.bucket.clone(),
+            key: file.key.clone(),
+            hash: facts.hash.clone(),
+            events: facts.events,
+            bytes: facts.bytes,
+            oldest: facts.oldest.to_string(),
+            newest: facts.newest.to_string(),
+            delivered: now,
+            attempts: 0,
+        };
+        self.shared.notifiers.writes(&known.trail, &file.file, &notice)
+    }
+}
+
+/// What a round found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Files that were staged when it began.
+    pub(crate) left: usize,
+    /// Those that failed.
+    pub(crate) failed: usize,
+}
+
+fn note_outcomes(status: &mut TrailStatus, outcomes: &[(bool, Option<Option<String>>)], now: Timestamp) {
+    // Failures last: a status that says all is well must mean all.
+    for failed in [false, true] {
+        for (is_digest, outcome) in outcomes {
+            let kind = if *is_digest { &mut status.digest } else { &mut status.delivery };
+            match outcome {
+                None if !failed => kind.success(now),
+                Some(code) if failed => kind.failure(now, code.as_deref()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// True when the object is there with these bytes.
+async fn holds(store: &dyn ObjectStore, path: &Path, bytes: &Bytes, limit: Duration) -> bool {
+    let read = async { store.get(path).await?.bytes().await };
+    matches!(tokio::time::timeout(limit, read).await, Ok(Ok(found)) if found == *bytes)
+}
+
+fn attributes(what: &What) -> Attributes {
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::ContentType, "application/json".into());
+    attributes.insert(Attribute::ContentEncoding, "gzip".into());
+    if let What::Digest { signature, backfill } = what {
+        attributes.insert(Attribute::Metadata("signature".into()), signature.clone().into());
+        attributes.insert(Attribute::Metadata("signature-algorithm".into()), SIGNATURE_ALGORITHM.into());
+        if let Some(made) = backfill {
+            let whole = eventtime_text(*made);
+            let text = format!("{}.{:03}Z", whole.trim_end_matches('Z'), made.subsec_millisecond());
+            attributes.insert(Attribute::Metadata("backfill-generation-timestamp".into()), text.into());
+        }
+    }
+    attributes
+}

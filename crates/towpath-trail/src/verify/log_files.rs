@@ -1,0 +1,124 @@
+//! Checking log files: those that digests name, and those that none names.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use futures::{StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use sha2::{Digest as _, Sha256};
+
+use super::digests::Checked;
+use super::fetch::instant_of;
+use super::{ObjectKind, Progress, Report, Verdict, VerifyError, VerifyTrail, later};
+use crate::digest::DigestFile;
+use crate::object_key::Folder;
+
+/// Checks the log files of the digests that were checked.
+pub(super) async fn check(asked: &VerifyTrail, checked: &Checked, report: &mut Report) -> Result<(), VerifyError> {
+    (asked.progress)(Progress::LogFiles(checked.named.len() as u64));
+    let mut stores: HashMap<&str, Arc<dyn ObjectStore>> = HashMap::new();
+    for file in &checked.named {
+        if !stores.contains_key(file.s3_bucket.as_str()) {
+            stores.insert(&file.s3_bucket, asked.buckets.open(&file.s3_bucket).await?);
+        }
+    }
+    let mut seen = HashSet::with_capacity(checked.named.len());
+    let reads = checked.named.iter().map(|file| {
+        let store = stores[file.s3_bucket.as_str()].clone();
+        async move { Ok::<_, VerifyError>((file, check_one(store.as_ref(), file).await?)) }
+    });
+    let mut outcomes = futures::stream::iter(reads).buffer_unordered(asked.parallel.max(1));
+    while let Some((file, outcome)) = outcomes.try_next().await? {
+        (asked.progress)(Progress::LogFileChecked);
+        let place = (file.s3_bucket.as_str(), file.s3_object.as_str());
+        let outcome = if seen.insert(place) { outcome } else { Err(Verdict::NamedTwice) };
+        report.note(asked, ObjectKind::LogFile, place, outcome);
+    }
+    let known = checked.known.iter().map(|(bucket, key)| (bucket.as_str(), key.as_str()));
+    seen.extend(known);
+    find_unlisted(asked, checked, &seen, report).await
+}
+
+async fn check_one(store: &dyn ObjectStore, file: &DigestFile) -> Result<Result<(), Verdict>, VerifyError> {
+    let Ok(path) = Path::parse(&file.s3_object) else { return Ok(Err(Verdict::InvalidFormat)) };
+    let read = async { store.get(&path).await?.bytes().await };
+    let packed = match read.await {
+        Ok(packed) => packed,
+        Err(object_store::Error::NotFound { .. }) => return Ok(Err(Verdict::NotFound)),
+        Err(cause) => return Err(VerifyError::Read { what: file.s3_object.clone(), cause }),
+    };
+    let hashed = tokio::task::spawn_blocking(move || hash_text(&packed)).await.map_err(|_| VerifyError::Stopping)?;
+    Ok(match hashed {
+        Err(_) => Err(Verdict::InvalidFormat),
+        Ok(hash) if hash == file.hash_value => Ok(()),
+        Ok(_) => Err(Verdict::Hash),
+    })
+}
+
+/// The hexadecimal SHA-256 of what the gzip data hold. Data behind the first stream count: readers may read them.
+fn hash_text(packed: &Bytes) -> std::io::Result<String> {
+    let mut text = MultiGzDecoder::new(&packed[..]);
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match text.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Looks for log files of the verified time that no digest names.
+async fn find_unlisted(
+    asked: &VerifyTrail,
+    checked: &Checked,
+    named: &HashSet<(&str, &str)>,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let store = asked.buckets.open(&asked.bucket).await?;
+    let report_gaps = report.gaps.clone();
+    let first = report.covered_from.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+    let Some((start, end)) = checked.newest else { return Ok(()) };
+    // What was put after the newest digest, the next one names; unless it is much older than that.
+    let recent = later(end, start.duration_since(end) * 2);
+    let vouched = |time: Timestamp| {
+        let at = |text: &String| text.parse::<Timestamp>().ok();
+        report_gaps
+            .iter()
+            .all(|gap| at(&gap.from).is_none_or(|from| time < from) || at(&gap.to).is_none_or(|to| time >= to))
+            && first.is_some_and(|first| time >= first)
+    };
+    for folder in Folder::ALL {
+        let prefix = format!("{}{}/{}", asked.place().root(), folder.as_str(), asked.region);
+        let read = |cause| VerifyError::Read { what: format!("the listing of {prefix}"), cause };
+        let path = Path::parse(&prefix).map_err(|source| read(object_store::Error::InvalidPath { source }))?;
+        let mut found = store.list(Some(&path));
+        while let Some(meta) = found.try_next().await.map_err(read)? {
+            let key = meta.location.as_ref();
+            // Empty objects are folder marks and probes.
+            if meta.size == 0 || named.contains(&(asked.bucket.as_str(), key)) {
+                continue;
+            }
+            let time = key.strip_suffix(".json.gz").and_then(|key| instant_of(key.rsplit('_').nth(1)?));
+            match time {
+                Some(time) if time < asked.from => {}
+                Some(time) if time >= end || (time >= recent && modified(&meta) >= end) => {
+                    report.pending_log_files += 1
+                }
+                // Names have minutes alone: the first minute of a session is as good as in it.
+                Some(time) if !vouched(later(time, SignedDuration::from_secs(59))) => report.undigested_log_files += 1,
+                _ => report.note(asked, ObjectKind::LogFile, (&asked.bucket, key), Err(Verdict::Unlisted)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When an object was put, by the clock of its bucket; a copy made with `aws s3 sync` keeps it.
+fn modified(meta: &ObjectMeta) -> Timestamp {
+    Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,148 @@
+//! Verification: is what lies in the bucket what the trail delivered?
+//!
+//! Works on any bucket, and on a local copy of one, and needs nothing but the objects and the public keys. It checks what
+//! the stock client's `validate-logs` checks, with the same words (integrity.md, section 7), and beyond that:
+//!
+//! - each digest's `previousDigestHashValue` against the text of the one before,
+//! - neighbouring digests that are missing together, of which only the newest is named by a digest that is left,
+//! - log files that no digest names.
+//!
+//! A copy made with `aws s3 sync` has lost the user metadata and with it the signatures. There a digest is checked with
+//! the signature that its successor repeats; the newest of a session has no successor and counts as unchecked unless its
+//! signature is supplied ([`VerifyTrail::signatures`]). Everything it names is still compared with it.
+
+mod digests;
+mod fetch;
+mod keys;
+mod log_files;
+mod report;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use towpath_model::{AccountId, OrganizationId, Region, TrailName};
+
+use crate::buckets::{BucketError, Buckets};
+use crate::object_key::{KeyPlace, digest_prefix};
+
+pub use keys::{KeyFileError, KeySource, SavedKeys};
+pub use report::{Count, Finding, Gap, Missing, ObjectKind, Report, Verdict};
+
+/// What is to be verified.
+pub struct VerifyTrail {
+    /// The trail's name.
+    pub trail: TrailName,
+    /// Its home region.
+    pub home_region: Region,
+    /// The region whose events are verified.
+    pub region: Region,
+    /// The account whose events are verified.
+    pub account: AccountId,
+    /// The organization, for an organization trail.
+    pub organization: Option<OrganizationId>,
+    /// The bucket that digests are looked for in.
+    pub bucket: String,
+    /// The trail's prefix.
+    pub prefix: Option<String>,
+    /// Digests that end before are left out.
+    pub from: Timestamp,
+    /// Digests that end more than an hour after are left out.
+    pub to: Timestamp,
+    /// Where objects are read. For a local copy every bucket is its folder.
+    pub buckets: Arc<dyn Buckets>,
+    /// Where public keys are looked up.
+    pub keys: Arc<dyn KeySource>,
+    /// The objects have lost their metadata.
+    pub offline: bool,
+    /// Signatures known from elsewhere, by object key; for digests whose metadata is not at hand.
+    pub signatures: HashMap<String, String>,
+    /// Objects that are read at the same time; at least 1.
+    pub parallel: usize,
+    /// Told of each object that was checked.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// How far a verification has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many digests are to be checked.
+    Digests(u64),
+    /// One digest was checked.
+    DigestChecked,
+    /// So many log files are to be checked, known once the digests are.
+    LogFiles(u64),
+    /// One log file was checked.
+    LogFileChecked,
+}
+
+/// Why nothing could be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A bucket cannot be opened.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A listing or an object cannot be read, for another reason than that it is missing.
+    #[error("cannot read {what}")]
+    Read {
+        /// What was being read.
+        what: String,
+        /// Why it failed.
+        #[source]
+        cause: object_store::Error,
+    },
+    /// The public keys cannot be had.
+    #[error("cannot get public keys: {0}")]
+    Keys(String),
+    /// There are no public keys for the time.
+    #[error("No public keys found between {from} and {to}")]
+    NoKeys {
+        /// Begin of the time asked for.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+    },
+    /// The process stops.
+    #[error("the process stops")]
+    Stopping,
+}
+
+impl VerifyTrail {
+    /// Verifies.
+    ///
+    /// # Errors
+    /// When objects or keys cannot be read at all; whatever is wrong with them is in the report.
+    pub async fn run(&self) -> Result<Report, VerifyError> {
+        let mut report = Report::new(self);
+        let store = self.buckets.open(&self.bucket).await?;
+        let listed = fetch::list_digests(self, store.as_ref()).await?;
+        if listed.is_empty() {
+            return Ok(report);
+        }
+        let until = later(self.to, SignedDuration::from_hours(2));
+        let keys = self.keys.public_keys(&self.region, self.from, until).await.map_err(VerifyError::Keys)?;
+        if keys.is_empty() {
+            return Err(VerifyError::NoKeys { from: self.from, to: until });
+        }
+        let fetched = fetch::read_digests(self, store.as_ref(), listed).await?;
+        let checked = digests::check(self, fetched, keys, &mut report).await?;
+        log_files::check(self, &checked, &mut report).await?;
+        report.finish();
+        Ok(report)
+    }
+
+    pub(crate) fn place(&self) -> KeyPlace {
+        KeyPlace::new(self.prefix.as_deref(), self.organization.as_ref(), self.account)
+    }
+
+    pub(crate) fn digest_prefix(&self) -> String {
+        digest_prefix(&self.place(), &self.region)
+    }
+}
+
+pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
+}
