@@ -1,23 +1,30 @@
 //! From the log to the hot tail: each event once per store.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use metrics::{counter, gauge};
+use smallvec::{SmallVec, smallvec};
 use tracing::warn;
 
-use towpath_model::{Event, EventKey, Position, StoreId, StoreKind};
+use towpath_model::{Destination, Event, EventKey, Position, StoreId, StoreKind};
 
 use crate::batch::Row;
 use crate::error::LakeError;
 use crate::lake::{Inner, Lake};
-use crate::state::HotKey;
 
-/// A row that no store has yet.
+/// A row that these stores, all of one kind and in order, do not have yet.
 struct New {
-    store: StoreId,
     kind: StoreKind,
+    stores: SmallVec<[StoreId; 2]>,
     row: Row,
+}
+
+/// An event and the stores that have it neither in a hot row nor from earlier in the batch.
+struct Maybe<'a> {
+    position: Position,
+    event: &'a Event,
+    destinations: SmallVec<[Destination; 2]>,
 }
 
 impl Lake {
@@ -49,37 +56,56 @@ impl Lake {
 impl Inner {
     /// The rows that are not in their stores yet.
     fn new_rows(&self, first: Position, applied: Position, events: &[Event]) -> Result<Vec<New>, LakeError> {
-        let mut maybe = Vec::with_capacity(events.len());
+        let mut maybe: Vec<Maybe<'_>> = Vec::with_capacity(events.len());
         let mut repeats = 0u64;
         {
             let state = self.state.lock();
-            let mut seen: HashSet<(StoreId, EventKey)> = HashSet::with_capacity(events.len());
+            // Where each key last stands in `maybe`; earlier places are only looked at when it comes again.
+            let mut seen: HashMap<EventKey, SmallVec<[usize; 1]>> = HashMap::with_capacity(events.len());
             for (at, event) in events.iter().enumerate() {
                 let position = first.plus(at as u64);
                 if position < applied {
                     continue;
                 }
-                for destination in &event.destinations {
-                    if state.dropped(destination.store) {
-                        continue;
-                    }
-                    let hot = state.hot_key(destination.store, event.key).is_some();
-                    if hot || !seen.insert((destination.store, event.key)) {
+                let hot = state.tails.has_key(event.key);
+                let earlier = seen.entry(event.key).or_default();
+                let has = |store: StoreId| {
+                    let in_batch = |at: &usize| maybe[*at].destinations.iter().any(|known| known.store == store);
+                    (hot && state.hot_key(store, event.key).is_some()) || earlier.iter().any(in_batch)
+                };
+                let mut destinations = SmallVec::with_capacity(event.destinations.len());
+                for destination in event.destinations.iter().filter(|wanted| !state.dropped(wanted.store)) {
+                    if has(destination.store) {
                         repeats += 1;
-                        continue;
+                    } else {
+                        destinations.push(*destination);
                     }
-                    maybe.push((position, event, destination));
+                }
+                if !destinations.is_empty() {
+                    earlier.push(maybe.len());
+                    maybe.push(Maybe { position, event, destinations });
                 }
             }
         }
         // A flush may end here and move keys from the hot ones to the index: those were seen above.
         let mut new = Vec::with_capacity(maybe.len());
-        for (position, event, destination) in maybe {
-            if self.keys.find(destination.store, event.key)?.is_some() {
-                repeats += 1;
-                continue;
+        for Maybe { position, event, destinations } in maybe {
+            let from = new.len();
+            for Destination { store, kind } in destinations {
+                if self.keys.find(store, event.key)?.is_some() {
+                    repeats += 1;
+                    continue;
+                }
+                match new[from..].iter_mut().find(|new: &&mut New| new.kind == kind) {
+                    Some(new) => new.stores.push(store),
+                    None => new.push(New { kind, stores: smallvec![store], row: Row::of(position, event) }),
+                }
             }
-            new.push(New { store: destination.store, kind: destination.kind, row: Row::of(position, event) });
+            for new in &mut new[from..] {
+                new.stores.sort_unstable();
+                // An event may name a store twice.
+                new.stores.dedup();
+            }
         }
         counter!("towpath_lake_repeats_total").increment(repeats);
         Ok(new)
@@ -88,19 +114,19 @@ impl Inner {
     /// Makes the rows visible.
     fn publish(self: &Arc<Self>, end: Position, new: Vec<New>) {
         let now = self.clock.now();
-        let count = new.len();
-        let mut full = Vec::new();
+        let (mut rows, mut full) = (0, Vec::new());
         let hot_bytes = {
             let mut state = self.state.lock();
             let state = &mut *state;
-            for New { store, kind, row } in new {
-                if state.dropped(store) {
+            for New { kind, mut stores, row } in new {
+                stores.retain(|store| !state.store(*store, kind).retention.dropped);
+                if stores.is_empty() {
                     continue;
                 }
-                state.hot_keys.insert((store, row.key), HotKey { time: row.time, admitted: row.admitted });
-                let (bytes, chunk) = state.store(store, kind).hot.push(row);
+                rows += stores.len();
+                let (bytes, chunks) = state.tails.push(kind, &stores, row);
                 state.hot_bytes += bytes;
-                full.extend(chunk);
+                full.extend(chunks);
             }
             state.applied = end;
             if state.hot_since.is_none() {
@@ -116,7 +142,7 @@ impl Inner {
         if hot_bytes >= self.settings.hot_bytes {
             self.flush_wanted.notify_one();
         }
-        counter!("towpath_lake_rows_total").increment(count as u64);
+        counter!("towpath_lake_rows_total").increment(rows as u64);
         gauge!("towpath_lake_hot_bytes").set(hot_bytes as f64);
         gauge!("towpath_lake_position").set(end.as_u64() as f64);
     }

@@ -18,7 +18,7 @@ use crate::datafile::DataFile;
 use crate::error::LakeError;
 use crate::keys::Run;
 use crate::lake::Inner;
-use crate::state::{Doomed, Held, Retention, State, Store};
+use crate::state::{Doomed, Held, Retention, State};
 
 /// Most manifest entries changed by one commit when a store is dropped or expires.
 pub(crate) const MAX_REMOVED: usize = 50_000;
@@ -288,10 +288,7 @@ impl Inner {
                     state.in_flight.remove(&run.info().path());
                     self.keys.replace(&[], vec![run]);
                 }
-                state.sealed_keys.clear();
-                for store in state.stores.values_mut() {
-                    state.hot_bytes -= store.hot.drop_sealed();
-                }
+                state.hot_bytes -= state.tails.drop_sealed();
                 state.durable = durable;
             }
             Change::Compact { store, removed, added } => {
@@ -326,11 +323,8 @@ impl Inner {
                 entry.retention = retention;
                 let gone = entry.replace_files(&removed, Vec::new());
                 if retention.dropped {
-                    let old = std::mem::replace(entry, Store::new(kind));
-                    entry.retention = retention;
                     // Files beyond what one commit can remove follow in further commits.
-                    entry.files = old.files;
-                    state.hot_bytes -= old.hot.figures().bytes;
+                    state.hot_bytes -= state.tails.forget(store);
                 }
                 state.doom_files(gone);
             }
@@ -345,14 +339,8 @@ impl Inner {
                 state.doom_unborn(files);
                 state.doom_runs(run);
                 // The rows stay hot and are written again by the next flush.
-                for store in state.stores.values_mut() {
-                    store.hot.unseal();
-                }
-                let newer = std::mem::take(&mut state.hot_keys);
-                let mut keys = std::mem::take(&mut state.sealed_keys);
-                keys.extend(newer);
+                state.tails.unseal();
                 state.hot_since = Some(self.clock.now());
-                state.hot_keys = keys;
             }
             Change::Compact { added, .. } => state.doom_unborn(added.into_iter().collect()),
             Change::Keys { added, .. } => state.doom_runs(added),

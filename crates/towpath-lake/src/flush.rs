@@ -1,4 +1,6 @@
-//! From the hot tail to files: one file per store and day, one commit for all.
+//! From the hot tails to files: one file per store and day, one commit for all.
+//!
+//! Rows that several stores have in common are encoded once; each store gets a file of its own with these bytes.
 //!
 //! Until the commit the rows stay hot and the files are nobody's; from the commit on the files are in every snapshot
 //! and the rows are gone from memory, in one step. A crash before it leaves files that no manifest names; the log still
@@ -11,32 +13,28 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use metrics::{counter, histogram};
 use tracing::info;
+use uuid::Uuid;
 
-use towpath_model::{EventTime, Position, StoreId, StoreKind};
+use towpath_model::Position;
 
 use crate::commit::Change;
 use crate::datafile::DataFile;
 use crate::encode::{by_day, encode};
 use crate::error::LakeError;
-use crate::hot::Chunk;
 use crate::keys::{Entry, Run, RunInfo, RunWriter};
 use crate::lake::{Inner, Lake, batches};
+use crate::tails::SealedRows;
 
-/// Stores that are encoded and written at the same time.
+/// Rows of different stores that are encoded and written at the same time, and files of each of them. Most of the time of
+/// a small file is its way to the disk, which several take together.
 const PARALLEL: usize = 3;
+const PARALLEL_PUTS: usize = 8;
 
 /// What a flush writes: everything applied below `position`.
 struct Sealed {
     position: Position,
-    stores: Vec<SealedStore>,
+    rows: Vec<SealedRows>,
     entries: Vec<Entry>,
-}
-
-struct SealedStore {
-    store: StoreId,
-    kind: StoreKind,
-    cutoff: Option<EventTime>,
-    chunks: Vec<Arc<Chunk>>,
 }
 
 impl Lake {
@@ -88,29 +86,21 @@ impl Inner {
         if state.applied == state.durable {
             return None;
         }
-        let mut stores = Vec::new();
-        for (id, store) in &mut state.stores {
-            let chunks = store.hot.seal();
-            if !chunks.is_empty() {
-                stores.push(SealedStore { store: *id, kind: store.kind, cutoff: store.retention.cutoff(now), chunks });
-            }
-        }
-        state.sealed_keys = std::mem::take(&mut state.hot_keys);
+        let stores = &state.stores;
+        let (rows, entries) = state.tails.seal(|store| {
+            let store = stores.get(&store).filter(|store| !store.retention.dropped)?;
+            Some(store.retention.cutoff(now))
+        });
         state.hot_since = None;
-        let entries =
-            state.sealed_keys.iter().map(|((store, key), hot)| Entry { store: *store, key: *key, time: hot.time });
-        Some(Sealed { position: state.applied, entries: entries.collect(), stores })
+        Some(Sealed { position: state.applied, rows, entries })
     }
 
     /// Writes the files and the key run. After an error the rows are hot as before.
     async fn write(self: &Arc<Self>, sealed: Sealed) -> Result<(Vec<DataFile>, Option<Arc<Run>>), LakeError> {
-        let Sealed { stores, entries, .. } = sealed;
+        let Sealed { rows, entries, .. } = sealed;
         let run = self.write_run(entries);
-        let written: Vec<Result<Vec<DataFile>, LakeError>> = futures::stream::iter(stores)
-            .map(|store| self.write_store(store))
-            .buffer_unordered(PARALLEL)
-            .collect()
-            .await;
+        let written: Vec<Result<Vec<DataFile>, LakeError>> =
+            futures::stream::iter(rows).map(|rows| self.write_rows(rows)).buffer_unordered(PARALLEL).collect().await;
         let run = run.await;
         let mut files = Vec::new();
         let mut failed = None;
@@ -133,10 +123,10 @@ impl Inner {
         }
     }
 
-    /// Writes one store's rows, a file per day.
-    async fn write_store(self: &Arc<Self>, sealed: SealedStore) -> Result<Vec<DataFile>, LakeError> {
+    /// Writes rows of one or more stores, a file per store and day.
+    async fn write_rows(self: &Arc<Self>, sealed: SealedRows) -> Result<Vec<DataFile>, LakeError> {
         let this = self.clone();
-        let encoded = tokio::task::spawn_blocking(move || this.encode_store(&sealed)).await;
+        let encoded = tokio::task::spawn_blocking(move || this.encode_rows(&sealed)).await;
         let encoded = encoded.unwrap_or(Err(LakeError::Closed))?;
         {
             let mut state = self.state.lock();
@@ -145,7 +135,7 @@ impl Inner {
         let files: Vec<_> = encoded.iter().map(|(file, _)| file.clone()).collect();
         let puts = futures::stream::iter(encoded)
             .map(|(file, bytes)| async move { self.objects.put(&file.path(), bytes).await });
-        let written: Result<Vec<()>, _> = puts.buffer_unordered(PARALLEL).try_collect().await;
+        let written: Result<Vec<()>, _> = puts.buffer_unordered(PARALLEL_PUTS).try_collect().await;
         match written {
             Ok(_) => Ok(files),
             Err(error) => {
@@ -155,15 +145,19 @@ impl Inner {
         }
     }
 
-    fn encode_store(&self, sealed: &SealedStore) -> Result<Vec<(DataFile, Bytes)>, LakeError> {
-        let batches = batches(sealed.store, &sealed.chunks)?;
+    fn encode_rows(&self, sealed: &SealedRows) -> Result<Vec<(DataFile, Bytes)>, LakeError> {
+        let [first, others @ ..] = sealed.stores.as_slice() else { return Ok(Vec::new()) };
+        let Some(kind) = sealed.chunks.first().map(|chunk| chunk.kind()) else { return Ok(Vec::new()) };
+        let batches = batches(*first, &sealed.chunks)?;
         let created = self.clock.now();
         let mut files = Vec::new();
         for (day, places) in by_day(&batches, sealed.cutoff) {
-            let encoded = encode((sealed.store, sealed.kind, day), &batches, &places, created);
-            let failed =
-                |cause| LakeError::Parquet { doing: "encode", path: format!("{} day {day}", sealed.store), cause };
-            files.push(encoded.map_err(failed)?);
+            let failed = |cause| LakeError::Parquet { doing: "encode", path: format!("{first} day {day}"), cause };
+            let (file, bytes) = encode((*first, kind, day), &batches, &places, created).map_err(failed)?;
+            for store in others {
+                files.push((DataFile { id: Uuid::new_v4(), store: *store, ..file.clone() }, bytes.clone()));
+            }
+            files.push((file, bytes));
         }
         Ok(files)
     }

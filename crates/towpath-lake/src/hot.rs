@@ -1,4 +1,4 @@
-//! The hot tail of one store: rows that are in no file yet.
+//! A hot tail: rows of one kind that are in no file yet, the same for one or more stores.
 //!
 //! Rows gather as they come and are converted once, a chunk at a time, by whoever needs the chunk first: the background
 //! converter, a snapshot or a flush. Snapshots cut a chunk short; short neighbours are joined again, so that many
@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 use parking_lot::Mutex;
@@ -54,6 +54,11 @@ impl Chunk {
         Self { kind, rows, bytes, times, source: Mutex::new(Some(Source::Chunks(chunks))), batch: OnceLock::new() }
     }
 
+    /// The kind of its rows.
+    pub fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
     /// The batch; converts on the first call. Takes milliseconds then: not for async threads.
     pub fn batch(&self) -> Result<RecordBatch, Arc<ArrowError>> {
         self.batch.get_or_init(|| self.convert().map_err(Arc::new)).clone()
@@ -62,7 +67,7 @@ impl Chunk {
     fn convert(&self) -> Result<RecordBatch, ArrowError> {
         let source = self.source.lock().take();
         match source {
-            Some(Source::Rows(rows)) => batch_of(self.kind, &rows),
+            Some(Source::Rows(rows)) => batch_of(self.kind, &rows).and_then(compact),
             Some(Source::Chunks(chunks)) => {
                 let batches: Result<Vec<_>, _> = chunks.iter().map(|chunk| chunk.batch()).collect();
                 let batches = batches.map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
@@ -71,6 +76,15 @@ impl Chunk {
             None => Err(ArrowError::ComputeError("a chunk is converted once".to_owned())),
         }
     }
+}
+
+/// Gives back what the builders of the columns took in advance, which may be as much as the columns themselves: a batch
+/// stays in memory until the next flush is over.
+fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    columns.iter_mut().for_each(|column| column.shrink_to_fit());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
 fn span(times: impl Iterator<Item = (EventTime, EventTime)>) -> Option<(EventTime, EventTime)> {
@@ -88,15 +102,21 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// Both together.
+    pub fn with(self, other: Self) -> Self {
+        let times = span(self.times.into_iter().chain(other.times));
+        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes, times }
+    }
+
     /// Bytes of their texts.
     pub fn raw_bytes(&self) -> usize {
         self.bytes - self.rows * ROW_OVERHEAD
     }
 }
 
-/// The hot rows of one store, in order of position.
+/// Hot rows in order of position.
 #[derive(Debug)]
-pub(crate) struct HotStore {
+pub(crate) struct HotTail {
     kind: StoreKind,
     pending: Vec<Row>,
     pending_bytes: usize,
@@ -105,7 +125,7 @@ pub(crate) struct HotStore {
     sealed: usize,
 }
 
-impl HotStore {
+impl HotTail {
     /// An empty tail.
     pub fn new(kind: StoreKind) -> Self {
         Self { kind, pending: Vec::new(), pending_bytes: 0, chunks: Vec::new(), sealed: 0 }
@@ -211,7 +231,7 @@ mod tests {
         fn every_row_is_in_one_chunk_in_order(steps in prop::collection::vec(prop_oneof![
             4 => (1usize..30).prop_map(Step::Push), 3 => Just(Step::Snapshot), 1 => Just(Step::Seal),
             1 => Just(Step::Drop), 1 => Just(Step::Unseal)], 0..40)) {
-            let mut hot = HotStore::new(StoreKind::CloudTrail);
+            let mut hot = HotTail::new(StoreKind::CloudTrail);
             let (mut next, mut from, mut sealed, mut bytes) = (0u64, 0u64, 0u64, 0usize);
             for step in steps {
                 match step {
@@ -235,7 +255,7 @@ mod tests {
 
         #[test]
         fn many_snapshots_leave_few_chunks(count in 1usize..1500) {
-            let mut hot = HotStore::new(StoreKind::Activity);
+            let mut hot = HotTail::new(StoreKind::Activity);
             for at in 0..count {
                 hot.push(row_of(at as u64, "{}".into()));
                 hot.all();

@@ -306,10 +306,10 @@ impl Lake {
     }
 
     /// Figures of a store; all zero for one that the lake does not know.
-    pub fn stats(&self, store: StoreId) -> StoreStats {
+    pub fn stats(&self, id: StoreId) -> StoreStats {
         let state = self.inner.state.lock();
         let mut stats = StoreStats::default();
-        let Some(store) = state.stores.get(&store).filter(|store| !store.retention.dropped) else { return stats };
+        let Some(store) = state.stores.get(&id).filter(|store| !store.retention.dropped) else { return stats };
         for file in store.files.iter() {
             stats.rows += file.rows;
             stats.raw_bytes += file.raw_bytes;
@@ -317,7 +317,7 @@ impl Lake {
             stats.files += 1;
             stats.widen(file.times.0, file.times.1);
         }
-        let hot = store.hot.figures();
+        let hot = state.tails.figures(id);
         stats.rows += hot.rows as u64;
         stats.raw_bytes += hot.raw_bytes() as u64;
         if let Some((first, last)) = hot.times {
@@ -343,13 +343,13 @@ fn take(state: &mut State, id: StoreId, kind: StoreKind, now: Timestamp) -> (Sto
         cutoff: None,
         position: state.applied,
     };
-    let Some(store) = state.stores.get_mut(&id) else { return (empty, Vec::new()) };
+    let Some(store) = state.stores.get(&id) else { return (empty, Vec::new()) };
     let cutoff = store.retention.cutoff(now);
     let kind = store.kind;
     if store.retention.dropped {
         return (StoreSnapshot { kind, ..empty }, Vec::new());
     }
-    (StoreSnapshot { kind, files: store.files.clone(), cutoff, ..empty }, store.hot.all())
+    (StoreSnapshot { kind, files: store.files.clone(), cutoff, ..empty }, state.tails.all(id))
 }
 
 /// The batches of chunks. Not for async threads.

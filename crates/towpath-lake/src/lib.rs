@@ -39,6 +39,7 @@ mod settings;
 mod snapshot;
 mod state;
 mod stats;
+mod tails;
 mod tape;
 #[cfg(test)]
 mod testing;

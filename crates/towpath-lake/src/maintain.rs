@@ -16,6 +16,10 @@ use crate::error::LakeError;
 use crate::keys::{Run, RunWriter, merge};
 use crate::lake::{Inner, Lake};
 
+/// So many stores with hot rows are flushed after the time that is set; with more it takes longer, up to a factor.
+const STORES_A_FLUSH: usize = 16;
+const MOST_PATIENCE: usize = 10;
+
 impl Lake {
     /// One round of maintenance: expires files, joins files until nothing is left to join, merges key runs, deletes what
     /// nobody holds. Each step is tried whatever became of the others; the first error is returned.
@@ -46,8 +50,11 @@ impl Inner {
     /// True when some position has waited long enough to become durable.
     pub(crate) fn flush_is_due(&self) -> bool {
         let now = self.clock.now();
-        let age = Duration::from_secs(self.settings.flush_seconds);
         let state = self.state.lock();
+        // A file per store costs the same for few rows as for many, so that many stores wait longer. The log has the
+        // rows in the meantime, and their size bounds the wait as it does for one store.
+        let patience = (state.tails.stores() / STORES_A_FLUSH).clamp(1, MOST_PATIENCE) as u64;
+        let age = Duration::from_secs(self.settings.flush_seconds * patience);
         match state.hot_since {
             Some(since) => now.duration_since(since).unsigned_abs() >= age,
             None => false,

@@ -11,7 +11,7 @@ pub struct LakeSettings {
     /// Bytes of record text in the hot tail at which it is flushed. Memory is about twice that, and half as much again
     /// while a flush runs; beyond it the lake stops reading the log until the flush is done.
     pub hot_bytes: usize,
-    /// Seconds that a row stays in the hot tail at most.
+    /// Seconds that a row stays in the hot tail at most; up to ten times as long while many stores have a few rows each.
     pub flush_seconds: u64,
     /// Bytes of record text taken from the log at once.
     pub read_bytes: usize,

@@ -13,17 +13,8 @@ use uuid::Uuid;
 use towpath_model::{EventKey, EventTime, Position, StoreId, StoreKind};
 
 use crate::datafile::DataFile;
-use crate::hot::HotStore;
 use crate::keys::Run;
-
-/// What is remembered of a hot row by its key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HotKey {
-    pub time: EventTime,
-    pub admitted: Timestamp,
-}
-
-pub(crate) type HotKeys = HashMap<(StoreId, EventKey), HotKey>;
+use crate::tails::{HotKey, Tails};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -36,9 +27,8 @@ pub(crate) struct State {
     pub hot_bytes: usize,
     /// When the oldest position came that is not durable here, whether or not it made a row.
     pub hot_since: Option<Timestamp>,
-    /// Keys of hot rows: those that a flush is writing, and the others.
-    pub sealed_keys: HotKeys,
-    pub hot_keys: HotKeys,
+    /// Rows that are in no file yet.
+    pub tails: Tails,
     /// Paths that are being written and no commit names yet.
     pub in_flight: HashSet<Path>,
     /// Objects to delete once nobody holds them.
@@ -48,7 +38,6 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub kind: StoreKind,
-    pub hot: HotStore,
     pub files: Arc<Vec<Arc<DataFile>>>,
     pub retention: Retention,
 }
@@ -104,7 +93,7 @@ impl Held {
 
 impl Store {
     pub fn new(kind: StoreKind) -> Self {
-        Self { kind, hot: HotStore::new(kind), files: Arc::default(), retention: Retention::default() }
+        Self { kind, files: Arc::default(), retention: Retention::default() }
     }
 
     /// Adds and removes files; returns the removed entries.
@@ -138,8 +127,7 @@ impl State {
 
     /// What is remembered of a hot row.
     pub fn hot_key(&self, store: StoreId, key: EventKey) -> Option<HotKey> {
-        let key = (store, key);
-        self.hot_keys.get(&key).or_else(|| self.sealed_keys.get(&key)).copied()
+        self.tails.key(store, key)
     }
 
     /// Marks files as replaced: they go once nobody holds them.
