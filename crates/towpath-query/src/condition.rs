@@ -4,8 +4,6 @@
 //! filter; of a file that it lets through nothing is known. Expressions that it does not understand let everything
 //! through, so not understanding one costs time and never rows.
 
-use std::ops::ControlFlow;
-
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, InList, Like, ScalarFunction};
@@ -94,12 +92,14 @@ impl Condition {
         }
     }
 
-    /// The paths at which every row that passes has one of some texts.
-    pub(crate) fn each_one_of<B>(&self, look: &mut impl FnMut(&str, &[String]) -> ControlFlow<B>) -> ControlFlow<B> {
+    /// Tells each path at which the condition, or a part of it, asks for one of some texts.
+    pub(crate) fn each_text(&self, tell: &mut impl FnMut(&str, &[String])) {
         match self {
-            Self::OneOf { path, values } => look(path, values),
-            Self::All(conditions) => conditions.iter().try_for_each(|condition| condition.each_one_of(look)),
-            _ => ControlFlow::Continue(()),
+            Self::OneOf { path, values } => tell(path, values),
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().for_each(|condition| condition.each_text(tell));
+            }
+            _ => {}
         }
     }
 

@@ -522,7 +522,8 @@ impl Shared {
             if self.live.get(id).is_some() {
                 continue;
             }
-            let known = self.ledger.get(id).await.map_err(|cause| QueryError::Meta { doing: "read the query", cause })?;
+            let known =
+                self.ledger.get(id).await.map_err(|cause| QueryError::Meta { doing: "read the query", cause })?;
             if known.is_none() {
                 remove_file(&self.result_path(id));
             }
@@ -566,12 +567,7 @@ enum RowSource {
 }
 
 /// Reads a page of rows, and how many rows there are.
-async fn read_page(
-    source: RowSource,
-    first: u64,
-    max_rows: usize,
-    max_bytes: usize,
-) -> io::Result<(Vec<Row>, u64)> {
+async fn read_page(source: RowSource, first: u64, max_rows: usize, max_bytes: usize) -> io::Result<(Vec<Row>, u64)> {
     let read = move || {
         let reader = match source {
             RowSource::Live(reader) => reader,

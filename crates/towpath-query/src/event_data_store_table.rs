@@ -2,19 +2,18 @@
 //!
 //! A scan decides in this order what it need not read, each step cheaper than the next:
 //!
-//! 1. an event id: the lake's index of keys names the day, and usually the file;
-//! 2. the manifest, in memory: time range, listed values, least and greatest value of each file;
-//! 3. members of structs (`useridentity.accesskeyid = ..`): statistics and bloom filters of row groups, which
-//!    DataFusion consults for whole columns only;
-//! 4. DataFusion: statistics, bloom filters and page index of columns, then late materialization row by row.
+//! 1. the range of time, which is taken out of the filter: of a file within it no time is looked at;
+//! 2. the manifest, in memory: listed values, least and greatest value of each file;
+//! 3. an event id: the lake's index of keys names the day, and usually the file;
+//! 4. filters of values (`useridentity.accesskeyid = ..`), for files and row groups;
+//! 5. DataFusion: statistics, bloom filters and page index of columns, then late materialization row by row.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{AsArray, RecordBatch, TimestampMillisecondArray};
+use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::compute::kernels::cmp::gt_eq;
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -40,9 +39,10 @@ use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 use crate::condition::Condition;
 use crate::file_facts::FileFacts;
 use crate::file_reader::{CountingReaderFactory, partitioned_file};
-use crate::member_pruning::prune_row_groups;
 use crate::scan_counters::ScanCounters;
 use crate::stored_columns::StoredColumns;
+use crate::time_range::TimeRange;
+use crate::value_filters::Candidate;
 
 /// Event ids of one filter that are looked up in the index; a longer list is left to statistics.
 const MAX_LOOKED_UP: usize = 256;
@@ -108,8 +108,13 @@ impl TableProvider for EventDataStoreTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Files are ruled out here; rows are filtered by the plan, which hands the filters on to the reader.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        // A range of time is kept here. For others files are ruled out; rows are filtered by the plan, which hands the
+        // filters on to the reader.
+        let each = filters.iter().map(|filter| match TimeRange::of(filter) {
+            Some(_) => TableProviderFilterPushDown::Exact,
+            None => TableProviderFilterPushDown::Inexact,
+        });
+        Ok(each.collect())
     }
 
     async fn scan(
@@ -126,40 +131,42 @@ impl TableProvider for EventDataStoreTable {
         };
         let columns = StoredColumns::of(self.kind, &self.schema, &wanted)?;
         let condition = Condition::of_filters(filters);
-        let chosen = bound.choose(&condition).await?;
+        let range = filters.iter().filter_map(TimeRange::of).fold(TimeRange::ALL, TimeRange::and);
+        let range = range.since(bound.snapshot.cutoff);
+        let chosen = bound.choose(&condition, range).await?;
         bound.counters.pruned_files(bound.snapshot.files.len() - chosen.files.len());
-        let plan = bound.plan(state, self.kind, &columns, chosen, &condition).await?;
+        let plan = bound.plan(state, self.kind, &columns, chosen, range)?;
         columns.finish(plan)
     }
 }
 
 /// The files that may hold rows that pass, and when those rows must have occurred if that is known.
 struct Chosen {
-    files: Vec<Arc<DataFile>>,
+    files: Vec<Candidate>,
     moments: Option<Vec<i64>>,
 }
 
 impl Bound {
-    async fn choose(&self, condition: &Condition) -> Result<Chosen> {
-        let snapshot = &self.snapshot;
-        let files = snapshot
-            .files
-            .iter()
-            .filter(|file| snapshot.cutoff.is_none_or(|cutoff| file.times.1 >= cutoff))
-            .filter(|file| condition.may_match(&FileFacts(file)));
-        let chosen = Chosen { files: files.cloned().collect(), moments: None };
-        match condition.values_at("eventid") {
-            Some(ids) if ids.len() <= MAX_LOOKED_UP && !chosen.files.is_empty() => self.locate(ids, chosen.files).await,
-            _ => Ok(chosen),
-        }
+    async fn choose(&self, condition: &Condition, range: TimeRange) -> Result<Chosen> {
+        let files = self.snapshot.files.iter().filter(|file| range.touches(file));
+        let files: Vec<_> = files.filter(|file| condition.may_match(&FileFacts(file))).cloned().collect();
+        let (files, moments) = match condition.values_at("eventid") {
+            Some(ids) if ids.len() <= MAX_LOOKED_UP && !files.is_empty() => self.locate(ids, files).await?,
+            _ => (files, None),
+        };
+        Ok(Chosen { files: self.reader.candidates(files, condition).await?, moments })
     }
 
     /// Asks the index of keys when these events occurred: they are in files of that time, at that time.
     ///
     /// Of an id that is no UUID there may be several events, which the index does not know by it: all files may have one.
-    async fn locate(&self, ids: &[String], mut files: Vec<Arc<DataFile>>) -> Result<Chosen> {
+    async fn locate(
+        &self,
+        ids: &[String],
+        mut files: Vec<Arc<DataFile>>,
+    ) -> Result<(Vec<Arc<DataFile>>, Option<Vec<i64>>)> {
         let keys: Option<Vec<_>> = ids.iter().map(|id| EventKey::of_event_id(id)).collect();
-        let Some(keys) = keys else { return Ok(Chosen { files, moments: None }) };
+        let Some(keys) = keys else { return Ok((files, None)) };
         let mut times = Vec::new();
         for key in keys {
             let located = self.lake.find(self.snapshot.store, key).await;
@@ -168,34 +175,28 @@ impl Bound {
             times.extend(located.filter(|located| !located.files.is_empty()).map(|located| located.time));
         }
         files.retain(|file| times.iter().any(|time| file.may_overlap(*time, *time)));
-        Ok(Chosen { files, moments: Some(times.into_iter().map(EventTime::as_millis).collect()) })
+        Ok((files, Some(times.into_iter().map(EventTime::as_millis).collect())))
     }
 
-    async fn plan(
+    fn plan(
         &self,
         state: &dyn Session,
         kind: StoreKind,
         columns: &StoredColumns,
         Chosen { files, moments }: Chosen,
-        condition: &Condition,
+        range: TimeRange,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let moments = moments.as_deref();
         let target = state.config().target_partitions().max(1);
-        let cutoff = self.snapshot.cutoff;
-        let (whole, cut): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|file| cutoff.is_none_or(|cutoff| file.times.0 >= cutoff));
+        let (whole, cut): (Vec<_>, Vec<_>) = files.into_iter().partition(|candidate| range.covers(&candidate.file));
         let mut inputs = Vec::new();
-        let whole = self.partitioned(kind, whole, condition).await?;
-        if !whole.files.is_empty() {
-            inputs.push(self.scan_files(state, kind, whole, columns.indices.clone(), moments)?);
+        if !whole.is_empty() {
+            inputs.push(self.scan_files(state, kind, named(kind, whole), columns.indices.clone(), moments)?);
         }
-        let cut = self.partitioned(kind, cut, condition).await?;
-        if let Some(cutoff) = cutoff
-            && !cut.files.is_empty()
-        {
-            inputs.push(self.scan_cut_files(state, kind, cut, columns, moments, cutoff)?);
+        if !cut.is_empty() {
+            inputs.push(self.scan_cut_files(state, kind, named(kind, cut), columns, moments, range)?);
         }
-        let hot = visible(&self.snapshot.hot, cutoff)?;
+        let hot = visible(&self.snapshot.hot, range)?;
         if !hot.is_empty() {
             let partitions = spread(hot, target);
             inputs.push(MemorySourceConfig::try_new_exec(
@@ -209,32 +210,6 @@ impl Bound {
             1 => Ok(inputs.swap_remove(0)),
             _ => UnionExec::try_new(inputs),
         }
-    }
-
-    /// Files as plans name them, newest first, with what is known of their row groups.
-    async fn partitioned(
-        &self,
-        kind: StoreKind,
-        mut files: Vec<Arc<DataFile>>,
-        condition: &Condition,
-    ) -> Result<NamedFiles> {
-        files.sort_by_key(|file| std::cmp::Reverse((file.times.1, file.times.0)));
-        let plans = prune_row_groups(&self.reader, &files, condition).await?;
-        let schema = file_schema(kind);
-        let each = files.len() <= MAX_STATISTICS;
-        let mut kept = Vec::with_capacity(files.len());
-        for (file, plan) in files.iter().zip(plans) {
-            let mut named = partitioned_file(file);
-            if each {
-                named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(file), &schema)));
-            }
-            match plan {
-                None => kept.push(named),
-                Some(plan) if plan.row_group_index_iter().next().is_none() => self.counters.pruned_files(1),
-                Some(plan) => kept.push(named.with_extension(plan)),
-            }
-        }
-        Ok(NamedFiles { files: kept, statistics: statistics(&files, &schema) })
     }
 
     fn scan_files(
@@ -264,7 +239,7 @@ impl Bound {
         Ok(DataSourceExec::from_data_source(config.build()))
     }
 
-    /// A scan of files with rows that have expired: those are left out.
+    /// A scan of files with rows outside of the range: those are left out.
     fn scan_cut_files(
         &self,
         state: &dyn Session,
@@ -272,7 +247,7 @@ impl Bound {
         named: NamedFiles,
         columns: &StoredColumns,
         moments: Option<&[i64]>,
-        cutoff: EventTime,
+        range: TimeRange,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let event_time = file_schema(kind).index_of(EVENT_TIME)?;
         let mut indices = columns.indices.clone();
@@ -281,10 +256,7 @@ impl Bound {
             indices.len() - 1
         });
         let scan = self.scan_files(state, kind, named, indices, moments)?;
-        let limit = ScalarValue::TimestampMillisecond(Some(cutoff.as_millis()), None);
-        let live =
-            BinaryExpr::new(Arc::new(Column::new(EVENT_TIME, at)), Operator::GtEq, Arc::new(Literal::new(limit)));
-        let filtered: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::new(live), scan)?);
+        let filtered: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(range.filter(at), scan)?);
         if filtered.schema().fields().len() == columns.indices.len() {
             return Ok(filtered);
         }
@@ -300,6 +272,25 @@ impl Bound {
 struct NamedFiles {
     files: Vec<PartitionedFile>,
     statistics: Statistics,
+}
+
+/// Names files, the newest first.
+fn named(kind: StoreKind, mut candidates: Vec<Candidate>) -> NamedFiles {
+    candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.file.times.1, candidate.file.times.0)));
+    let schema = file_schema(kind);
+    let each = candidates.len() <= MAX_STATISTICS;
+    let all: Vec<_> = candidates.iter().map(|candidate| candidate.file.clone()).collect();
+    let files = candidates.into_iter().map(|Candidate { file, groups }| {
+        let mut named = partitioned_file(&file);
+        if each {
+            named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(&file), &schema)));
+        }
+        match groups {
+            None => named,
+            Some(groups) => named.with_extension(groups),
+        }
+    });
+    NamedFiles { files: files.collect(), statistics: statistics(&all, &schema) }
 }
 
 /// True of rows that occurred at one of these moments: what the page index can find them by.
@@ -348,21 +339,18 @@ fn spread(batches: Vec<RecordBatch>, target: usize) -> Vec<Vec<RecordBatch>> {
     partitions.into_iter().map(|(_, batches)| batches).collect()
 }
 
-/// Leaves out rows that have expired.
-pub(crate) fn visible(batches: &[RecordBatch], cutoff: Option<EventTime>) -> Result<Vec<RecordBatch>> {
-    let Some(cutoff) = cutoff else {
+/// Leaves out rows outside of the range.
+pub(crate) fn visible(batches: &[RecordBatch], range: TimeRange) -> Result<Vec<RecordBatch>> {
+    if range == TimeRange::ALL {
         return Ok(batches.to_vec());
-    };
+    }
     let mut kept = Vec::with_capacity(batches.len());
     for batch in batches {
-        let times =
-            batch.column_by_name(EVENT_TIME).and_then(|times| times.as_primitive_opt::<TimestampMillisecondType>());
-        let times = times.ok_or_else(|| exec_datafusion_err!("hot rows have no event time"))?;
-        let live = gt_eq(times, &TimestampMillisecondArray::new_scalar(cutoff.as_millis()))?;
-        match live.true_count() {
+        let inside = range.rows(batch)?;
+        match inside.true_count() {
             0 => {}
             all if all == batch.num_rows() => kept.push(batch.clone()),
-            _ => kept.push(filter_record_batch(batch, &live)?),
+            _ => kept.push(filter_record_batch(batch, &inside)?),
         }
     }
     Ok(kept)

@@ -18,12 +18,15 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::ParquetMetaData;
 use towpath_lake::DataFile;
 
+use crate::condition::Condition;
 use crate::scan_counters::ScanCounters;
+use crate::value_filters::{Candidate, ValueFilters};
 
 /// Opens files for one query.
 #[derive(Debug)]
 pub(crate) struct CountingReaderFactory {
     cached: CachedParquetFileReaderFactory,
+    filters: Arc<ValueFilters>,
     counters: Arc<ScanCounters>,
 }
 
@@ -31,9 +34,15 @@ impl CountingReaderFactory {
     pub(crate) fn new(
         objects: Arc<dyn ObjectStore>,
         footers: Arc<FileMetadataCache>,
+        filters: Arc<ValueFilters>,
         counters: Arc<ScanCounters>,
     ) -> Arc<Self> {
-        Arc::new(Self { cached: CachedParquetFileReaderFactory::new(objects, footers), counters })
+        Arc::new(Self { cached: CachedParquetFileReaderFactory::new(objects, footers), filters, counters })
+    }
+
+    /// Leaves out files whose filters say that no row of them passes.
+    pub(crate) async fn candidates(&self, files: Vec<Arc<DataFile>>, condition: &Condition) -> Result<Vec<Candidate>> {
+        self.filters.candidates(files, condition, &self.counters).await
     }
 
     /// Opens a file outside of a plan.

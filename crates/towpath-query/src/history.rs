@@ -20,8 +20,8 @@ use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 
 use crate::condition::Condition;
 use crate::file_reader::CountingReaderFactory;
-use crate::member_pruning::prune_row_groups;
 use crate::rows::{OpenFile, column_at, record_at, text_at};
+use crate::value_filters::Candidate;
 use crate::{QueryEngine, QueryError, Scope};
 
 /// Most events of a page, and how many there are if nobody asks.
@@ -367,8 +367,11 @@ async fn newest(
         if !newest.may_want(entry.times.1.as_millis()) {
             break;
         }
+        let Some(Candidate { groups: plan, .. }) = reader.candidates(vec![entry.clone()], &condition).await?.pop()
+        else {
+            continue;
+        };
         let open = OpenFile::open(reader, entry).await?;
-        let plan = prune_row_groups(reader, std::slice::from_ref(entry), &condition).await?.pop().flatten();
         let mut groups: Vec<_> = (0..open.metadata().num_row_groups())
             .filter(|group| plan.as_ref().is_none_or(|plan| plan.should_scan(*group)))
             .map(|group| (group, open.bounds(group, EVENT_TIME).unwrap_or((i64::MIN, i64::MAX))))

@@ -153,8 +153,7 @@ mod tests {
         let (writer, ledger, meta) = writer();
         let records: Vec<_> = (0..20).map(|_| new_record()).collect();
         let before = meta.calls();
-        let changes: Vec<_> =
-            records
+        let changes: Vec<_> = records
             .iter()
             .flat_map(|record| [writer.add(record.clone()).boxed(), writer.close(ended(record)).boxed()])
             .collect();

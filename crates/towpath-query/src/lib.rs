@@ -29,7 +29,6 @@ mod history;
 mod ledger;
 mod ledger_writer;
 mod live;
-mod member_pruning;
 mod memory;
 mod page_token;
 mod query;
@@ -44,6 +43,8 @@ mod stored_columns;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod time_range;
+mod value_filters;
 mod workers;
 
 pub use engine::{

@@ -17,7 +17,6 @@ use towpath_lake::{DataFile, records};
 use towpath_model::StoreKind;
 
 use crate::file_reader::{CountingReader, CountingReaderFactory};
-use crate::member_pruning::leaf_of;
 
 /// Rows of a batch while columns are read.
 const BATCH_ROWS: usize = 8192;
@@ -149,6 +148,12 @@ pub(crate) fn record_at(kind: StoreKind, batch: &RecordBatch, row: usize) -> Res
     let record = records(kind, &batch.slice(row, 1))?;
     let record = text_at(record.as_ref(), 0).ok_or_else(|| exec_datafusion_err!("a row has no record"))?;
     Ok(record.to_owned())
+}
+
+/// The leaf column at a dotted path.
+fn leaf_of(schema: &SchemaDescriptor, path: &str) -> Option<usize> {
+    (0..schema.num_columns())
+        .find(|leaf| schema.column(*leaf).path().parts().iter().map(String::as_str).eq(path.split('.')))
 }
 
 fn leaves_under(schema: &SchemaDescriptor, path: &str) -> Vec<usize> {

@@ -23,6 +23,8 @@ pub struct QuerySettings {
     pub spill_bytes: u64,
     /// Bytes of Parquet footers and page indexes that stay in memory.
     pub metadata_cache_bytes: usize,
+    /// Bytes of files' filters of values that stay in memory: some 10 KB for each file and column that is asked for.
+    pub filter_cache_bytes: usize,
     /// How long a query may run before it is `TIMED_OUT`.
     pub time_limit: Duration,
     /// How long queries and their results are kept after they were created.
@@ -44,6 +46,7 @@ impl Default for QuerySettings {
             memory_bytes_per_query: 512 << 20,
             spill_bytes: 32 << 30,
             metadata_cache_bytes: 128 << 20,
+            filter_cache_bytes: 64 << 20,
             time_limit: Duration::from_secs(3600),
             keep: Duration::from_secs(7 * 86_400),
             result_bytes: 4 << 30,

@@ -34,6 +34,7 @@ use crate::memory::{ProcessMemory, QueryMemory};
 use crate::result_file::ResultWriter;
 use crate::scan_counters::ScanCounters;
 use crate::sort_through_union::SortThroughUnion;
+use crate::value_filters::ValueFilters;
 use crate::{QueryError, QuerySettings, QueryStore};
 
 /// Rows of a batch, between these: as many as keep its records within [`MAX_BATCH_BYTES`], and within a small part of
@@ -78,6 +79,7 @@ impl From<SqlError> for QueryError {
 pub(crate) struct Planner {
     template: SessionState,
     runtime: RuntimeEnv,
+    filters: Arc<ValueFilters>,
     memory: Arc<ProcessMemory>,
     memory_per_query: usize,
 }
@@ -96,6 +98,7 @@ impl Planner {
             .with_disk_manager_builder(disk)
             .with_metadata_cache_limit(settings.metadata_cache_bytes)
             .build()?;
+        let filters = Arc::new(ValueFilters::new(objects.clone(), settings.filter_cache_bytes));
         runtime.register_object_store(objects_url().as_ref(), objects);
         let template = SessionStateBuilder::new()
             .with_config(config(settings))
@@ -103,7 +106,7 @@ impl Planner {
             .with_default_features()
             .with_physical_optimizer_rules(physical_rules())
             .build();
-        Ok(Self { template, runtime, memory, memory_per_query: settings.memory_bytes_per_query })
+        Ok(Self { template, runtime, filters, memory, memory_per_query: settings.memory_bytes_per_query })
     }
 
     /// Resolves names and types of a statement over its stores.
@@ -150,7 +153,8 @@ impl Planner {
         objects: Arc<dyn ObjectStore>,
         counters: Arc<ScanCounters>,
     ) -> Arc<CountingReaderFactory> {
-        CountingReaderFactory::new(objects, self.runtime.cache_manager.get_file_metadata_cache(), counters)
+        let footers = self.runtime.cache_manager.get_file_metadata_cache();
+        CountingReaderFactory::new(objects, footers, self.filters.clone(), counters)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::engine::page_size;
 use crate::event_data_store_table::visible;
 use crate::file_reader::CountingReaderFactory;
 use crate::rows::{OpenFile, column_at, record_at};
+use crate::time_range::TimeRange;
 use crate::{QueryEngine, QueryError};
 
 /// Longest wait for an event.
@@ -130,7 +131,7 @@ async fn after_position(
     max: usize,
 ) -> Result<Vec<TailEvent>> {
     let mut lowest = Lowest { after: after.map(Position::as_u64), max, rows: BTreeMap::new() };
-    let hot = visible(&snapshot.hot, snapshot.cutoff)?;
+    let hot = visible(&snapshot.hot, TimeRange::ALL.since(snapshot.cutoff))?;
     for (batch, rows) in hot.iter().enumerate() {
         let positions = column_at(rows, POSITION)?.as_primitive::<UInt64Type>();
         for (row, position) in positions.values().iter().enumerate() {

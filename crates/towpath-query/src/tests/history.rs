@@ -95,7 +95,8 @@ async fn every_event_with_an_id_that_is_no_uuid_is_looked_up_by_it() {
     ingest(&test, &events).await;
     let request = LookupRequest { attribute: Some((LookupKey::EventId, "...".to_owned())), ..LookupRequest::default() };
     let pages = pages(&test, request).await;
-    let found: Vec<_> = pages.iter().flat_map(|page| &page.events).map(|event| event.cloudtrail_event.clone()).collect();
+    let found: Vec<_> =
+        pages.iter().flat_map(|page| &page.events).map(|event| event.cloudtrail_event.clone()).collect();
     let mut sent: Vec<_> = events.iter().step_by(5).map(TestEvent::json).collect();
     sent.retain(|text| text.contains("us-east-1"));
     sent.reverse();
