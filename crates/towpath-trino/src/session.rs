@@ -26,5 +26,8 @@ pub fn register_functions(registry_of_session: &mut dyn FunctionRegistry) -> Res
     for function in registry().lambdas() {
         registry_of_session.register_higher_order_function(Arc::clone(function))?;
     }
+    for function in registry().own_aggregates() {
+        registry_of_session.register_udaf(Arc::clone(function))?;
+    }
     Ok(())
 }

@@ -12,13 +12,7 @@ use crate::functions::scalar::{Body, Out, Overload, Row, overload};
 pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
     vec![
         ("json_extract", vec![overload(&[TextOrJson, Text], Body::Json(extract))]),
-        ("json_query", vec![overload(&[TextOrJson, Text], Body::Json(extract))]),
         ("json_extract_scalar", vec![overload(&[TextOrJson, Text], Body::Text(extract_scalar))]),
-        ("json_value", vec![overload(&[TextOrJson, Text], Body::Text(extract_scalar))]),
-        (
-            "json_exists",
-            vec![overload(&[TextOrJson, Text], Body::Bool(|r| Ok(Some(find(r.text(0), r.text(1))?.is_some()))))],
-        ),
         ("json_parse", vec![overload(&[Text], Body::Json(|r| Ok(Some(canonical(r.text(0))?.into()))))]),
         ("json_format", vec![overload(&[Json], Body::Text(|r| Ok(Some(compact(r.text(0).into())))))]),
         (

@@ -170,8 +170,24 @@ thread_local! {
     static COMPILED: RefCell<Vec<(String, Path)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Finds the value at `path`; a path is compiled once per thread and not once per row.
+/// Finds the value at `path`; a path with a wildcard finds an array.
 pub(crate) fn find<'a>(document: &'a str, path: &str) -> Result<Option<Cow<'a, str>>, String> {
+    with_path(path, |path| path.find(document))
+}
+
+/// Finds all values at `path`: several if it has a wildcard.
+pub(crate) fn find_items<'a>(document: &'a str, path: &str) -> Result<Vec<Cow<'a, str>>, String> {
+    with_path(path, |path| match path.find(document) {
+        None => vec![],
+        Some(found) if path.steps.contains(&Step::All) => {
+            elements(&found).unwrap_or_default().into_iter().map(|item| Cow::Owned(item.into_owned())).collect()
+        }
+        Some(found) => vec![found],
+    })
+}
+
+/// Runs `f` with the compiled form of `path`, which is compiled once per thread and not once per row.
+fn with_path<T>(path: &str, f: impl FnOnce(&Path) -> T) -> Result<T, String> {
     COMPILED.with_borrow_mut(|kept| {
         let at = match kept.iter().position(|(text, _)| text == path) {
             Some(at) => at,
@@ -184,7 +200,7 @@ pub(crate) fn find<'a>(document: &'a str, path: &str) -> Result<Option<Cow<'a, s
                 kept.len() - 1
             }
         };
-        Ok(kept[at].1.find(document))
+        Ok(f(&kept[at].1))
     })
 }
 

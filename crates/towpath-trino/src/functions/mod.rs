@@ -10,7 +10,8 @@ use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUD
 
 use self::scalar::{RowFunction, lenient_name};
 
-mod arrays;
+mod arithmetic;
+pub(crate) mod arrays;
 pub(crate) mod calendar;
 pub(crate) mod casts;
 mod codecs;
@@ -18,15 +19,18 @@ mod datetime;
 mod formats;
 pub(crate) mod interval;
 mod json;
+mod json_standard;
 mod json_text;
 mod lambdas;
 pub(crate) mod maps;
 pub(crate) mod moments;
 mod numbers;
+mod quantified;
 mod regexps;
 pub(crate) mod scalar;
 pub(crate) mod shape;
 mod strings;
+mod sums;
 
 /// Names that the rewriter turns into something else.
 const REWRITTEN: [&str; 36] = [
@@ -144,10 +148,19 @@ impl Registry {
             scalars.insert(lenient_name(name), Arc::new(RowFunction::lenient_udf(name, overloads.clone())));
             scalars.insert(name.to_owned(), Arc::new(RowFunction::udf(name, overloads)));
         }
-        for shape in
-            [arrays::shapes(), maps::shapes(), casts::shapes(), moments::shapes(), numbers::shapes(), formats::shapes()]
-                .into_iter()
-                .flatten()
+        for shape in [
+            arithmetic::shapes(),
+            quantified::shapes(),
+            json_standard::shapes(),
+            arrays::shapes(),
+            maps::shapes(),
+            casts::shapes(),
+            moments::shapes(),
+            numbers::shapes(),
+            formats::shapes(),
+        ]
+        .into_iter()
+        .flatten()
         {
             scalars.insert(lenient_name(shape.name), Arc::new(shape.udf(true)));
             scalars.insert(shape.name.to_owned(), Arc::new(shape.udf(false)));
@@ -158,10 +171,11 @@ impl Registry {
         scalars.insert("rand".into(), datafusion::functions::math::random());
         scalars.insert("uuid".into(), datafusion::functions::string::uuid());
         let lambdas: HashMap<_, _> = lambdas::functions().into_iter().map(|f| (f.name().to_owned(), f)).collect();
-        let aggregates: HashMap<_, _> = datafusion::functions_aggregate::all_default_aggregate_functions()
+        let mut aggregates: HashMap<_, _> = datafusion::functions_aggregate::all_default_aggregate_functions()
             .into_iter()
             .flat_map(|f| named(&AGGREGATES, f.name(), f.aliases()).into_iter().map(move |name| (name, Arc::clone(&f))))
             .collect();
+        aggregates.insert("sum".into(), sums::sum());
         let windows: HashMap<_, _> = datafusion::functions_window::all_default_window_functions()
             .into_iter()
             .flat_map(|f| named(&WINDOWS, f.name(), f.aliases()).into_iter().map(move |name| (name, Arc::clone(&f))))
@@ -212,6 +226,11 @@ impl Registry {
     /// Lists the scalar functions, for a session that must find them by name.
     pub(crate) fn scalars(&self) -> impl Iterator<Item = &Arc<ScalarUDF>> {
         self.scalars.values()
+    }
+
+    /// Lists the aggregates that differ from DataFusion's of the same name.
+    pub(crate) fn own_aggregates(&self) -> impl Iterator<Item = &Arc<AggregateUDF>> {
+        self.aggregates.get("sum").into_iter()
     }
 
     /// Lists the functions with lambdas.

@@ -299,9 +299,12 @@ fn divide(call: &Call<'_>) -> Result<ArrayRef> {
     let unit = 10i128.pow((*scale).max(0) as u32);
     let values =
         a.as_primitive::<Decimal128Type>().iter().zip(b.as_primitive::<Decimal128Type>()).map(|(a, b)| match (a, b) {
+            (Some(_), Some(0)) if call.lenient => Ok(None),
             (Some(_), Some(0)) => Err(failure("division by zero")),
             (Some(a), Some(b)) => {
-                let scaled = a.checked_mul(unit).ok_or_else(|| failure("decimal overflow"))?;
+                let Some(scaled) = a.checked_mul(unit) else {
+                    return if call.lenient { Ok(None) } else { Err(failure("decimal overflow")) };
+                };
                 let (quotient, rest) = (scaled / b, scaled % b);
                 let up = rest.unsigned_abs() * 2 >= b.unsigned_abs();
                 Ok(Some(if up { quotient + scaled.signum() * b.signum() } else { quotient }))

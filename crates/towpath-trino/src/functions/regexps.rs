@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Runs `f` with the compiled form of `pattern`.
-fn with_regex<T>(pattern: &str, f: impl FnOnce(&Regex) -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn with_regex<T>(pattern: &str, f: impl FnOnce(&Regex) -> Result<T, String>) -> Result<T, String> {
     COMPILED.with_borrow_mut(|kept| {
         let at = match kept.iter().position(|(text, _)| text == pattern) {
             Some(at) => at,

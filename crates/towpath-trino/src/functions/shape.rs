@@ -89,6 +89,7 @@ pub(crate) struct ShapeFunction {
     simplify: Option<Simplify>,
     preimage: Option<Preimage>,
     lenient: bool,
+    volatile: bool,
     signature: Signature,
 }
 
@@ -101,12 +102,21 @@ pub(crate) struct Shape {
     pub(crate) evaluate: Evaluate,
     pub(crate) simplify: Option<Simplify>,
     pub(crate) preimage: Option<Preimage>,
+    pub(crate) volatile: bool,
 }
 
 impl Shape {
     /// Describes a function that takes its arguments as they come.
     pub(crate) fn new(name: &'static str, resolve: Resolve, evaluate: Evaluate) -> Self {
-        Self { name, coerce: |_, types| Ok(types.to_vec()), resolve, evaluate, simplify: None, preimage: None }
+        Self {
+            name,
+            coerce: |_, types| Ok(types.to_vec()),
+            resolve,
+            evaluate,
+            simplify: None,
+            preimage: None,
+            volatile: false,
+        }
     }
 
     pub(crate) fn coerced(mut self, coerce: Coerce) -> Self {
@@ -124,6 +134,12 @@ impl Shape {
         self
     }
 
+    /// Makes every evaluation count: equal arguments may give different values.
+    pub(crate) fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
     /// Builds the function, or its lenient twin.
     pub(crate) fn udf(&self, lenient: bool) -> ScalarUDF {
         ScalarUDF::new_from_impl(ShapeFunction {
@@ -134,7 +150,12 @@ impl Shape {
             simplify: self.simplify,
             preimage: self.preimage,
             lenient,
-            signature: Signature::user_defined(Volatility::Immutable),
+            volatile: self.volatile,
+            signature: Signature::user_defined(if self.volatile {
+                Volatility::Volatile
+            } else {
+                Volatility::Immutable
+            }),
         })
     }
 }
@@ -199,7 +220,7 @@ impl ScalarUDFImpl for ShapeFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let constant = !self.volatile && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let call = Call { args: &args.args, rows, return_type: args.return_field.data_type(), lenient: self.lenient };
         let array = (self.evaluate)(&call)?;

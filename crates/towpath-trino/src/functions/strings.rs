@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::functions::scalar::Param::{Binary, Int, Text, Texts};
 use crate::functions::scalar::{Body, Out, Overload, Row, overload};
 
@@ -88,6 +90,26 @@ pub(crate) fn functions() -> Vec<(&'static str, Vec<Overload>)> {
         ("split_part", vec![overload(&[Text, Text, Int], Body::Text(split_part))]),
         ("lpad", vec![overload(&[Text, Int, Text], Body::Text(|r| pad(r, true)))]),
         ("rpad", vec![overload(&[Text, Int, Text], Body::Text(|r| pad(r, false)))]),
+        (
+            "normalize",
+            vec![
+                overload(&[Text], Body::Text(|r| Ok(Some(r.text(0).nfc().collect::<String>().into())))),
+                overload(
+                    &[Text, Text],
+                    Body::Text(|r| {
+                        let text = r.text(0);
+                        let normal: String = match r.text(1) {
+                            "nfc" => text.nfc().collect(),
+                            "nfd" => text.nfd().collect(),
+                            "nfkc" => text.nfkc().collect(),
+                            "nfkd" => text.nfkd().collect(),
+                            other => return Err(format!("'{other}' is not a normal form")),
+                        };
+                        Ok(Some(normal.into()))
+                    }),
+                ),
+            ],
+        ),
         (
             "chr",
             vec![overload(

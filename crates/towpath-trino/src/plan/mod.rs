@@ -28,10 +28,12 @@ use crate::sql::names::{OutputName, without_suffix};
 use crate::sql::statement::{Statement, TableName};
 use crate::types::trino_type_name;
 
+mod correlated;
 mod errors;
 mod moment;
 mod operators;
 mod outer;
+mod predicates;
 mod settle;
 mod unnest;
 

@@ -20,8 +20,8 @@ use crate::functions::calendar::parse_moment;
 use crate::functions::maps::field_of;
 use crate::functions::registry;
 use crate::plan::moment::{Instant, comparable};
-use crate::sql::rewrite::{DISTINCT_FROM, NOT_DISTINCT_FROM};
-use crate::types::{JSON, TIMESTAMP, is_interval, is_number, is_text, trino_type_name};
+use crate::sql::rewrite::{DISTINCT_FROM, LENIENT, NOT_DISTINCT_FROM};
+use crate::types::{JSON, TIMESTAMP, is_integer, is_interval, is_number, is_text, trino_type_name};
 
 /// Plans operators and dotted names.
 #[derive(Debug, Default)]
@@ -268,9 +268,33 @@ fn boolean_operand(boolean: &Expr, text: &Expr) -> Result<Expr> {
     }
 }
 
+/// Calls a function, or its twin for which an error is NULL.
+fn twin(name: &str, lenient: bool, arguments: Vec<Expr>) -> Result<Expr> {
+    match registry().lenient(name).filter(|_| lenient) {
+        Some(lenient) => function(&lenient, arguments),
+        None => function(name, arguments),
+    }
+}
+
+/// Reads an operator within `TRY`: for it an error is NULL.
+fn strict(op: BinaryOperator) -> (BinaryOperator, bool) {
+    match &op {
+        BinaryOperator::Custom(name) => match name.strip_prefix(LENIENT) {
+            Some("+") => (BinaryOperator::Plus, true),
+            Some("-") => (BinaryOperator::Minus, true),
+            Some("*") => (BinaryOperator::Multiply, true),
+            Some("/") => (BinaryOperator::Divide, true),
+            Some("%") => (BinaryOperator::Modulo, true),
+            _ => (op, false),
+        },
+        _ => (op, false),
+    }
+}
+
 /// Plans all other operators.
 fn arithmetic(op: BinaryOperator, left: Operand, right: Operand) -> Result<PlannerResult<RawBinaryExpr>> {
     let (lt, rt) = (&left.1, &right.1);
+    let (op, lenient) = strict(op);
     let symbol = op.to_string();
     let original = |op, left: Operand, right: Operand| {
         Ok(PlannerResult::Original(RawBinaryExpr { op, left: left.0, right: right.0 }))
@@ -297,15 +321,24 @@ fn arithmetic(op: BinaryOperator, left: Operand, right: Operand) -> Result<Plann
         _ => {
             let number = |t: &DataType| is_number(t) || *t == DataType::Null;
             let float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
+            if is_integer(lt) && is_integer(rt) {
+                let name = match op {
+                    BinaryOperator::Plus => "$add",
+                    BinaryOperator::Minus => "$subtract",
+                    BinaryOperator::Multiply => "$multiply",
+                    BinaryOperator::Divide => "$divide_whole",
+                    BinaryOperator::Modulo => "$remainder",
+                    _ => return Err(refuse(&symbol, &left, &right)),
+                };
+                return Ok(PlannerResult::Planned(twin(name, lenient, vec![left.0, right.0])?));
+            }
             if number(lt) && number(rt) {
                 let decimal = |t: &DataType| matches!(t, DataType::Decimal128(_, _));
                 if op == BinaryOperator::Divide && (decimal(lt) || decimal(rt)) && !float(lt) && !float(rt) {
                     let scale = |t: &DataType| if let DataType::Decimal128(_, scale) = t { *scale } else { 0 };
                     let to = DataType::Decimal128(38, scale(lt).max(scale(rt)));
-                    return Ok(PlannerResult::Planned(function(
-                        "$divide",
-                        vec![cast(left.0, to.clone()), cast(right.0, to)],
-                    )?));
+                    let operands = vec![cast(left.0, to.clone()), cast(right.0, to)];
+                    return Ok(PlannerResult::Planned(twin("$divide", lenient, operands)?));
                 }
                 return original(op, left, right);
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
@@ -19,10 +19,13 @@ use datafusion::logical_expr::{
 };
 
 use crate::error::{mistake, mistake_about};
+use crate::functions::arrays::unify;
 use crate::functions::maps::has_map;
 use crate::functions::registry;
+use crate::plan::correlated::{check_unnested, join_unnested};
 use crate::plan::moment::Instant;
-use crate::plan::operators::{compare, need_text};
+use crate::plan::operators::{compare, need_text, place_of};
+use crate::plan::predicates::answer_predicates;
 use crate::types::{TIMESTAMP, is_number, is_text, is_zoned, trino_type_name};
 
 /// Settles a plan and the plans of its subqueries.
@@ -34,11 +37,12 @@ pub(crate) fn settle(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = if changed_union.get() && !node.inputs().is_empty() { node.recompute_schema()? } else { node };
         Ok(Transformed::yes(node))
     })?;
+    check_unnested(&settled.data)?;
     Ok(settled.data)
 }
 
 fn settle_node(node: LogicalPlan, changed_union: &Cell<bool>) -> Result<LogicalPlan> {
-    let node = settle_expressions(node)?;
+    let node = answer_predicates(join_unnested(settle_expressions(node)?)?)?;
     match node {
         LogicalPlan::Union(union) => settle_union(union, changed_union),
         LogicalPlan::Aggregate(aggregate) => settle_groups(aggregate),
@@ -98,6 +102,24 @@ fn settle_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>>
             }
             Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
         }
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            let (value, found) = (expr.get_type(schema)?, subquery.subquery.schema().field(0).data_type().clone());
+            let lenient =
+                |t: &DataType| *t == DataType::Boolean || matches!(t, DataType::Timestamp(_, _) | DataType::Date32);
+            let read = is_text(&value) && lenient(&found) || lenient(&value) && is_text(&found);
+            if unify(&value, &found).is_none() && !read {
+                let message =
+                    format!("cannot apply operator: {} = {}", trino_type_name(&value), trino_type_name(&found));
+                return Err(mistake_about(&place_of([&expr, &expr]).unwrap_or_else(|| "in".into()), message));
+            }
+            Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })))
+        }
+        Expr::ScalarFunction(f) if matches!(f.name(), "$quantified" | "$among") => {
+            // Conditions are not asked for their type before they run.
+            let expr = Expr::ScalarFunction(f);
+            expr.get_type(schema)?;
+            Ok(Transformed::no(expr))
+        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -143,7 +165,8 @@ fn shield_equality(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(left.eq(right)))
 }
 
-fn shield(expr: Expr) -> Result<Expr> {
+/// Hides the field accesses within an expression from the optimizer.
+pub(crate) fn shield(expr: Expr) -> Result<Expr> {
     let field_access = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if matches!(f.name(), "get_field" | "$field"));
     if field_access(&expr) || matches!(expr, Expr::Column(_)) {
         return Ok(expr);

@@ -12,7 +12,7 @@ use datafusion::common::Result;
 
 use self::join::{concat_type, concatenate, flatten, join, join_type};
 use self::lists::choose;
-use self::parts::{ngrams, reverse, reversed_type, slice, trim};
+use self::parts::{combinations, ngrams, reverse, reversed_type, shuffle, slice, trim};
 use self::rows::{make_array, ordinality, row, zip, zip_type};
 use self::search::{contains, extreme, position, remove};
 use self::sequence::{repeat, sequence, sequence_type};
@@ -149,6 +149,8 @@ pub(crate) fn shapes() -> Vec<Shape> {
             row,
         ),
         Shape::new("$ordinality", |_| Ok(array_of(DataType::Int64)), ordinality),
+        Shape::new("combinations", |g| listed(g, 2, |list| array_of(list.clone())), combinations),
+        Shape::new("shuffle", |g| listed(g, 1, |list| list.clone()), shuffle).volatile(),
         Shape::new("ngrams", |g| listed(g, 2, |list| array_of(list.clone()).clone()), ngrams),
     ]
 }

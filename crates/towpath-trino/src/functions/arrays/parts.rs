@@ -1,11 +1,13 @@
-//! Pieces of arrays: slices, shorter arrays, runs of neighbours; and arrays backwards.
+//! Pieces of arrays: slices, shorter arrays, neighbours, combinations; and arrays in another order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
+use rand::seq::SliceRandom;
 
 use super::lists::{Lists, build, choose, integers};
 use crate::error::failure;
@@ -90,12 +92,75 @@ pub(super) fn ngrams(call: &Call<'_>) -> Result<ArrayRef> {
         }
         lengths.push(groups.len() - before);
     }
+    nested(call, &lists, groups, lengths, lists.nulls().cloned())
+}
+
+/// Builds arrays of arrays: the elements of each inner array, and how many of them a row has.
+fn nested(
+    call: &Call<'_>,
+    lists: &Lists,
+    groups: Vec<Vec<usize>>,
+    lengths: Vec<usize>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef> {
     let DataType::List(field) = call.return_type else { return Err(failure("expected an array type")) };
     let inner = build(lists.values(), groups, None, field.data_type())?;
-    Ok(Arc::new(ListArray::try_new(
-        Arc::clone(field),
-        OffsetBuffer::from_lengths(lengths),
-        inner,
-        lists.nulls().cloned(),
-    )?))
+    Ok(Arc::new(ListArray::try_new(Arc::clone(field), OffsetBuffer::from_lengths(lengths), inner, nulls)?))
+}
+
+/// Largest combinations that may be asked for.
+const MAX_COMBINED: i64 = 5;
+
+/// How many elements all combinations of one array may have together.
+const MAX_COMBINATIONS: usize = 100_000;
+
+pub(super) fn combinations(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists = Lists::open(&call.array(0)?)?;
+    let sizes = integers(call, 1)?;
+    let nulls = NullBuffer::union(lists.nulls(), sizes.nulls());
+    let mut groups: Vec<Vec<usize>> = vec![];
+    let mut lengths = vec![];
+    for row in 0..lists.len() {
+        let before = groups.len();
+        if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+            let size = sizes.value(row);
+            if size < 0 {
+                return Err(failure(format!("combination size must not be negative: {size}")));
+            }
+            if size > MAX_COMBINED {
+                return Err(failure(format!("combination size must not exceed {MAX_COMBINED}: {size}")));
+            }
+            combine(lists.range(row), size as usize, &mut groups)?;
+        }
+        lengths.push(groups.len() - before);
+    }
+    nested(call, &lists, groups, lengths, nulls)
+}
+
+/// Appends all choices of `size` elements, the first elements changing fastest.
+fn combine(range: Range<usize>, size: usize, groups: &mut Vec<Vec<usize>>) -> Result<()> {
+    if size > range.len() {
+        return Ok(());
+    }
+    let mut chosen: Vec<usize> = (0..size).collect();
+    let mut elements = 0;
+    loop {
+        elements += size;
+        if elements > MAX_COMBINATIONS {
+            return Err(failure("combinations exceed max size"));
+        }
+        groups.push(chosen.iter().map(|at| range.start + at).collect());
+        let limit = |i: usize| chosen.get(i + 1).copied().unwrap_or(range.len());
+        let Some(next) = (0..size).find(|i| chosen[*i] + 1 < limit(*i)) else { return Ok(()) };
+        chosen[next] += 1;
+        (0..next).for_each(|i| chosen[i] = i);
+    }
+}
+
+pub(super) fn shuffle(call: &Call<'_>) -> Result<ArrayRef> {
+    choose(call, |_, range| {
+        let mut order: Vec<usize> = range.collect();
+        order.shuffle(&mut rand::rng());
+        order
+    })
 }

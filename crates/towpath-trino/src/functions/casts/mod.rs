@@ -26,6 +26,7 @@ use self::literals::{interval, literal, literal_type};
 use self::numbers::{round_decimals, round_floats};
 use self::text::{from_text, to_text};
 use self::time::from_timestamp;
+use crate::cell::element_text;
 use crate::error::{failure, mistake, mistake_about};
 use crate::functions::calendar::DAY;
 use crate::functions::moments::moments_of_day;
@@ -127,7 +128,7 @@ fn simplify(args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResul
     if same && wanted.length.is_none() {
         return Ok(ExprSimplifyResult::Simplified(value.clone()));
     }
-    if is_integer(&from) && is_integer(&wanted.data_type) {
+    if is_integer(&from) && wanted.data_type == DataType::Int64 && from != DataType::UInt64 {
         return Ok(ExprSimplifyResult::Simplified(datafusion::logical_expr::cast(value.clone(), wanted.data_type)));
     }
     Ok(ExprSimplifyResult::Original(args))
@@ -211,7 +212,18 @@ pub(crate) fn cast_array(array: &ArrayRef, to: &DataType, safe: bool) -> Result<
 }
 
 fn arrow_cast(array: &ArrayRef, to: &DataType, safe: bool) -> Result<ArrayRef> {
-    Ok(cast_with_options(array, to, &CastOptions { safe, format_options: FormatOptions::default() })?)
+    let cast = |safe| cast_with_options(array, to, &CastOptions { safe, format_options: FormatOptions::default() });
+    let failed = match cast(safe) {
+        Ok(values) => return Ok(values),
+        Err(error) => error,
+    };
+    if is_integer(to)
+        && let Ok(values) = cast(true)
+        && let Some(row) = (0..array.len()).find(|row| array.is_valid(*row) && values.is_null(*row))
+    {
+        return Err(failure(format!("out of range for {}: {}", trino_type_name(to), element_text(array, row))));
+    }
+    Err(failed.into())
 }
 
 /// Builds a map from its parts.

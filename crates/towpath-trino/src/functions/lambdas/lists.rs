@@ -15,7 +15,7 @@ use crate::functions::arrays::{Lists, build};
 use crate::functions::casts::cast_array;
 
 /// Positions of the elements that belong to rows, and the row of each.
-fn reachable(lists: &Lists) -> (UInt32Array, UInt32Array, Vec<usize>) {
+pub(super) fn reachable(lists: &Lists) -> (UInt32Array, UInt32Array, Vec<usize>) {
     let (mut elements, mut rows) = (UInt32Builder::new(), UInt32Builder::new());
     let mut lengths = Vec::with_capacity(lists.len());
     for row in 0..lists.len() {

@@ -16,14 +16,18 @@ use datafusion::logical_expr::{
 
 use self::lists::{over_list, reduce, zip_with};
 use self::maps::{map_zip_with, over_map};
+use self::matches::replace_matches;
+use self::sort::sort_by;
 use crate::error::{failure, mistake_about};
 use crate::functions::arrays::unify;
 use crate::functions::casts::cast_array;
 use crate::functions::scalar::wrong_arguments;
-use crate::types::{array_of, element, map_of, map_parts, trino_type_name};
+use crate::types::{array_of, element, is_integer, is_text, map_of, map_parts, trino_type_name};
 
 mod lists;
 mod maps;
+mod matches;
+mod sort;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
@@ -39,6 +43,8 @@ enum Kind {
     TransformKeys,
     TransformValues,
     MapZipWith,
+    ArraySort,
+    RegexpReplace,
 }
 
 /// Lists the functions of this file.
@@ -56,6 +62,9 @@ pub(crate) fn functions() -> Vec<Arc<HigherOrderUDF>> {
         ("transform_keys", Kind::TransformKeys),
         ("transform_values", Kind::TransformValues),
         ("map_zip_with", Kind::MapZipWith),
+        // Functions of these names exist without a lambda too.
+        ("$array_sort", Kind::ArraySort),
+        ("$regexp_replace", Kind::RegexpReplace),
     ]
     .into_iter()
     .map(|(name, kind)| {
@@ -99,13 +108,16 @@ impl LambdaFunction {
     fn check_types(&self, types: &[DataType]) -> Result<()> {
         let list = |t: &DataType| matches!(t, DataType::List(_));
         let map = |t: &DataType| matches!(t, DataType::Map(_, _));
+        let text = |t: &DataType| is_text(t) || *t == DataType::Null;
         let fits = match (self.kind, types) {
+            (Kind::RegexpReplace, [a, b]) => text(a) && text(b),
             (Kind::Reduce, [a, _]) => list(a),
             (Kind::ZipWith, [a, b]) => list(a) && list(b),
             (Kind::MapZipWith, [a, b]) => map(a) && map(b) && map_parts(a).map(|p| p.0) == map_parts(b).map(|p| p.0),
             (Kind::MapFilter | Kind::TransformKeys | Kind::TransformValues, [a]) => map(a),
             (
                 Kind::Reduce
+                | Kind::RegexpReplace
                 | Kind::ZipWith
                 | Kind::MapZipWith
                 | Kind::MapFilter
@@ -119,6 +131,11 @@ impl LambdaFunction {
         if fits { Ok(()) } else { Err(wrong_arguments(self.name, types)) }
     }
 
+    /// The name as a query writes it.
+    fn shown(&self) -> &'static str {
+        self.name.trim_start_matches('$')
+    }
+
     fn wants_boolean(&self) -> bool {
         matches!(
             self.kind,
@@ -130,15 +147,23 @@ impl LambdaFunction {
         self.check_types(types)?;
         let first = results
             .first()
-            .ok_or_else(|| mistake_about(self.name, format!("function {} needs a lambda", self.name)))?;
-        if self.wants_boolean() && !matches!(first, DataType::Boolean | DataType::Null) {
-            let message = format!("the lambda of {} must return boolean, not {}", self.name, trino_type_name(first));
-            return Err(mistake_about(self.name, message));
+            .ok_or_else(|| mistake_about(self.shown(), format!("function {} needs a lambda", self.shown())))?;
+        let (wanted, fits) = match self.kind {
+            _ if self.wants_boolean() => ("boolean", *first == DataType::Boolean),
+            Kind::ArraySort => ("bigint", is_integer(first)),
+            Kind::RegexpReplace => ("varchar", is_text(first)),
+            _ => ("", true),
+        };
+        if !fits && *first != DataType::Null {
+            let message =
+                format!("the lambda of {} must return {wanted}, not {}", self.shown(), trino_type_name(first));
+            return Err(mistake_about(self.shown(), message));
         }
         let key_and_value = || map_parts(&types[0]).ok_or_else(|| wrong_arguments(self.name, types));
         Ok(match self.kind {
             Kind::Transform | Kind::ZipWith => array_of(first.clone()),
-            Kind::Filter | Kind::MapFilter => types[0].clone(),
+            Kind::Filter | Kind::MapFilter | Kind::ArraySort => types[0].clone(),
+            Kind::RegexpReplace => DataType::Utf8,
             Kind::AnyMatch | Kind::AllMatch | Kind::NoneMatch => DataType::Boolean,
             Kind::FindFirst => element(&types[0]).cloned().unwrap_or(DataType::Null),
             Kind::Reduce => {
@@ -192,13 +217,15 @@ impl HigherOrderUDFImpl for LambdaFunction {
         let wanted = if self.kind == Kind::Reduce { 2 } else { 1 };
         if self.lambda_count(fields) != wanted {
             return Err(mistake_about(
-                self.name,
-                format!("function {} needs {wanted} lambda(s) at its end", self.name),
+                self.shown(),
+                format!("function {} needs {wanted} lambda(s) at its end", self.shown()),
             ));
         }
         let item = |at: usize| field(element(&types[at]).unwrap_or(&DataType::Null));
         Ok(LambdaParametersProgress::Complete(match self.kind {
             Kind::ZipWith => vec![vec![item(0), item(1)]],
+            Kind::ArraySort => vec![vec![item(0), item(0)]],
+            Kind::RegexpReplace => vec![vec![field(&array_of(DataType::Utf8))]],
             Kind::Reduce => {
                 let merged = fields.iter().find_map(|f| match f {
                     ValueOrLambda::Lambda(Some(result)) => Some(result.data_type().clone()),
@@ -276,6 +303,8 @@ impl HigherOrderUDFImpl for LambdaFunction {
                 over_map(self.kind, &values[0], lambda, to)?
             }
             Kind::MapZipWith => map_zip_with(&values, lambda, to)?,
+            Kind::ArraySort => sort_by(&values[0], lambda, to)?,
+            Kind::RegexpReplace => replace_matches(&values, lambda)?,
             _ => over_list(self.kind, &values[0], lambda, to)?,
         };
         Ok(ColumnarValue::Array(cast_array(&result, to, false)?))

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use self::bounds::check_shape;
+use self::json::settle_json;
 use self::types::settle_types;
 use self::uuids::quote_uuids;
 use self::values::settle_values;
@@ -22,6 +23,7 @@ use crate::error::SqlError;
 use crate::sql::dialect::Trino;
 
 mod bounds;
+mod json;
 mod types;
 mod uuids;
 mod values;
@@ -57,7 +59,7 @@ pub(crate) fn lex(sql: &str) -> Result<Lexed, SqlError> {
     check_shape(&tokens)?;
     let mut spelling = HashMap::new();
     let tokens = settle_words(tokens, &mut spelling)?;
-    Ok(Lexed { tokens: settle_values(settle_types(tokens)?), spelling })
+    Ok(Lexed { tokens: settle_values(settle_types(settle_json(tokens)?)?), spelling })
 }
 
 trait LowercaseStart {

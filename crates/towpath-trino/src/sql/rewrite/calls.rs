@@ -29,7 +29,13 @@ impl Rewriter {
         let count = arguments(&f).map(|a| a.len());
         let takes_lambda = arguments(&f).is_some_and(|a| a.iter().any(|e| matches!(e, Expr::Lambda(_))));
         if takes_lambda && known.lambda(&name).is_none() {
-            return Err(SqlError::at(at.start, format!("function {name} does not take a lambda here")));
+            // The function may have a form with a lambda and one without.
+            let with_lambda = format!("${name}");
+            if known.lambda(&with_lambda).is_none() {
+                return Err(SqlError::at(at.start, format!("function {name} does not take a lambda here")));
+            }
+            let arguments = take_arguments(&mut f);
+            return Ok(renamed(f, &with_lambda, arguments));
         }
         let arity = |wanted: &[usize]| match count {
             Some(count) if wanted.contains(&count) => Ok(()),
@@ -49,6 +55,17 @@ impl Rewriter {
                 arity(&[1])?;
                 self.tries = self.tries.saturating_sub(1);
                 return Ok(Expr::Nested(Box::new(next(&mut take_arguments(&mut f).into_iter()))));
+            }
+            // The form of a normal form is a keyword, not a text.
+            "normalize" if count == Some(2) => {
+                let mut arguments = take_arguments(&mut f).into_iter();
+                let (value, form) = (next(&mut arguments), next(&mut arguments));
+                match form {
+                    Expr::Identifier(form) if matches!(form.value.as_str(), "nfc" | "nfd" | "nfkc" | "nfkd") => {
+                        return Ok(renamed(f, "normalize", vec![value, text(&form.value)]));
+                    }
+                    _ => return Err(SqlError::at(at.start, "normalize takes one of the forms NFC, NFD, NFKC, NFKD")),
+                }
             }
             "now" | "current_timestamp" => return Ok(call("$now", vec![], at)),
             "localtimestamp" => return Ok(call("$localtimestamp", vec![], at)),

@@ -7,17 +7,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Rewriter;
+use super::subqueries::{Quantifier, compare_rows, in_rows, in_subquery, quantified};
 use super::trees::binary;
-use super::{DISTINCT_FROM, NOT_DISTINCT_FROM};
+use super::{DISTINCT_FROM, LENIENT, NOT_DISTINCT_FROM};
 use crate::error::SqlError;
 use crate::sql::ast::{call, number, text};
-
-fn in_subquery(value: Expr, subquery: Expr, negated: bool) -> Expr {
-    match subquery {
-        Expr::Subquery(subquery) => Expr::InSubquery { expr: Box::new(value), subquery, negated },
-        other => binary(value, BinaryOperator::Eq, other),
-    }
-}
 
 pub(super) fn field_access(value: Expr, field: &Ident) -> Expr {
     call("$field", vec![value, text(&field.value)], field.span)
@@ -76,10 +70,19 @@ impl Rewriter {
             Expr::IsNotDistinctFrom(left, right) => {
                 Expr::Nested(Box::new(binary(*left, BinaryOperator::Custom(NOT_DISTINCT_FROM.into()), *right)))
             }
-            Expr::BinaryOp { left, op: op @ (BinaryOperator::Divide | BinaryOperator::Modulo), right }
-                if self.tries > 0 =>
-            {
-                binary(*left, op, call("nullif", vec![*right, number(0)], at))
+            Expr::BinaryOp {
+                left,
+                op:
+                    op @ (BinaryOperator::Plus
+                    | BinaryOperator::Minus
+                    | BinaryOperator::Multiply
+                    | BinaryOperator::Divide
+                    | BinaryOperator::Modulo),
+                right,
+            } if self.tries > 0 => binary(*left, BinaryOperator::Custom(format!("{LENIENT}{op}")), *right),
+            // A number with its sign is a literal; everything else is negated by a function that sees an overflow.
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !is_number(&expr) => {
+                call(if self.tries > 0 { "$try_$negate" } else { "$negate" }, vec![*expr], at)
             }
             Expr::Extract { field, expr, .. } => {
                 let name = field.to_string().to_lowercase();
@@ -146,23 +149,13 @@ impl Rewriter {
                 if !known {
                     return Err(SqlError::at(left.span().end, format!("operator {op} is not supported")));
                 }
-                binary(*left, op, *right)
+                compare_rows(*left, op, *right)
             }
             Expr::Tuple(items) => call("row", items, at),
-            // DataFusion's quantified comparisons forget the comparison; two of them are IN.
-            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. }
-                if matches!(right.as_ref(), Expr::Subquery(_)) =>
-            {
-                in_subquery(*left, *right, false)
-            }
-            Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right }
-                if matches!(right.as_ref(), Expr::Subquery(_)) =>
-            {
-                in_subquery(*left, *right, true)
-            }
-            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
-                return Err(SqlError::at(at.start, "this quantified comparison is not supported"));
-            }
+            Expr::AnyOp { left, compare_op, right, .. } => quantified(*left, compare_op, Quantifier::Any, *right)?,
+            Expr::AllOp { left, compare_op, right } => quantified(*left, compare_op, Quantifier::All, *right)?,
+            Expr::InSubquery { expr, subquery, negated } => in_subquery(*expr, subquery, negated)?,
+            Expr::InList { expr, list, negated } => in_rows(*expr, list, negated),
             Expr::Like { any: true, .. } => return Err(SqlError::at(at.start, "LIKE ANY is not supported")),
             other @ (Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)
@@ -176,8 +169,6 @@ impl Rewriter {
             | Expr::IsNotFalse(_)
             | Expr::IsUnknown(_)
             | Expr::IsNotUnknown(_)
-            | Expr::InList { .. }
-            | Expr::InSubquery { .. }
             | Expr::Like { .. }
             | Expr::Case { .. }
             | Expr::Exists { .. }
@@ -190,4 +181,9 @@ impl Rewriter {
             other => return Err(SqlError::at(at.start, format!("this expression is not supported: {other}"))),
         })
     }
+}
+
+/// True for a number as it is written.
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::Number(..), .. }))
 }

@@ -23,6 +23,7 @@ use crate::sql::names::{OutputNames, name_items};
 
 mod calls;
 mod expressions;
+mod subqueries;
 mod trees;
 
 /// How deep expressions may nest.
@@ -38,6 +39,9 @@ const MAX_CUBE: usize = 8;
 pub(crate) const DISTINCT_FROM: &str = "$distinct";
 
 pub(crate) const NOT_DISTINCT_FROM: &str = "$notdistinct";
+
+/// Starts the arithmetic operators within TRY: for them an error is NULL.
+pub(crate) const LENIENT: &str = "$try";
 
 type Flow = ControlFlow<SqlError>;
 

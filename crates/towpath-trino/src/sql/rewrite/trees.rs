@@ -34,7 +34,7 @@ pub(super) fn balance(expr: &mut Expr) {
     *expr = balanced(operands, &op);
 }
 
-fn balanced(mut operands: Vec<Expr>, op: &BinaryOperator) -> Expr {
+pub(super) fn balanced(mut operands: Vec<Expr>, op: &BinaryOperator) -> Expr {
     if operands.len() == 1 {
         return operands.pop().expect("there is one operand");
     }
