@@ -24,6 +24,10 @@ use crate::delivery::Shared;
 use crate::error::DeliveryError;
 use crate::record;
 
+mod http;
+
+pub use http::{AwsEndpoint, LogGroup, Topic, Webhook};
+
 /// A log file was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

@@ -282,27 +282,32 @@ impl World {
 
     /// Appends events for trails; returns their texts.
     pub(crate) async fn append(&self, count: usize, trails: &[TrailId], region: &str) -> Vec<String> {
-        let mut texts = Vec::new();
-        let events: Vec<Event> = (0..count)
+        let texts: Vec<String> = (0..count)
             .map(|_| {
                 let number = self.next.fetch_add(1, Ordering::SeqCst);
-                let json = format!("{{\"eventID\":\"e{number}\",\"spelling\": 1.50}}");
-                texts.push(json.clone());
-                Event {
-                    key: EventKey::of(None, json.as_bytes()),
-                    time: EventTime::from(self.now()),
-                    admitted: self.now(),
-                    category: Category::Management,
-                    account: "000000000001".parse().unwrap(),
-                    region: region.parse().unwrap(),
-                    destinations: Default::default(),
-                    trails: trails.iter().copied().collect(),
-                    json: json.into(),
-                }
+                format!("{{\"eventID\":\"e{number}\",\"spelling\": 1.50}}")
             })
             .collect();
-        self.log.append(events).await.unwrap();
+        self.append_texts(texts.clone(), trails, region).await;
         texts
+    }
+
+    /// Appends events with these texts.
+    pub(crate) async fn append_texts(&self, texts: Vec<String>, trails: &[TrailId], region: &str) {
+        let event = |json: String| Event {
+            key: EventKey::of(None, json.as_bytes()),
+            time: EventTime::from(self.now()),
+            admitted: self.now(),
+            category: Category::Management,
+            account: "000000000001".parse().unwrap(),
+            region: region.parse().unwrap(),
+            destinations: Default::default(),
+            trails: trails.iter().copied().collect(),
+            json: json.into(),
+        };
+        for texts in texts.chunks(1_000) {
+            self.log.append(texts.iter().cloned().map(event).collect()).await.unwrap();
+        }
     }
 
     /// The text of every object below a folder, by key.

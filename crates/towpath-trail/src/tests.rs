@@ -371,3 +371,35 @@ async fn each_delivered_file_is_told_until_it_arrives_or_becomes_a_dead_letter()
     assert_eq!(topic.sent.lock().len(), 4);
     assert!(process.delivery.dead_letters(None, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn real_records_come_out_byte_for_byte() {
+    let Some(data) = towpath_testkit::SharedData::find() else { return };
+    let world = World::new().await;
+    let main = trail("main", "bucket", world.now());
+    world.trails.put(main.clone());
+    let mut process = world.process().await;
+    let mut expected = Vec::new();
+    for source in data.cloudtrail_sources() {
+        let records = data.cloudtrail_records(&source);
+        // Every tenth of the largest source keeps the test short; all of the odd ones.
+        let step = if source.starts_with("sans504") { 10 } else { 1 };
+        let texts: Vec<String> = records.iter().step_by(step).map(|record| record.get().to_owned()).collect();
+        world.append_texts(texts.clone(), &[main.id], "us-east-1").await;
+        expected.extend(texts);
+    }
+    process.step().await.unwrap();
+    let mut found = Vec::new();
+    for text in world.objects("bucket", "CloudTrail").await.into_values() {
+        let file: LogFile<'_> = serde_json::from_slice(&text).unwrap();
+        found.extend(file.records.iter().map(|record| record.get().to_owned()));
+    }
+    assert!(expected.len() > 2_000);
+    assert_eq!(sorted(found), sorted(expected));
+}
+
+#[derive(serde::Deserialize)]
+struct LogFile<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<&'a serde_json::value::RawValue>,
+}

@@ -139,7 +139,7 @@ async fn digests_that_were_changed_moved_or_stripped_are_named() {
     let changed = String::from_utf8(text.clone()).unwrap().replace("T14:00:00Z\",\"oldest", "T14:00:01Z\",\"oldest");
     assert_ne!(changed.as_bytes(), text);
     trail.replace(&key(5), |_, _| gzip::whole(6, changed.as_bytes()).unwrap()).await;
-    let other = trail.store().get(&Path::parse(&key(8)).unwrap()).await.unwrap().bytes().await.unwrap();
+    let other = trail.store().get(&Path::parse(key(8)).unwrap()).await.unwrap().bytes().await.unwrap();
     trail.replace(&key(7), |_, _| other.to_vec()).await;
     let found = trail.found().await;
     let of = |at: usize| found.iter().find(|(found, _)| *found == key(at)).map(|(_, text)| text.as_str());
