@@ -1,8 +1,9 @@
 //! Rows to Parquet: order, row groups, pages, encodings.
 //!
 //! A file's rows are sorted by time, so that the page index leads a query for a moment to a few pages. Random texts
-//! (ids, the record itself) have no dictionary; the record has large pages, because neighbours resemble each other and
-//! compression needs to see both; what queries select by has small pages.
+//! (ids, the record itself) have no dictionary: whoever wants one value would have to read all. The record has large
+//! pages, because neighbours resemble each other and compression needs to see both. Ids have small ones: nothing is lost
+//! by it, and a row is put together from one page of each.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -26,9 +27,7 @@ use towpath_model::{EventTime, Position, StoreId, StoreKind};
 
 use crate::datafile::{DataFile, FilterPlace};
 use crate::record::whole_bytes;
-use crate::schema::{
-    self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, LOOKUP_RESOURCE_NAMES, LOOKUP_USERNAME, POSITION,
-};
+use crate::schema::{self, ADMITTED, EVENT_JSON, EVENT_TIME, KEY, LOOKUP_RESOURCE_NAMES, LOOKUP_USERNAME, POSITION};
 use crate::stats::StatsBuilder;
 
 /// Rows per row group, unless [`ROW_GROUP_BYTES`] come first.
@@ -41,9 +40,12 @@ const PAGE_ROWS: usize = 8192;
 /// Bytes per page before compression: of most columns, and of the record.
 const PAGE_BYTES: usize = 128 << 10;
 const RECORD_PAGE_BYTES: usize = 1 << 20;
+const ID_PAGE_BYTES: usize = 32 << 10;
 
 /// Texts without repeats.
-const RANDOM: &[&str] = &["eventid", "requestid", "sharedeventid", "eventdata.uid", EVENT_JSON];
+const IDS: &[&str] = &["eventid", "requestid", "sharedeventid", "eventdata.uid"];
+/// Texts that repeat, but for some that take most of the room (`x-amz-id-2`).
+const MIXED: &[&str] = &["additionaleventdata.key_value.value"];
 /// Texts that queries look for and whose values a file has too many of to list, each with how often in its filter a
 /// value seems to be that is not: who acted and from where is looked for through years of files, an id of a request in
 /// those of its day.
@@ -94,11 +96,14 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
             descending: false,
             nulls_first: false,
         }]));
-    for name in RANDOM {
+    for name in IDS.iter().chain(MIXED).chain(&[EVENT_JSON]) {
         // Lengths apart from the texts: nothing but texts is left for the compressor to look at.
         properties = properties
             .set_column_dictionary_enabled(path(name), false)
             .set_column_encoding(path(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    }
+    for name in IDS {
+        properties = properties.set_column_data_page_size_limit(path(name), ID_PAGE_BYTES);
     }
     for name in [EVENT_TIME, POSITION, ADMITTED] {
         properties = properties
