@@ -1,8 +1,9 @@
-//! One file: read, taken apart and appended.
+//! Files: read, taken apart and appended.
 //!
-//! A thread of its own takes the file apart, because decompression and scanning need the processor. It gets the file
+//! A thread of its own takes a file apart, because decompression and scanning need the processor. It gets the file
 //! through a short queue and hands batches of events on through another, so that a file of any size needs a few
-//! megabytes.
+//! megabytes. Small files are taken apart one after the other on one thread and share batches: most log files hold
+//! a few events, and an append and two changes of threads for each would cost more than its events do.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -24,8 +25,9 @@ use crate::sink::{Appended, EventSink, append_patiently};
 const BATCH_BYTES: usize = 1024 * 1024;
 /// It is also appended when so much text was read for it, because its events keep that text in memory.
 const BATCH_TEXT: u64 = 4 * 1024 * 1024;
-/// The most problems of a file that are kept word for word.
+/// The most problems of a file that are kept word for word, and of files that are imported together.
 const MAX_PROBLEMS: usize = 1000;
+const MAX_PROBLEMS_TOGETHER: usize = 10_000;
 /// The most problems that a failure's message lists.
 const MAX_LISTED: usize = 100;
 
@@ -102,28 +104,44 @@ pub(crate) struct LogClosed;
 /// Imports one file.
 pub(crate) async fn import_file(input: Input, target: &Target, now: Timestamp) -> Result<FileReport, LogClosed> {
     let (batches, received) = mpsc::channel(1);
-    let parser = Parser {
-        target: target.clone(),
-        now,
-        batches,
-        report: FileReport::default(),
-        batch: Vec::new(),
-        bytes: 0,
-        text_from: 0,
-    };
-    match input {
+    let mut parser = Parser::new(target, now, batches);
+    let mut reports = match input {
         Input::Bytes(bytes) => {
-            let parse = tokio::task::spawn_blocking(move || parser.run(io::Cursor::new(bytes)));
-            append_all(received, parse, target).await
+            let parse = tokio::task::spawn_blocking(move || {
+                parser.read(io::Cursor::new(bytes));
+                parser.finish()
+            });
+            append_all(received, parse, target).await?
         }
         Input::Stream(stream) => {
             let (pieces, source) = mpsc::channel(4);
             let reader = PieceReader { source, piece: Bytes::new() };
-            let parse = tokio::task::spawn_blocking(move || parser.run(reader));
-            let (_, report) = tokio::join!(feed(stream, pieces, target.silence), append_all(received, parse, target));
-            report
+            let parse = tokio::task::spawn_blocking(move || {
+                parser.read(reader);
+                parser.finish()
+            });
+            let (_, reports) = tokio::join!(feed(stream, pieces, target.silence), append_all(received, parse, target));
+            reports?
         }
-    }
+    };
+    Ok(reports.pop().expect("one file was read"))
+}
+
+/// Imports small files together; the reports come in the order of the files.
+pub(crate) async fn import_files(
+    files: Vec<Bytes>,
+    target: &Target,
+    now: Timestamp,
+) -> Result<Vec<FileReport>, LogClosed> {
+    let (batches, received) = mpsc::channel(1);
+    let mut parser = Parser::new(target, now, batches);
+    let parse = tokio::task::spawn_blocking(move || {
+        for file in files {
+            parser.read(io::Cursor::new(file));
+        }
+        parser.finish()
+    });
+    append_all(received, parse, target).await
 }
 
 /// Passes the pieces of a file on until there are no more or nobody wants them.
@@ -145,31 +163,41 @@ async fn feed(
     }
 }
 
+/// Appends batches as they come and says in the reports what became of their events.
 async fn append_all(
-    mut batches: mpsc::Receiver<Vec<Event>>,
-    parse: tokio::task::JoinHandle<FileReport>,
+    mut batches: mpsc::Receiver<Batch>,
+    parse: tokio::task::JoinHandle<Vec<FileReport>>,
     target: &Target,
-) -> Result<FileReport, LogClosed> {
-    let (mut events, mut refused) = (0, 0);
-    while let Some(batch) = batches.recv().await {
-        let count = batch.len() as u64;
-        match append_patiently(&*target.sink, batch).await {
-            Appended::All => events += count,
-            Appended::TooLarge(some) => {
-                events += count - some;
-                refused += some;
-            }
+) -> Result<Vec<FileReport>, LogClosed> {
+    // Of each file: events of its batches, and those of them that the log refused.
+    let mut counts: Vec<(u64, u64)> = Vec::new();
+    while let Some(Batch { events, shares }) = batches.recv().await {
+        let refused = match append_patiently(&*target.sink, events).await {
+            Appended::All => Vec::new(),
+            Appended::TooLarge(places) => places,
             Appended::Closed => return Err(LogClosed),
+        };
+        let mut from = 0;
+        for Share { file, events } in shares {
+            if counts.len() <= file {
+                counts.resize(file + 1, (0, 0));
+            }
+            let places = from..from + events;
+            from = places.end;
+            counts[file].0 += events as u64;
+            counts[file].1 += refused.iter().filter(|place| places.contains(place)).count() as u64;
         }
     }
     // A blocking task ends early only when the runtime shuts down.
-    let mut report = parse.await.map_err(|_| LogClosed)?;
-    report.events = events;
-    if refused > 0 && report.fault.is_none() {
-        let message = format!("{refused} events are larger than the log takes");
-        report.fault = Some(Fault::new(FailureKind::InvalidFormat, message));
+    let mut reports = parse.await.map_err(|_| LogClosed)?;
+    for (report, (events, refused)) in reports.iter_mut().zip(counts) {
+        report.events = events - refused;
+        if refused > 0 && report.fault.is_none() {
+            let message = format!("{refused} events are larger than the log takes");
+            report.fault = Some(Fault::new(FailureKind::InvalidFormat, message));
+        }
     }
-    Ok(report)
+    Ok(reports)
 }
 
 /// Reads pieces that come from an asynchronous source.
@@ -192,19 +220,59 @@ impl Read for PieceReader {
     }
 }
 
-/// Takes a file apart and hands batches of events on.
+/// Events to be appended together.
+struct Batch {
+    events: Vec<Event>,
+    /// Which files they are from, in order.
+    shares: Vec<Share>,
+}
+
+/// The events of a batch that are from one file.
+struct Share {
+    file: usize,
+    events: usize,
+}
+
+/// Takes files apart and hands batches of events on.
 struct Parser {
     target: Target,
     now: Timestamp,
-    batches: mpsc::Sender<Vec<Event>>,
-    report: FileReport,
-    batch: Vec<Event>,
+    batches: mpsc::Sender<Batch>,
+    reports: Vec<FileReport>,
+    /// Problems that may still be kept word for word.
+    problems_left: usize,
+    events: Vec<Event>,
+    shares: Vec<Share>,
+    /// Bytes of the events of the batch, and of the text that was read for it.
     bytes: usize,
-    text_from: u64,
+    text: u64,
+    /// The import was given up.
+    stopped: bool,
 }
 
 impl Parser {
-    fn run(mut self, source: impl Read) -> FileReport {
+    fn new(target: &Target, now: Timestamp, batches: mpsc::Sender<Batch>) -> Self {
+        Self {
+            target: target.clone(),
+            now,
+            batches,
+            reports: Vec::new(),
+            problems_left: MAX_PROBLEMS_TOGETHER,
+            events: Vec::new(),
+            shares: Vec::new(),
+            bytes: 0,
+            text: 0,
+            stopped: false,
+        }
+    }
+
+    /// Takes the next file apart.
+    fn read(&mut self, source: impl Read) {
+        let report = if self.stopped { FileReport::default() } else { self.read_file(source) };
+        self.reports.push(report);
+    }
+
+    fn read_file(&mut self, source: impl Read) -> FileReport {
         let mut file = match LogFile::open(source, self.target.limits) {
             Ok(file) => file,
             Err(error) => return FileReport::failed(fault_of(&error)),
@@ -212,50 +280,74 @@ impl Parser {
         if self.target.gzip_only && file.encoding() != Encoding::Gzip {
             return FileReport::failed(Fault::new(FailureKind::InvalidFormat, "the file is not gzip"));
         }
+        let mut report = FileReport::default();
+        let mut share = Share { file: self.reports.len(), events: 0 };
+        // Text of this file that counts for the batch already.
+        let mut counted = 0;
         loop {
             match file.next_item() {
                 Ok(Some(Item::Record(record))) => {
                     if !self.target.range.takes(record.time()) {
-                        self.report.skipped += 1;
+                        report.skipped += 1;
                         continue;
                     }
                     self.bytes += record.text().len();
-                    self.batch.push(record.into_event(self.target.destination, &self.target.fallback, self.now));
+                    self.events.push(record.into_event(self.target.destination, &self.target.fallback, self.now));
+                    share.events += 1;
                     let text = file.totals().text_bytes;
-                    if (self.bytes >= BATCH_BYTES || text - self.text_from >= BATCH_TEXT) && self.flush(text).is_err() {
-                        break;
+                    self.text += text - counted;
+                    counted = text;
+                    if self.bytes >= BATCH_BYTES || self.text >= BATCH_TEXT {
+                        let next = Share { file: share.file, events: 0 };
+                        self.shares.push(std::mem::replace(&mut share, next));
+                        self.flush();
+                        if self.stopped {
+                            break;
+                        }
                     }
                 }
                 Ok(Some(Item::Problem(problem))) => {
-                    self.report.problem_count += 1;
-                    if self.report.problems.len() < MAX_PROBLEMS {
-                        self.report.problems.push(problem);
+                    report.problem_count += 1;
+                    if report.problems.len() < MAX_PROBLEMS && self.problems_left > 0 {
+                        self.problems_left -= 1;
+                        report.problems.push(problem);
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.report.fault = Some(fault_of(&error));
+                    report.fault = Some(fault_of(&error));
                     break;
                 }
             }
         }
         let totals = file.totals();
-        let _ = self.flush(totals.text_bytes);
-        self.report.text_bytes = totals.text_bytes;
-        self.report.judged(totals.records + totals.problems)
+        self.text += totals.text_bytes - counted;
+        if share.events > 0 {
+            self.shares.push(share);
+        }
+        report.text_bytes = totals.text_bytes;
+        report.judged(totals.records + totals.problems)
     }
 
-    /// Hands the batch on; fails if the import was given up meanwhile.
-    fn flush(&mut self, text: u64) -> Result<(), mpsc::error::SendError<Vec<Event>>> {
-        let mut batch = std::mem::take(&mut self.batch);
+    /// Hands on what is left and returns the reports, which do not tell yet how many events were appended.
+    fn finish(mut self) -> Vec<FileReport> {
+        self.flush();
+        self.reports
+    }
+
+    /// Hands the batch on, unless the import was given up meanwhile.
+    fn flush(&mut self) {
+        let mut batch = Batch { events: std::mem::take(&mut self.events), shares: std::mem::take(&mut self.shares) };
         // Few events of much text would keep all of it in memory for as long as they live.
-        if (self.bytes as u64) < (text - self.text_from) / 2 {
-            for event in &mut batch {
+        if (self.bytes as u64) < self.text / 2 {
+            for event in &mut batch.events {
                 event.json = Bytes::copy_from_slice(&event.json);
             }
         }
-        (self.bytes, self.text_from) = (0, text);
-        if batch.is_empty() { Ok(()) } else { self.batches.blocking_send(batch) }
+        (self.bytes, self.text) = (0, 0);
+        if !batch.events.is_empty() {
+            self.stopped = self.batches.blocking_send(batch).is_err();
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -20,7 +19,7 @@ use crate::failure::{Failure, FailureKind, FailureStatus, What};
 use crate::file::Target;
 use crate::import::{Import, ImportId, ImportSource, ImportStatus, NewImport, Owner};
 use crate::records::Records;
-use crate::run::{BUDGET_UNITS, Run, Unsaved};
+use crate::run::{Room, Run, Unsaved};
 use crate::sink::EventSink;
 use crate::source::{OpenSource, OpenedSource};
 use crate::upload::Uploads;
@@ -28,7 +27,7 @@ use crate::upload::Uploads;
 /// What a person may tune about imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImporterSettings {
-    /// Files of an import that are read at a time, within the memory budget.
+    /// Files of an import that are fetched at a time, and the most small ones that are imported together.
     pub parallel_files: usize,
     /// An import ends as failed when it has so many failures; a retry goes on from there.
     pub max_failures: u64,
@@ -41,7 +40,7 @@ pub struct ImporterSettings {
 impl Default for ImporterSettings {
     fn default() -> Self {
         Self {
-            parallel_files: 48,
+            parallel_files: 64,
             max_failures: 10_000,
             silence: Duration::from_secs(120),
             limits: LogFileLimits::default(),
@@ -63,7 +62,7 @@ pub(crate) struct Shared {
     sources: Arc<dyn OpenSource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: ImporterSettings,
-    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) room: Room,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) uploads: Uploads,
@@ -111,7 +110,7 @@ impl Importer {
             sources,
             clock,
             settings: ImporterSettings { parallel_files: settings.parallel_files.max(1), ..settings },
-            budget: Arc::new(Semaphore::new(BUDGET_UNITS)),
+            room: Room::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             uploads: Uploads::default(),
@@ -353,7 +352,7 @@ impl Shared {
             source,
             clock: self.clock.clone(),
             settings: self.settings,
-            budget: self.budget.clone(),
+            room: self.room.clone(),
             unsaved: Unsaved::default(),
         };
         run.drive(stop, &self.shutdown).await;

@@ -31,8 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(crate) enum Appended {
     /// Every event is durable.
     All,
-    /// So many events are larger than the log takes; the others are durable.
-    TooLarge(u64),
+    /// The events at these places are larger than the log takes; the others are durable.
+    TooLarge(Vec<usize>),
     /// The log was closed.
     Closed,
 }
@@ -41,20 +41,21 @@ pub(crate) enum Appended {
 ///
 /// An append whose outcome is unknown is repeated: a store holds an event once.
 pub(crate) async fn append_patiently(sink: &dyn EventSink, events: Vec<Event>) -> Appended {
-    let (mut parts, mut refused) = (vec![events], 0);
-    while let Some(part) = parts.pop() {
+    let (mut parts, mut refused) = (vec![(0, events)], Vec::new());
+    while let Some((from, part)) = parts.pop() {
         let mut pause = FIRST_PAUSE;
         loop {
             match sink.append(part.clone()).await {
                 Ok(()) => break,
                 Err(AppendError::Closed) => return Appended::Closed,
                 Err(AppendError::TooLarge { .. }) if part.len() > 1 => {
-                    let (front, back) = part.split_at(part.len() / 2);
-                    parts.extend([back.to_vec(), front.to_vec()]);
+                    let middle = part.len() / 2;
+                    let (front, back) = part.split_at(middle);
+                    parts.extend([(from + middle, back.to_vec()), (from, front.to_vec())]);
                     break;
                 }
                 Err(AppendError::TooLarge { .. }) => {
-                    refused += 1;
+                    refused.push(from);
                     break;
                 }
                 Err(AppendError::Busy | AppendError::Unavailable(_) | AppendError::Uncertain(_)) => {
@@ -64,5 +65,5 @@ pub(crate) async fn append_patiently(sink: &dyn EventSink, events: Vec<Event>) -
             }
         }
     }
-    if refused == 0 { Appended::All } else { Appended::TooLarge(refused) }
+    if refused.is_empty() { Appended::All } else { Appended::TooLarge(refused) }
 }

@@ -125,6 +125,8 @@ struct Plan {
     hang_after: Option<usize>,
     /// Appends of more events are too large.
     most: Option<usize>,
+    /// Appends with a longer event are too large.
+    too_long: Option<usize>,
     appends: usize,
 }
 
@@ -147,7 +149,8 @@ impl EventSink for TestSink {
                 plan.busy -= 1;
                 return Err(AppendError::Busy);
             }
-            if plan.most.is_some_and(|most| events.len() > most) {
+            let long = |longest| events.iter().any(|event| event.json.len() > longest);
+            if plan.most.is_some_and(|most| events.len() > most) || plan.too_long.is_some_and(long) {
                 return Err(AppendError::TooLarge { bytes: events.len(), limit: 0 });
             }
             plan.appends += 1;
@@ -435,8 +438,8 @@ async fn too_many_failures_end_an_import_and_a_retry_goes_on_behind_them() {
 
 #[tokio::test]
 async fn a_killed_import_goes_on_where_it_was() {
-    for appends in [0, 1, 5, 11, 19] {
-        let fixture = Fixture::new();
+    for (parallel_files, appends) in [(1, 0), (1, 1), (1, 5), (1, 11), (1, 19), (3, 0), (3, 2), (3, 5)] {
+        let fixture = Fixture::with(ImporterSettings { parallel_files, ..ImporterSettings::default() });
         let all = fill(&fixture.store, 1..=4, 5).await;
         fixture.sink.plan.lock().hang_after = Some(appends);
         let import = fixture.importer.start(fixture.request("s3://bucket")).await.unwrap();
@@ -459,7 +462,7 @@ async fn a_killed_import_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn files_that_are_done_are_not_read_again_after_a_shutdown() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with(ImporterSettings { parallel_files: 1, ..ImporterSettings::default() });
     let all = fill(&fixture.store, 1..=4, 5).await;
     fixture.sink.plan.lock().hang_after = Some(10);
     let import = fixture.importer.start(fixture.request("s3://bucket")).await.unwrap();
@@ -486,7 +489,7 @@ async fn files_that_are_done_are_not_read_again_after_a_shutdown() {
 
 #[tokio::test]
 async fn a_stopped_import_stays_stopped_and_can_be_retried() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with(ImporterSettings { parallel_files: 1, ..ImporterSettings::default() });
     let all = fill(&fixture.store, 1..=4, 5).await;
     fixture.sink.plan.lock().hang_after = Some(6);
     let import = fixture.importer.start(fixture.request("s3://bucket")).await.unwrap();
@@ -537,7 +540,7 @@ async fn an_account_has_one_running_import() {
 async fn a_busy_log_and_small_appends_lose_nothing() {
     let fixture = Fixture::new();
     let all = fill(&fixture.store, 1..=2, 3).await;
-    *fixture.sink.plan.lock() = Plan { busy: 20, most: Some(1), ..Plan::default() };
+    *fixture.sink.plan.lock() = Plan { busy: 8, most: Some(1), ..Plan::default() };
     let import = fixture.import("s3://bucket").await;
     assert_eq!((import.status, import.statistics.events_completed), (ImportStatus::Completed, 24));
     assert_eq!(fixture.sink.texts(), all);
@@ -691,6 +694,79 @@ async fn an_upload_takes_files_in_any_form_and_tells_what_became_of_each() {
 }
 
 #[tokio::test]
+async fn small_files_share_appends_and_each_has_its_own_report() {
+    let fixture = Fixture::new();
+    let upload = fixture.importer.open_upload(upload(&fixture)).await.unwrap();
+    assert!(!upload.is_resumed());
+    let mut files: Vec<_> = (0..50usize)
+        .map(|file| {
+            let records: Vec<_> = (0..=file % 3).map(|number| record(1, 10 * file + number)).collect();
+            (mark(&format!("{file}.gz"), "1"), Bytes::from(log_file(&records)))
+        })
+        .collect();
+    files[10].1 = Bytes::from_static(b"no log file");
+    files[20].1 = Bytes::from(log_file(&[record(1, 7000), "{}".to_owned(), record(1, 7001)]));
+    files[30].1.truncate(30);
+    let reports = upload.offer_all(files.clone()).await.unwrap();
+
+    assert_eq!(fixture.sink.plan.lock().appends, 1);
+    let failed: Vec<_> = (0..50).filter(|file| reports[*file].failure().is_some()).collect();
+    assert_eq!(failed, [10, 20, 30]);
+    assert_eq!((reports[20].events, reports[20].problems[0].number), (2, 2));
+    for file in (0..50).filter(|file| !failed.contains(file)) {
+        assert_eq!(reports[file].events as usize, file % 3 + 1, "{file}");
+    }
+    let appended: u64 = reports.iter().map(|report| report.events).sum();
+    assert_eq!(fixture.sink.keys().len() as u64, appended);
+    let import = upload.status().await.unwrap();
+    assert_eq!((import.statistics.files_completed, import.statistics.failed_entries), (47, 3));
+    assert_eq!(import.statistics.events_completed, appended);
+
+    // Offered again in a better state, before and after the state was written.
+    files[10].1 = Bytes::from(log_file(&[record(2, 0)]));
+    upload.offer_all(vec![files[10].clone()]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    files[30].1 = Bytes::from(log_file(&[record(2, 1)]));
+    upload.offer_all(vec![files[30].clone()]).await.unwrap();
+    let import = upload.finish().await.unwrap();
+    assert_eq!((import.statistics.files_completed, import.statistics.failed_entries), (49, 1));
+    let failures = fixture.failures(import.id).await;
+    assert_eq!(failures.values().filter(|failure| failure.status == FailureStatus::Failed).count(), 1);
+}
+
+#[tokio::test]
+async fn events_of_a_batch_that_the_log_refuses_are_counted_with_their_file() {
+    let fixture = Fixture::new();
+    fixture.sink.plan.lock().too_long = Some(400);
+    let upload = fixture.importer.open_upload(upload(&fixture)).await.unwrap();
+    let long = record(1, 5).replace("\"X\"", &format!("\"{}\"", "X".repeat(500)));
+    let files = [vec![record(1, 0), record(1, 1)], vec![record(1, 2), long.clone(), record(1, 3)], vec![long]];
+    let files = files.iter().enumerate().map(|(n, records)| (mark(&n.to_string(), "1"), log_file(records).into()));
+    let reports = upload.offer_all(files.collect()).await.unwrap();
+    let events: Vec<_> = reports.iter().map(|report| report.events).collect();
+    assert_eq!(events, [2, 2, 0]);
+    assert_eq!(fixture.sink.keys().len(), 4);
+    assert_eq!(reports[0].failure(), None);
+    assert_eq!(reports[1].failure().unwrap().1, "1 events are larger than the log takes");
+}
+
+#[tokio::test]
+async fn small_files_of_a_bucket_are_imported_in_groups_in_the_order_of_the_walk() {
+    let fixture = Fixture::with(ImporterSettings { parallel_files: 48, ..ImporterSettings::default() });
+    let all = fill(&fixture.store, 1..=9, 60).await;
+    // A file that is read piece by piece lies between small ones.
+    let long: Vec<_> = (0..40_000).map(|number| record(5, 100_000 + number)).collect();
+    fixture.store.put_text(&path(5, 30), log_file(&long)).await;
+    let import = fixture.import("s3://bucket").await;
+    assert_eq!((import.status, import.statistics.files_completed), (ImportStatus::Completed, 540));
+    assert_eq!(import.statistics.events_completed as usize, all.len() - 4 + long.len());
+    let texts = fixture.sink.texts();
+    assert!(long.iter().all(|record| texts.contains(record)));
+    let appends = fixture.sink.plan.lock().appends;
+    assert!(appends < 300, "{appends} appends for 540 files");
+}
+
+#[tokio::test]
 async fn a_source_that_falls_silent_fails_the_file() {
     let settings = ImporterSettings { silence: Duration::from_millis(50), ..ImporterSettings::default() };
     let fixture = Fixture::with(settings);
@@ -713,6 +789,7 @@ async fn an_interrupted_upload_is_found_again_and_asks_for_the_rest() {
     let reborn = fixture.reborn();
     let second = reborn.importer.open_upload(upload(&fixture)).await.unwrap();
     assert_eq!(second.id(), first.id());
+    assert!(second.is_resumed());
     let pending = second.pending(&[mark("a", "1"), mark("b", "2"), mark("c", "1")]).await.unwrap();
     assert_eq!(pending, [false, true, true]);
     assert!(reborn.importer.runs_into(fixture.destination.store).await.unwrap());

@@ -4,31 +4,31 @@
 //! upload again under the same label, asks which files are done, and sends the rest. One task owns an upload's state;
 //! it marks files as done every second, so that after a crash of the server a second's files are asked for again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use towpath_meta::{MetaError, Write};
+use towpath_meta::{Key, MetaError, Write};
 use towpath_model::{Destination, StoreId};
 
 use crate::error::ImportError;
 use crate::failure::{Failure, FailureStatus, What};
-use crate::file::{FileReport, Input, import_file};
+use crate::file::{FileReport, Input, import_file, import_files};
 use crate::import::{Import, ImportId, ImportSource, ImportStatus, Owner, TimeRange};
 use crate::importer::{Importer, Shared};
+use crate::records::digest;
 
 /// Time between two writes of an upload's state.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Files between two writes of an upload's state.
-const SAVE_FILES: usize = 1_000;
+const SAVE_FILES: usize = 10_000;
 /// Reports that wait for the task; a client that is faster waits.
 const QUEUE: usize = 64;
-/// What a file takes of the memory budget.
-const UNITS: u32 = 6;
 
 /// An upload to be opened.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ pub struct FileMark {
 pub struct Upload {
     id: ImportId,
     import: Import,
+    resumed: bool,
     shared: Arc<Shared>,
     task: mpsc::Sender<Message>,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Uploads {
 }
 
 enum Message {
-    Done { mark: FileMark, report: FileReport, answer: oneshot::Sender<Result<FileReport, MetaError>> },
+    Done { files: Vec<(FileMark, FileReport)>, answer: oneshot::Sender<Result<Vec<FileReport>, MetaError>> },
     Read(oneshot::Sender<Import>),
     End { status: Option<ImportStatus>, answer: oneshot::Sender<Result<Import, MetaError>> },
 }
@@ -89,34 +90,40 @@ impl Importer {
             import.status.is_running() && import.source == source && import.destination == new.destination
         };
         if let Some(import) = open.into_iter().find(same) {
-            return self.attach(import);
+            return self.attach(import, true);
         }
         let mut import = Import::new(new.owner, new.destination, source, new.range, self.shared.clock.now());
         import.status = ImportStatus::InProgress;
         self.shared.records.save(&import, Vec::new()).await?;
-        self.attach(import)
+        self.attach(import, false)
     }
 
     /// Finds an upload that is not over.
     pub async fn upload(&self, owner: &Owner, id: ImportId) -> Result<Upload, ImportError> {
         let import = self.get(owner, id).await?;
         let takes_files = matches!(import.source, ImportSource::Upload { .. }) && import.status.is_running();
-        if takes_files { self.attach(import) } else { Err(ImportError::NotAnUpload(id)) }
+        if takes_files { self.attach(import, true) } else { Err(ImportError::NotAnUpload(id)) }
     }
 
     /// Makes a handle, and the task if there is none.
-    fn attach(&self, import: Import) -> Result<Upload, ImportError> {
+    fn attach(&self, import: Import, resumed: bool) -> Result<Upload, ImportError> {
         if self.shared.shutdown.is_cancelled() {
             return Err(ImportError::Closed);
         }
         let mut open = self.shared.uploads.open.lock();
         let (_, task) = open.entry(import.id).or_insert_with(|| {
             let (sender, messages) = mpsc::channel(QUEUE);
-            let task = UploadTask { import: import.clone(), shared: self.shared.clone(), writes: Vec::new() };
+            let task = UploadTask {
+                import: import.clone(),
+                shared: self.shared.clone(),
+                writes: BTreeMap::new(),
+                failures: HashMap::new(),
+                failed: (!resumed).then(HashSet::new),
+            };
             self.shared.tasks.spawn(task.run(messages));
             (import.destination.store, sender)
         });
-        Ok(Upload { id: import.id, shared: self.shared.clone(), task: task.clone(), import })
+        Ok(Upload { id: import.id, resumed, shared: self.shared.clone(), task: task.clone(), import })
     }
 }
 
@@ -124,6 +131,11 @@ impl Upload {
     /// The id of the import.
     pub const fn id(&self) -> ImportId {
         self.id
+    }
+
+    /// False if the upload was opened anew with this handle: none of its files was sent before.
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
     /// Says of each file whether it must still be sent: those that are not done, and those that changed since.
@@ -140,11 +152,29 @@ impl Upload {
     ///
     /// A file that is offered twice is harmless: a store holds an event once.
     pub async fn offer(&self, mark: FileMark, input: Input) -> Result<FileReport, ImportError> {
-        let _room = self.shared.budget.acquire_many(UNITS).await.map_err(|_| ImportError::Closed)?;
-        let target = self.shared.target(&self.import, false);
-        let report = import_file(input, &target, self.shared.clock.now()).await.map_err(|_| ImportError::Closed)?;
+        let report = {
+            let _room = self.shared.room.parsing.acquire().await.map_err(|_| ImportError::Closed)?;
+            let target = self.shared.target(&self.import, false);
+            import_file(input, &target, self.shared.clock.now()).await.map_err(|_| ImportError::Closed)?
+        };
+        let mut reports = self.done(vec![(mark, report)]).await?;
+        reports.pop().ok_or(ImportError::Closed)
+    }
+
+    /// Imports files that are small together, and tells of each what became of it, in their order.
+    pub async fn offer_all(&self, files: Vec<(FileMark, Bytes)>) -> Result<Vec<FileReport>, ImportError> {
+        let (marks, files): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let reports = {
+            let _room = self.shared.room.parsing.acquire().await.map_err(|_| ImportError::Closed)?;
+            let target = self.shared.target(&self.import, false);
+            import_files(files, &target, self.shared.clock.now()).await.map_err(|_| ImportError::Closed)?
+        };
+        self.done(marks.into_iter().zip(reports).collect()).await
+    }
+
+    async fn done(&self, files: Vec<(FileMark, FileReport)>) -> Result<Vec<FileReport>, ImportError> {
         let (answer, outcome) = oneshot::channel();
-        self.send(Message::Done { mark, report, answer }).await?;
+        self.send(Message::Done { files, answer }).await?;
         Ok(outcome.await.map_err(|_| ImportError::Closed)??)
     }
 
@@ -180,7 +210,11 @@ impl Upload {
 struct UploadTask {
     import: Import,
     shared: Arc<Shared>,
-    writes: Vec<Write>,
+    // What is not written yet: at most one write of a key, and the failures among them by file.
+    writes: BTreeMap<Key, Write>,
+    failures: HashMap<String, Failure>,
+    // Digests of the files that ever failed, if that is known: of an upload that was opened anew.
+    failed: Option<HashSet<String>>,
 }
 
 impl UploadTask {
@@ -200,9 +234,9 @@ impl UploadTask {
             };
             match message {
                 None => break,
-                Some(Message::Done { mark, report, answer }) => {
-                    let outcome = self.done(&mark, &report).await;
-                    let _ = answer.send(outcome.map(|()| report));
+                Some(Message::Done { files, answer }) => {
+                    let outcome = self.done_all(files).await;
+                    let _ = answer.send(outcome);
                     if self.writes.len() >= SAVE_FILES {
                         self.save_or_report().await;
                     }
@@ -227,14 +261,29 @@ impl UploadTask {
         self.shared.uploads.open.lock().remove(&id);
     }
 
+    async fn done_all(&mut self, files: Vec<(FileMark, FileReport)>) -> Result<Vec<FileReport>, MetaError> {
+        let mut reports = Vec::with_capacity(files.len());
+        for (mark, report) in files {
+            self.done(&mark, &report).await?;
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// The failure of the same file before.
+    async fn earlier(&self, name: &str) -> Result<Option<Failure>, MetaError> {
+        let never = self.failed.as_ref().is_some_and(|failed| failed.is_empty() || !failed.contains(&digest(name)));
+        if never || (self.failed.is_none() && self.import.statistics.failed_entries == 0) {
+            return Ok(None);
+        }
+        match self.failures.get(name) {
+            Some(failure) => Ok(Some(failure.clone())),
+            None => self.shared.records.failure(self.import.id, name).await,
+        }
+    }
+
     async fn done(&mut self, mark: &FileMark, report: &FileReport) -> Result<(), MetaError> {
-        // The outcome of the same file before may be among what is not written yet.
-        let earlier = if self.import.statistics.failed_entries > 0 {
-            self.save().await?;
-            self.shared.records.failure(self.import.id, &mark.name).await?
-        } else {
-            None
-        };
+        let earlier = self.earlier(&mark.name).await?;
         let stood = earlier.as_ref().is_some_and(|failure| failure.status == FailureStatus::Failed);
         let before = earlier.as_ref().map_or(0, |failure| failure.events);
         let failure = match (&report.fault, earlier) {
@@ -256,6 +305,10 @@ impl UploadTask {
             let failure = Failure { updated, events: report.events, ..failure };
             let write = self.shared.records.write_failure(self.import.id, &failure)?;
             self.put(write);
+            if let Some(failed) = &mut self.failed {
+                failed.insert(digest(&mark.name));
+            }
+            self.failures.insert(mark.name.clone(), failure);
         }
         let mark = self.shared.records.write_done(self.import.id, &mark.name, &mark.version)?;
         self.put(mark);
@@ -269,8 +322,13 @@ impl UploadTask {
 
     /// Keeps a write for the next commit, which may write a key once.
     fn put(&mut self, write: Write) {
-        self.writes.retain(|earlier| earlier.key() != write.key());
-        self.writes.push(write);
+        self.writes.insert(write.key().clone(), write);
+    }
+
+    /// The state is written up to here.
+    fn written(&mut self) {
+        self.writes.clear();
+        self.failures.clear();
     }
 
     async fn save(&mut self) -> Result<(), MetaError> {
@@ -278,8 +336,8 @@ impl UploadTask {
             return Ok(());
         }
         self.import.updated = self.shared.clock.now();
-        self.shared.records.save(&self.import, self.writes.clone()).await?;
-        self.writes.clear();
+        self.shared.records.save(&self.import, self.writes.values().cloned().collect()).await?;
+        self.written();
         Ok(())
     }
 
@@ -294,8 +352,8 @@ impl UploadTask {
         let failed = self.import.statistics.failed_entries > 0;
         let judged = if failed { ImportStatus::Failed } else { ImportStatus::Completed };
         let over = Import { status: status.unwrap_or(judged), updated: self.shared.clock.now(), ..self.import.clone() };
-        self.shared.records.save(&over, self.writes.clone()).await?;
-        self.writes.clear();
+        self.shared.records.save(&over, self.writes.values().cloned().collect()).await?;
+        self.written();
         self.import = over.clone();
         info!(import = %over.id, status = over.status.as_str(), files = over.statistics.files_completed, "upload ended");
         // The marks are of no use any more; left-over ones would only take room.

@@ -20,9 +20,9 @@ use crate::caller::Caller;
 use crate::operations::{Context, admin, dispatch, put_audit_events, sts};
 use crate::parts::Parts;
 use crate::throttle::Throttle;
-use crate::upload;
+use crate::upload::{self, Sent};
 
-/// Longest body of an uploaded log file, in bytes.
+/// Longest body of an uploaded log file or batch of them, in bytes.
 pub const MAX_UPLOAD_BODY: usize = 64 * 1024 * 1024;
 
 /// Secrets' signing keys that are remembered.
@@ -70,7 +70,7 @@ impl Service {
     /// # Errors
     /// The answer to a request that has no operation; its body need not be read.
     pub fn max_body(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<usize, Box<Response<Bytes>>> {
-        if upload::import_of(uri.path()).is_some() {
+        if Sent::of(uri.path()).is_some() {
             return Ok(MAX_UPLOAD_BODY);
         }
         match route(method, uri, headers) {
@@ -91,9 +91,9 @@ impl Service {
     }
 
     async fn answer(&self, request: &HttpRequest, request_id: RequestId) -> (String, Response<Bytes>) {
-        if let Some(import) = upload::import_of(request.uri.path()) {
-            let outcome = self.upload(request, request_id, import).await;
-            return ("UploadFile".to_owned(), finish(Protocol::AwsJson, &request_id, outcome));
+        if let Some(sent) = Sent::of(request.uri.path()) {
+            let outcome = self.upload(request, request_id, sent).await;
+            return (sent.operation().to_owned(), finish(Protocol::AwsJson, &request_id, outcome));
         }
         let protocol = Protocol::of(&request.method, &request.uri, &request.headers);
         let route = match route(&request.method, &request.uri, &request.headers) {
@@ -169,12 +169,12 @@ impl Service {
         self.record(&context, call, outcome).await
     }
 
-    async fn upload(&self, request: &HttpRequest, request_id: RequestId, import: &str) -> Result<Value, ApiError> {
+    async fn upload(&self, request: &HttpRequest, request_id: RequestId, sent: Sent<'_>) -> Result<Value, ApiError> {
         let now = self.parts.clock.now();
         let caller = authenticate(&self.parts, &self.signing_keys, request, "towpath", request_id, now)?;
         let context = Context::new(&caller, &self.parts);
         // Recorded by StartUploadImport and FinishUploadImport; one record per file would drown the history.
-        upload::file(&context, import, &request.uri, request.body.clone()).await
+        upload::take(&context, sent, &request.uri, request.body.clone()).await
     }
 
     async fn sts(&self, caller: &Caller, request: &HttpRequest) -> (String, Result<Response<Bytes>, ApiError>) {
@@ -223,7 +223,7 @@ impl Service {
             }
         };
         let outcome = match self.admitted(caller, "PutAuditEvents") {
-            Ok(()) => put_audit_events::admit(&context, input).await,
+            Ok(()) => put_audit_events::admit(&context, input, request.body.len()).await,
             Err(error) => Err(error),
         };
         let call = put_audit_events_call(Some(input));

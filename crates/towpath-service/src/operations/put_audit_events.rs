@@ -29,12 +29,16 @@ impl Admitted {
     }
 }
 
-/// Checks a call and each of its entries. Nothing is stored yet.
+/// Checks a call and each of its entries. Nothing is stored yet. `body_bytes`: the length of the request's body.
 ///
 /// # Errors
 /// Whole-call errors: InvalidChannelARN, ChannelNotFound, ChannelInsufficientPermission, ChannelUnsupportedSchema,
 /// DuplicatedAuditEventId, ValidationException.
-pub(crate) async fn admit(context: &Context<'_>, input: &PutAuditEventsRequest) -> Result<Admitted, ApiError> {
+pub(crate) async fn admit(
+    context: &Context<'_>,
+    input: &PutAuditEventsRequest,
+    body_bytes: usize,
+) -> Result<Admitted, ApiError> {
     let name = ChannelName::parse(&input.channel_arn, context.caller)
         .ok_or_else(|| refuse(errors::INVALID_CHANNEL_ARN, "channelArn is not the ARN of a channel"))?;
     let state = context.catalog();
@@ -54,8 +58,7 @@ pub(crate) async fn admit(context: &Context<'_>, input: &PutAuditEventsRequest) 
             checksum: entry.event_data_checksum.as_deref(),
         })
         .collect();
-    let bytes = input.audit_events.iter().map(|entry| entry.event_data.len()).sum();
-    check_call(&entries, bytes).map_err(|refusal| match refusal {
+    check_call(&entries, body_bytes).map_err(|refusal| match refusal {
         CallRefusal::Duplicate { .. } => refuse(errors::DUPLICATED_AUDIT_EVENT_ID, refusal.to_string()),
         _ => ApiError::validation(refusal.to_string()),
     })?;

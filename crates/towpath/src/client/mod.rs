@@ -201,6 +201,23 @@ impl Client {
         read("UploadFile", &answer)
     }
 
+    /// Uploads a batch of files of an import; `body` is as in docs/towpath-api.md. Safe to repeat because events are stored
+    /// once.
+    pub async fn upload_batch(&self, import_id: &str, body: Bytes) -> Result<Value, ClientError> {
+        let answer = self
+            .send(Outgoing {
+                operation: "UploadFiles",
+                endpoint: &self.connection.endpoint,
+                service: "towpath",
+                path: format!("/towpath/v1/imports/{}/batches", utf8_percent_encode(import_id, QUERY)),
+                headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))],
+                body,
+                repeatable: true,
+            })
+            .await?;
+        read("UploadFiles", &answer)
+    }
+
     async fn send(&self, request: Outgoing<'_>) -> Result<Bytes, ClientError> {
         let mut tried = 0;
         loop {

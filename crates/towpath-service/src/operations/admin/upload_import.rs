@@ -26,6 +26,7 @@ pub(super) struct StartInput {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct StartOutput {
     import_id: String,
+    resumed: bool,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +92,7 @@ pub(super) async fn start(context: &Context<'_>, input: StartInput) -> Result<St
         range: TimeRange { cutoff: cutoff(context, store), ..TimeRange::default() },
     };
     let upload = context.parts.imports.open_upload(new).await.map_err(refused)?;
-    Ok(StartOutput { import_id: upload.id().to_string() })
+    Ok(StartOutput { import_id: upload.id().to_string(), resumed: upload.is_resumed() })
 }
 
 /// ListPendingFiles: which of the files must still be sent.
