@@ -1,6 +1,6 @@
 //! Towpath audits itself: each call becomes an event in the account it concerns.
 //!
-//! A call is recorded when it is over, with what it answered, and the answer is sent when the record is durable. Calls
+//! A call is recorded when it is over, with what it answered; see [`crate::records`] for what the answer waits for. Calls
 //! whose signature is wrong are not recorded: nobody is known to have made them.
 
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use serde_json::Value;
 use smallvec::SmallVec;
 use towpath_admit::{ApiCall, ApiSource, Outcome, Parameters, Plane, RecordCopy, Resource, RoleSession, UserIdentity};
 use towpath_iam::Principal;
-use towpath_log::AppendError;
 use towpath_model::{AccountId, Event};
 use towpath_wire::ApiError;
 use uuid::Uuid;
@@ -17,10 +16,9 @@ use uuid::Uuid;
 use crate::caller::Caller;
 use crate::catalog::CatalogState;
 use crate::operations::Touched;
-use crate::parts::Parts;
-use crate::refusal::internal;
 
 /// What a call was, for its record.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) source: ApiSource,
     pub(crate) name: String,
@@ -85,26 +83,6 @@ pub(crate) fn events(
         Some(event)
     });
     copies.collect()
-}
-
-/// Appends events and returns when they are durable.
-///
-/// # Errors
-/// `ThrottlingException` when the log's queue is full, `ServiceUnavailable` when it cannot write.
-pub(crate) async fn append(parts: &Parts, events: Vec<Event>) -> Result<(), ApiError> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    match parts.log.append(events).await {
-        Ok(_) => Ok(()),
-        Err(AppendError::Busy) => Err(ApiError::throttling()),
-        Err(AppendError::Closed) => Err(ApiError::unavailable()),
-        Err(cause @ (AppendError::Unavailable(_) | AppendError::Uncertain(_))) => {
-            internal("append to the log", cause);
-            Err(ApiError::unavailable())
-        }
-        Err(cause) => Err(internal("append to the log", cause)),
-    }
 }
 
 /// What went over the wire, as a record prints it.

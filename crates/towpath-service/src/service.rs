@@ -19,6 +19,7 @@ use crate::authenticate::authenticate;
 use crate::caller::Caller;
 use crate::operations::{Context, admin, dispatch, put_audit_events, sts};
 use crate::parts::Parts;
+use crate::records::Records;
 use crate::throttle::Throttle;
 use crate::upload::{self, Sent};
 
@@ -49,6 +50,7 @@ pub struct HttpRequest {
 #[derive(Clone)]
 pub struct Service {
     parts: Arc<Parts>,
+    records: Arc<Records>,
     throttle: Arc<Throttle>,
     signing_keys: Arc<SigningKeys>,
 }
@@ -57,7 +59,8 @@ impl Service {
     /// Serves with these parts.
     pub fn new(parts: Arc<Parts>) -> Self {
         let throttle = Arc::new(Throttle::new(&parts.settings.throttles));
-        Self { parts, throttle, signing_keys: Arc::new(SigningKeys::new(SIGNING_KEYS)) }
+        let records = Arc::new(Records::new(parts.log.clone(), parts.settings.audit_reads));
+        Self { parts, records, throttle, signing_keys: Arc::new(SigningKeys::new(SIGNING_KEYS)) }
     }
 
     /// The parts, for those who run them in the background.
@@ -135,7 +138,7 @@ impl Service {
         operation: Operation,
         request: &HttpRequest,
     ) -> Result<Value, ApiError> {
-        let context = Context::new(caller, &self.parts);
+        let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, operation.name()) {
             Ok(()) => match operation.decode(&request.body) {
                 Ok(input) => dispatch(&context, operation, input).await,
@@ -154,7 +157,7 @@ impl Service {
     }
 
     async fn towpath(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
-        let context = Context::new(caller, &self.parts);
+        let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, name) {
             Ok(()) => admin::dispatch(&context, name, &request.body).await,
             Err(error) => Err(error),
@@ -172,7 +175,7 @@ impl Service {
     async fn upload(&self, request: &HttpRequest, request_id: RequestId, sent: Sent<'_>) -> Result<Value, ApiError> {
         let now = self.parts.clock.now();
         let caller = authenticate(&self.parts, &self.signing_keys, request, "towpath", request_id, now)?;
-        let context = Context::new(&caller, &self.parts);
+        let context = Context::new(&caller, &self.parts, &self.records);
         // Recorded by StartUploadImport and FinishUploadImport; one record per file would drown the history.
         upload::take(&context, sent, &request.uri, request.body.clone()).await
     }
@@ -183,7 +186,7 @@ impl Service {
             Err(error) => return ("sts".to_owned(), Err(error)),
         };
         let name = decoded.name().to_owned();
-        let context = Context::new(caller, &self.parts);
+        let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, &name) {
             Ok(()) => sts::call(&context, &decoded),
             Err(error) => Err(error),
@@ -200,14 +203,14 @@ impl Service {
             Err(error) => Err(error),
         };
         let events = audit::events(&context.catalog(), caller, call, recorded, context.take_touched());
-        if let Err(error) = audit::append(&self.parts, events).await {
+        if let Err(error) = self.records.append(events).await {
             return (name, Err(error));
         }
         (name, outcome.map(|answer| answer.response))
     }
 
     async fn put_audit_events(&self, caller: &Caller, route: Route, request: &HttpRequest) -> Result<Value, ApiError> {
-        let context = Context::new(caller, &self.parts);
+        let context = Context::new(caller, &self.parts, &self.records);
         let decoded = match route.decode(&request.body) {
             Some(Ok(Input::PutAuditEvents(input))) => Ok(input),
             Some(Err(error)) => Err(ApiError::from(error)),
@@ -218,7 +221,7 @@ impl Service {
             Err(error) => {
                 let call = put_audit_events_call(None);
                 let events = audit::events(&context.catalog(), caller, call, Err(error), Vec::new());
-                audit::append(&self.parts, events).await?;
+                self.records.append(events).await?;
                 return Err(error.clone());
             }
         };
@@ -233,12 +236,12 @@ impl Service {
             Ok(mut admitted) => {
                 // One append: the record of the call and the events it stored are durable together.
                 events.append(&mut admitted.events);
-                audit::append(&self.parts, events).await?;
+                self.records.append(events).await?;
                 admitted.note(&context);
                 serde_json::to_value(admitted.answer).map_err(|cause| crate::refusal::internal("write answer", cause))
             }
             Err(error) => {
-                audit::append(&self.parts, events).await?;
+                self.records.append(events).await?;
                 Err(error)
             }
         }
@@ -251,12 +254,25 @@ impl Service {
         call: Call,
         outcome: Result<Value, ApiError>,
     ) -> Result<Value, ApiError> {
-        let recorded = match &outcome {
-            Ok(answer) => Ok(audit::parameters(answer)),
-            Err(error) => Err(error),
+        let touched = context.take_touched();
+        let events = |call, outcome: &Result<Value, ApiError>| {
+            let recorded = outcome.as_ref().map(audit::parameters);
+            audit::events(&context.catalog(), context.caller, call, recorded, touched.clone())
         };
-        let events = audit::events(&context.catalog(), context.caller, call, recorded, context.take_touched());
-        audit::append(&self.parts, events).await?;
+        if let Some(pending) = context.take_pending() {
+            let (recorded, done) = tokio::join!(self.records.append(events(call.clone(), &outcome)), pending);
+            recorded?;
+            if let Err(error) = done {
+                // The record says that the call succeeded. One more says how it ended.
+                let outcome = Err(error);
+                self.records.append(events(call, &outcome)).await?;
+                return outcome;
+            }
+        } else if call.read_only && outcome.is_ok() {
+            self.records.append_read(events(call, &outcome)).await?;
+        } else {
+            self.records.append(events(call, &outcome)).await?;
+        }
         outcome
     }
 

@@ -17,6 +17,20 @@ pub struct ServiceSettings {
     pub pending_deletion: Duration,
     /// How long a repeated PutAuditEvents entry is recognized as a retry.
     pub retry_window: Duration,
+    /// What the answer to a call that only reads waits for.
+    pub audit_reads: AuditReads,
+}
+
+/// What the answer to a call that only reads (Get, List, Describe, Lookup) waits for. All other answers, refusals
+/// included, wait until the record of the call is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditReads {
+    /// The record has its place in the log's queue: a crash in the next milliseconds may lose it.
+    #[default]
+    Queued,
+    /// The record is durable.
+    Durable,
 }
 
 impl Default for ServiceSettings {
@@ -26,6 +40,7 @@ impl Default for ServiceSettings {
             throttles: ThrottleSettings::default(),
             pending_deletion: Duration::from_secs(7 * 86_400),
             retry_window: Duration::from_secs(86_400),
+            audit_reads: AuditReads::default(),
         }
     }
 }

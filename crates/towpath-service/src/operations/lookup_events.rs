@@ -1,5 +1,6 @@
 //! LookupEvents: the event history of the caller's account and region.
 
+use towpath_model::StoreId;
 use towpath_query::{LookupEvent, LookupKey, LookupRequest, QueryError, Scope};
 use towpath_wire::ApiError;
 use towpath_wire::{cloudtrail as wire, errors};
@@ -31,6 +32,7 @@ pub(crate) async fn lookup(
         max_results: input.max_results.map(i64::from),
         next_token: input.next_token,
     };
+    context.records.seen(&[StoreId::history_of(context.caller.account)]).await;
     let page = context.parts.queries.lookup_events(&scope, &request).await.map_err(|error| match error {
         QueryError::InvalidTimeRange => refuse(errors::INVALID_TIME_RANGE_EXCEPTION, "StartTime is after EndTime"),
         other => super::query::refused(other),

@@ -1,7 +1,10 @@
 //! The operations, one file per resource. Each authorizes, decides, and answers; none knows of HTTP.
 
+use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use towpath_model::{AccountId, Arn, EventDataStore, StoreId};
 use towpath_wire::ApiError;
@@ -12,6 +15,7 @@ use crate::caller::Caller;
 use crate::catalog::{CatalogState, Change};
 use crate::ingestion_status::IngestionStatus;
 use crate::parts::Parts;
+use crate::records::Records;
 use crate::refusal::{CatalogRefusal, internal};
 use crate::settings::ServiceSettings;
 
@@ -39,7 +43,10 @@ pub(crate) use dispatch::dispatch;
 pub(crate) struct Context<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) parts: &'a Parts,
+    pub(crate) records: &'a Records,
     touched: Mutex<Vec<Touched>>,
+    // Work that the answer waits for, beside the call's record.
+    pending: Mutex<Option<BoxFuture<'static, Result<(), ApiError>>>>,
 }
 
 /// A resource that a call concerns, for the `resources` of its record.
@@ -50,8 +57,8 @@ pub(crate) struct Touched {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(caller: &'a Caller, parts: &'a Parts) -> Self {
-        Self { caller, parts, touched: Mutex::new(Vec::new()) }
+    pub(crate) fn new(caller: &'a Caller, parts: &'a Parts, records: &'a Records) -> Self {
+        Self { caller, parts, records, touched: Mutex::default(), pending: Mutex::default() }
     }
 
     pub(crate) fn settings(&self) -> &ServiceSettings {
@@ -106,6 +113,15 @@ impl<'a> Context<'a> {
 
     pub(crate) fn take_touched(&self) -> Vec<Touched> {
         std::mem::take(&mut self.touched.lock())
+    }
+
+    /// Has the answer wait for `work`, which runs beside the recording of the call. If it fails, so has the call.
+    pub(crate) fn answer_after(&self, work: impl Future<Output = Result<(), ApiError>> + Send + 'static) {
+        *self.pending.lock() = Some(work.boxed());
+    }
+
+    pub(crate) fn take_pending(&self) -> Option<BoxFuture<'static, Result<(), ApiError>>> {
+        self.pending.lock().take()
     }
 
     pub(crate) fn ingestion_status(&self, channel: Uuid) -> Option<IngestionStatus> {

@@ -59,7 +59,12 @@ pub(crate) async fn start(
         context.authorize("StartQuery", &context.any("eventdatastore"))?;
     }
     let scope = Scope { account: owner, region: context.caller.region.clone() };
-    let id = context.parts.queries.start(query, scope, stores).await.map_err(refused)?;
+    let read: Vec<_> = stores.iter().map(|store| store.id).collect();
+    let seen = context.records.seen(&read);
+    let started = context.parts.queries.begin(query, scope, stores, seen).await.map_err(refused)?;
+    let id = started.id();
+    // It runs already; the answer waits until it is durable, as its record.
+    context.answer_after(async move { started.kept().await.map(drop).map_err(refused) });
     Ok(wire::StartQueryResponse {
         query_id: Some(id.to_string()),
         event_data_store_owner_account_id: (owner != context.caller.account).then(|| owner.to_string()),

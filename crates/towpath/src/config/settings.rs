@@ -47,6 +47,8 @@ pub struct Settings {
     pub lake: Lake,
     /// SQL queries.
     pub query: Query,
+    /// Records of Towpath's own calls.
+    pub audit: Audit,
     /// CloudTrail's quotas.
     pub quotas: Quotas,
     /// Rates per account and operation.
@@ -178,6 +180,25 @@ pub struct Query {
     pub spill: u64,
 }
 
+/// Records of Towpath's own calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// What the answer to a call that only reads waits for: `queued`, its record has a place in the log's queue and a
+    /// crash in the next milliseconds may lose it; or `durable`, its record is on disk, as for all other calls.
+    pub reads: AuditReads,
+}
+
+/// What the answer to a call that only reads waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditReads {
+    /// A place in the log's queue.
+    Queued,
+    /// The disk.
+    Durable,
+}
+
 /// Rates per account and operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -254,6 +275,7 @@ impl Default for Settings {
             log: Log::default(),
             lake: Lake::default(),
             query: Query::default(),
+            audit: Audit::default(),
             quotas: Quotas::default(),
             throttles: Throttles::default(),
             metrics: Metrics::default(),
@@ -312,6 +334,12 @@ impl Default for Query {
             result_retention: 7 * DAY,
             spill: 32 * GIB,
         }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { reads: AuditReads::Queued }
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) async fn tail(context: &Context<'_>, input: TailInput) -> Result<Tail
     if wait > 20 {
         return Err(ApiError::validation("WaitSeconds must be 0 to 20"));
     }
+    context.records.seen(&[store]).await;
     let committed = context.parts.log.committed().as_u64();
     // Without a position: what comes from now on, so the last position that is already there.
     let after = match input.after_position {

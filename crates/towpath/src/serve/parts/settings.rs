@@ -5,7 +5,7 @@ use std::time::Duration;
 use towpath_lake::LakeSettings;
 use towpath_log::{Compression, LogSettings};
 use towpath_query::QuerySettings;
-use towpath_service::{ServiceSettings, ThrottlePreset, ThrottleSettings};
+use towpath_service::{AuditReads, ServiceSettings, ThrottlePreset, ThrottleSettings};
 
 use crate::config::{self, Settings};
 
@@ -61,6 +61,10 @@ pub fn service(settings: &Settings) -> ServiceSettings {
         },
         pending_deletion: settings.pending_deletion,
         retry_window: settings.retry_window,
+        audit_reads: match settings.audit.reads {
+            config::AuditReads::Queued => AuditReads::Queued,
+            config::AuditReads::Durable => AuditReads::Durable,
+        },
     }
 }
 
