@@ -18,6 +18,8 @@
 //! | integer literals | `bigint` |
 //! | a timestamp with time zone | the zone belongs to the column, not to the value |
 //! | regular expressions | linear time: no look-around and no back references |
+//! | `UNNEST` of a column of an outer query | last in its FROM, over outer rows that no LIMIT cuts off |
+//! | `(a, b) [NOT] IN (subquery)` in a select list | false where Trino has NULL |
 //! | `TABLESAMPLE`, `MATCH_RECOGNIZE`, `LATERAL`, `JSON_TABLE` | refused |
 
 mod cell;

@@ -139,12 +139,7 @@ impl Correlated<'_> {
         if !outer_arrays.iter().all(|array| belongs_to(array, outer_schema)) {
             return Ok(Transformed::no(node));
         }
-        if !repeatable(self.outer) {
-            return Err(mistake_about(
-                "unnest",
-                "UNNEST of a column of an outer query is not supported over rows that are cut off by LIMIT",
-            ));
-        }
+        check_outer(self.outer)?;
         self.count += 1;
         let key = format!("\u{1}key{}", self.count);
         let array_name = |i: usize| format!("\u{1}array{}_{i}", self.count);
@@ -215,15 +210,29 @@ fn key_of(arrays: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, arrays)))
 }
 
-/// True if a plan gives the same rows whenever it runs.
-fn repeatable(plan: &LogicalPlan) -> bool {
-    let mut repeatable = true;
-    let _ = plan.apply_with_subqueries(|node| {
-        repeatable &= !matches!(node, LogicalPlan::Limit(_));
+/// How many nodes the plan of the outer rows may have: it is part of the result twice.
+const MAX_OUTER: usize = 500;
+
+/// Refuses outer rows that are not the same whenever they are read, and plans that would double too often.
+fn check_outer(plan: &LogicalPlan) -> Result<()> {
+    let mut nodes = 0;
+    plan.apply_with_subqueries(|node| {
+        nodes += 1;
+        if nodes > MAX_OUTER {
+            return Err(mistake_about("unnest", "UNNEST of a column of an outer query nests too deeply"));
+        }
+        let mut varies = matches!(node, LogicalPlan::Limit(_));
         node.apply_expressions(|expr| {
-            repeatable &= !expr.is_volatile();
+            varies |= expr.is_volatile();
             Ok(TreeNodeRecursion::Continue)
-        })
-    });
-    repeatable
+        })?;
+        if varies {
+            return Err(mistake_about(
+                "unnest",
+                "UNNEST of a column of an outer query is not supported over rows that are cut off by LIMIT",
+            ));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
 }

@@ -27,8 +27,11 @@ pub(crate) fn sql_error(error: DataFusionError, statement: &Statement, columns: 
         }
         DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
-                let known =
-                    valid_fields.iter().map(|c| without_suffix(&c.name)).chain(columns.iter().map(String::as_str));
+                let known = valid_fields
+                    .iter()
+                    .map(|c| without_suffix(&c.name))
+                    .filter(|name| !name.is_empty() && !name.starts_with('$'))
+                    .chain(columns.iter().map(String::as_str));
                 let hint = nearest(&field.name, known)
                     .filter(|n| *n != field.name)
                     .map(|n| format!("; did you mean {n}?"))

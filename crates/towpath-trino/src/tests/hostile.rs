@@ -35,6 +35,16 @@ fn deep_nesting_neither_overflows_nor_hangs() {
     survives("table parentheses", format!("SELECT * FROM {}numbers{}", "(".repeat(60), ")".repeat(60)));
     survives("eight table parentheses", format!("SELECT * FROM {}numbers{}", "(".repeat(8), ")".repeat(8)));
     survives("types", format!("SELECT cast(null as {}bigint{})", "array(".repeat(1000), ")".repeat(1000)));
+    survives("betweens", deep("(", "1", " between 1 and 2)", 60));
+    survives("largest of largest", deep("max_by(1, ", "1", ")", 60) + " FROM numbers");
+    survives("rows in rows", deep("((", "1", ", 1) in ((1, 1), (1, 1)))", 45));
+    survives("quantified", deep("(1 > all (select ", "1", "))", 45));
+    let unnested = |times: usize| {
+        (0..times).fold("SELECT array[n] AS a FROM numbers".to_owned(), |inner, i| {
+            format!("SELECT a FROM ({inner}) t{i} WHERE EXISTS (SELECT 1 FROM UNNEST(t{i}.a) AS u(x) WHERE x > 1)")
+        })
+    };
+    survives("arrays of outer rows", unnested(30));
     survives("with in with", format!("{}SELECT 1{}", "with a as (".repeat(99), ") select * from a".repeat(99)));
 }
 
@@ -47,6 +57,8 @@ fn long_chains_neither_overflow_nor_hang() {
     survives("ands", format!("SELECT 1 FROM numbers WHERE {}", vec!["n>1"; 1300].join(" and ")));
     survives("unions", vec!["select 1"; 700].join(" union "));
     survives("tables", format!("SELECT 1 FROM {}", vec!["numbers"; 1200].join(",")));
+    survives("unnests", format!("SELECT 1 FROM {}", vec!["unnest(array[1])"; 1200].join(",")));
+    survives("row list", format!("SELECT 1 FROM numbers WHERE (n, k) IN ({})", vec!["(1,'a')"; 4000].join(",")));
     survives("items", format!("SELECT {} FROM numbers", vec!["n"; 4000].join(",")));
     survives("in list", format!("SELECT 1 FROM numbers WHERE n IN ({})", vec!["1"; 4500].join(",")));
     survives("subscripts", format!("SELECT k{} FROM numbers", "[1]".repeat(3000)));

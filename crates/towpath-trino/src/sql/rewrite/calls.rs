@@ -92,7 +92,7 @@ impl Rewriter {
                 arity(&[2, 3])?;
                 let mut arguments = take_arguments(&mut f).into_iter();
                 let (value, by) = (next(&mut arguments), next(&mut arguments));
-                and_filter(&mut f, Expr::IsNotNull(Box::new(by.clone())));
+                and_filter(&mut f, Expr::IsNotNull(Box::new(self.copy(&by)?)));
                 let ascending = name == "min_by";
                 return Ok(match arguments.next() {
                     None => ordered(renamed(f, "first_value", vec![value]), by, ascending),
@@ -105,8 +105,8 @@ impl Rewriter {
             "min" | "max" if count == Some(2) => {
                 let mut arguments = take_arguments(&mut f).into_iter();
                 let (value, limit) = (next(&mut arguments), next(&mut arguments));
-                and_filter(&mut f, Expr::IsNotNull(Box::new(value.clone())));
-                let all = ordered(renamed(f, "array_agg", vec![value.clone()]), value, name == "min");
+                and_filter(&mut f, Expr::IsNotNull(Box::new(self.copy(&value)?)));
+                let all = ordered(renamed(f, "array_agg", vec![self.copy(&value)?]), value, name == "min");
                 return Ok(call("slice", vec![all, number(1), limit], at));
             }
             "map_agg" | "multimap_agg" => {
@@ -126,7 +126,7 @@ impl Rewriter {
                 let mut arguments = take_arguments(&mut f).into_iter();
                 let value = next(&mut arguments);
                 let separator = arguments.next().unwrap_or_else(|| text(""));
-                and_filter(&mut f, Expr::IsNotNull(Box::new(value.clone())));
+                and_filter(&mut f, Expr::IsNotNull(Box::new(self.copy(&value)?)));
                 let by = mem::take(&mut f.within_group);
                 let distinct = distinct(&f);
                 let mut all = function("array_agg", vec![value], at);
@@ -144,6 +144,11 @@ impl Rewriter {
                 arity(&[2])?;
                 let mut arguments = take_arguments(&mut f).into_iter();
                 let (value, share) = (next(&mut arguments), next(&mut arguments));
+                // The call is copied for every share.
+                for _ in 0..array_items(&share).map_or(1, |shares| shares.len()) {
+                    self.copy(&Expr::Function(f.clone()))?;
+                    self.copy(&value)?;
+                }
                 let one = |share: Expr| {
                     let mut single = f.clone();
                     single.within_group = vec![order(value.clone(), true)];

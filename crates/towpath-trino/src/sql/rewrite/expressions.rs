@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Rewriter;
-use super::subqueries::{Quantifier, compare_rows, in_rows, in_subquery, quantified};
+use super::subqueries::{Quantifier, compare_rows, in_subquery, quantified};
 use super::trees::binary;
 use super::{DISTINCT_FROM, LENIENT, NOT_DISTINCT_FROM};
 use crate::error::SqlError;
@@ -62,7 +62,8 @@ impl Rewriter {
                 } else {
                     (BinaryOperator::GtEq, BinaryOperator::And, BinaryOperator::LtEq)
                 };
-                Expr::Nested(Box::new(binary(binary((*expr).clone(), above, *low), both, binary(*expr, below, *high))))
+                let again = self.copy(&expr)?;
+                Expr::Nested(Box::new(binary(binary(again, above, *low), both, binary(*expr, below, *high))))
             }
             Expr::IsDistinctFrom(left, right) => {
                 Expr::Nested(Box::new(binary(*left, BinaryOperator::Custom(DISTINCT_FROM.into()), *right)))
@@ -155,7 +156,7 @@ impl Rewriter {
             Expr::AnyOp { left, compare_op, right, .. } => quantified(*left, compare_op, Quantifier::Any, *right)?,
             Expr::AllOp { left, compare_op, right } => quantified(*left, compare_op, Quantifier::All, *right)?,
             Expr::InSubquery { expr, subquery, negated } => in_subquery(*expr, subquery, negated)?,
-            Expr::InList { expr, list, negated } => in_rows(*expr, list, negated),
+            Expr::InList { expr, list, negated } => self.in_rows(*expr, list, negated)?,
             Expr::Like { any: true, .. } => return Err(SqlError::at(at.start, "LIKE ANY is not supported")),
             other @ (Expr::Identifier(_)
             | Expr::CompoundIdentifier(_)

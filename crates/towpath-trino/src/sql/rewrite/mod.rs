@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Fetch, GroupByExpr, LimitClause, OneOrManyWithParens, OrderByKind, Query, Select, SelectItem,
-    SetExpr, Spanned, TableFactor, Value, VisitorMut,
+    SetExpr, Spanned, TableFactor, Value, Visit, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -31,6 +31,9 @@ const MAX_DEPTH: usize = 250;
 
 /// How many steps a path of fields and subscripts may have.
 const MAX_PATH: usize = 50;
+
+/// How many expressions may be copied because the rewritten form needs them twice.
+const MAX_COPIES: usize = 20_000;
 
 /// How many columns one CUBE may have: it stands for two to that power of groupings.
 const MAX_CUBE: usize = 8;
@@ -56,16 +59,49 @@ pub(crate) struct Rewriter {
     /// How many TRY calls are around this place.
     tries: usize,
     derived: usize,
+    /// How many expressions were copied so far.
+    copied: usize,
 }
 
 impl Rewriter {
     pub(crate) fn new(spelling: HashMap<Location, String>) -> Self {
-        Self { spelling, names: HashMap::new(), lambda_parameters: vec![], depth: 0, tries: 0, derived: 0 }
+        Self { spelling, names: HashMap::new(), lambda_parameters: vec![], depth: 0, tries: 0, derived: 0, copied: 0 }
+    }
+
+    /// Copies an expression for a place where its value is needed once more.
+    ///
+    /// Copies of copies double with every level of nesting, so their number is bounded.
+    fn copy(&mut self, expr: &Expr) -> Result<Expr, SqlError> {
+        let mut counter = Counter { left: MAX_COPIES.saturating_sub(self.copied) };
+        if expr.visit(&mut counter).is_break() {
+            return Err(SqlError::at(place(expr), "the expression nests too deeply"));
+        }
+        self.copied = MAX_COPIES - counter.left;
+        Ok(expr.clone())
     }
 
     /// Returns how the columns of a visited SELECT are shown.
     pub(crate) fn names_of(&self, select: &Select) -> Option<OutputNames> {
         self.names.get(&select.select_token.0.span.start).cloned()
+    }
+}
+
+/// Counts expressions, down to zero.
+struct Counter {
+    left: usize,
+}
+
+impl Visitor for Counter {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<()> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::Rewriter;
 use super::trees::{balanced, binary};
 use crate::error::SqlError;
 use crate::sql::ast::{arguments, call, function_name, text};
@@ -99,15 +100,20 @@ pub(super) fn compare_rows(left: Expr, op: BinaryOperator, right: Expr) -> Expr 
     }
 }
 
-/// Rewrites `row [NOT] IN (rows)`, if all rows are written out.
-pub(super) fn in_rows(value: Expr, list: Vec<Expr>, negated: bool) -> Expr {
-    let alternatives: Option<Vec<Expr>> =
-        if row_items(&value).is_some() { list.iter().map(|item| same_rows(&value, item)).collect() } else { None };
-    match alternatives {
-        Some(alternatives) if !alternatives.is_empty() => {
-            maybe_not(Expr::Nested(Box::new(balanced(alternatives, &BinaryOperator::Or))), negated)
+impl Rewriter {
+    /// Rewrites `row [NOT] IN (rows)`, if all rows are written out.
+    pub(super) fn in_rows(&mut self, value: Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, SqlError> {
+        if list.is_empty() || row_items(&value).is_none() {
+            return Ok(Expr::InList { expr: Box::new(value), list, negated });
         }
-        _ => Expr::InList { expr: Box::new(value), list, negated },
+        let mut alternatives = Vec::with_capacity(list.len());
+        for item in &list {
+            match same_rows(&self.copy(&value)?, item) {
+                Some(same) => alternatives.push(same),
+                None => return Ok(Expr::InList { expr: Box::new(value), list, negated }),
+            }
+        }
+        Ok(maybe_not(Expr::Nested(Box::new(balanced(alternatives, &BinaryOperator::Or))), negated))
     }
 }
 
