@@ -20,6 +20,12 @@ pub trait TrailSource: Send + Sync + 'static {
 pub trait Buckets: Send + Sync + 'static {
     /// The bucket with this name, as seen by the service that delivers.
     async fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BucketError>;
+
+    /// The bucket as seen by the service that delivers for `trail`, where that makes a difference: policies may let it
+    /// in for one trail and not for another.
+    async fn open_for(&self, bucket: &str, _trail: &Trail) -> Result<Arc<dyn ObjectStore>, BucketError> {
+        self.open(bucket).await
+    }
 }
 
 /// Why a bucket cannot be used.

@@ -230,7 +230,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Ends the window that is open now and returns when its files are staged; puts follow.
+    /// Ends windows until what is in the log now is staged, and returns then; puts follow.
     pub async fn flush(&self) {
         let (sender, done) = oneshot::channel();
         if self.flushes.send(sender).await.is_ok() {

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use towpath_model::{AccountId, Event, EventTime, Region, TrailId};
 
@@ -24,6 +25,8 @@ const CLOSING: &[u8] = b"]}";
 const BLOCK: usize = 256 << 10;
 // A group that has filled this much of a file may fill several side by side.
 const BUSY: u64 = 4 << 20;
+// A disk that takes longer for the blocks that wait is not going to write them.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the events of a file have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,8 +112,7 @@ impl LogFiles {
 
     /// True when the window should end.
     pub(crate) fn full(&self) -> bool {
-        self.bytes >= self.settings.window_bytes
-            || self.filled.len() + self.lanes.len() * self.stagers.threads() >= self.settings.window_files
+        self.bytes >= self.settings.window_bytes || self.filled.len() + self.lanes.len() >= self.settings.window_files
     }
 
     /// Adds an event to a file of each trail that wants it. Blocks while the threads are busy.
@@ -248,7 +250,8 @@ impl LogFiles {
             self.filled.iter().enumerate().map(|(at, filled)| (filled.file.clone(), at)).collect();
         let mut failed = None;
         while !places.is_empty() {
-            let written = self.answers.1.recv().map_err(|_| io::Error::other("a staging thread ended"))?;
+            let written = self.answers.1.recv_timeout(PATIENCE);
+            let written = written.map_err(|_| io::Error::other("a staging thread does not answer"))?;
             let Some(at) = places.remove(&written.file) else { continue };
             match written.hash {
                 Ok(hash) => self.filled[at].facts.hash = hash,

@@ -216,8 +216,14 @@ impl TrailUpload {
 
     async fn first_of_bucket(&mut self, staged: &Staged) -> Result<(), PutError> {
         let limit = Duration::from_secs(self.shared.settings.put_seconds);
-        let opened = tokio::time::timeout(limit, self.shared.buckets.open(&staged.bucket)).await;
-        let store = opened.map_err(|_| PutError::Slow)??;
+        let known = self.shared.known(staged.trail);
+        let open = async {
+            match &known {
+                Some(known) => self.shared.buckets.open_for(&staged.bucket, &known.trail).await,
+                None => self.shared.buckets.open(&staged.bucket).await,
+            }
+        };
+        let store = tokio::time::timeout(limit, open).await.map_err(|_| PutError::Slow)??;
         self.put(store.as_ref(), staged).await?;
         self.stores.insert(staged.bucket.clone(), store);
         Ok(())

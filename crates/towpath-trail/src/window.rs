@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use metrics::{counter, gauge};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use towpath_log::{Log, LogReader, ReadError};
+use towpath_log::{Committed, Log, LogReader, ReadError};
 use towpath_meta::{Expect, MetaError, MetaStoreExt, Write};
 use towpath_model::Position;
 use tracing::{error, info, warn};
@@ -41,12 +41,14 @@ pub(crate) struct Windows {
     // No name of a file is used twice in the life of a process: blocks of a window that was given up may still be on
     // their way to the disk.
     next: u64,
+    // Who waits for everything before a position to be staged.
+    flushing: Vec<(Position, oneshot::Sender<()>)>,
 }
 
 /// Why reading ended.
 enum Ended {
     /// The window is over.
-    Window(Option<oneshot::Sender<()>>),
+    Window,
     Stopping,
 }
 
@@ -60,7 +62,17 @@ impl Windows {
     ) -> io::Result<Self> {
         let stagers = Stagers::start(&shared.folder, shared.settings.workers, shared.settings.gzip_level)?;
         let reader = log.reader(progress.position);
-        Ok(Self { shared, log, hold, reader, stagers: Arc::new(stagers), progress, unchanged, next: progress.next })
+        Ok(Self {
+            shared,
+            log,
+            hold,
+            reader,
+            stagers: Arc::new(stagers),
+            progress,
+            unchanged,
+            next: progress.next,
+            flushing: Vec::new(),
+        })
     }
 
     pub(crate) async fn run(
@@ -73,17 +85,12 @@ impl Windows {
             let mut files = self.begin();
             let ended = match self.fill(&mut files, &mut flushes, &stop).await {
                 Ok(Ended::Stopping) => return Ok(()),
-                Ok(Ended::Window(flush)) => self.end(files).await.map(|()| flush),
+                Ok(Ended::Window) => self.end(files).await,
                 Err(Failed::Log(ReadError::Closed)) => return Ok(()),
                 Err(Failed::Log(cause @ ReadError::Storage { .. })) => {
                     error!(error = %cause, "log cannot be read");
                     self.give_up(&files);
                     Err(DeliveryError::Staging(io::Error::other(cause)))
-                }
-                Err(Failed::Log(ReadError::Released { from, start })) => {
-                    error!(%from, %start, "the log released events before trails delivered them");
-                    self.reader = self.log.reader(start);
-                    continue;
                 }
                 Err(Failed::Log(cause)) => return Err(RunError::Log(cause)),
                 Err(Failed::Staging(cause)) => {
@@ -92,13 +99,7 @@ impl Windows {
                 }
             };
             match ended {
-                Ok(flush) => {
-                    failures = 0;
-                    if let Some(flush) = flush {
-                        // Whoever asked may have left.
-                        let _ = flush.send(());
-                    }
-                }
+                Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     error!(%error, failures, "a window of trails failed and is repeated");
@@ -129,20 +130,25 @@ impl Windows {
     ) -> Result<Ended, Failed> {
         let opened = self.shared.clock.now();
         let end = self.end_of_window(opened);
+        if !self.flushing.is_empty() {
+            self.catch_up(files).await?;
+            return Ok(Ended::Window);
+        }
         loop {
             let now = self.shared.clock.now();
             // A clock that was set back must not keep the window open for ever.
             if files.full() || now >= end || now < opened {
-                return Ok(Ended::Window(None));
+                return Ok(Ended::Window);
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Ended::Stopping),
                 Some(flush) = flushes.recv() => {
+                    self.flushing.push((self.log.committed(), flush));
                     self.catch_up(files).await?;
-                    return Ok(Ended::Window(Some(flush)));
+                    return Ok(Ended::Window);
                 }
-                next = self.reader.next(READ) => self.add(files, next?.events).await?,
+                next = self.reader.next(READ) => self.take(files, next).await?,
                 () = tokio::time::sleep(TICK) => {}
             }
         }
@@ -152,10 +158,23 @@ impl Windows {
     async fn catch_up(&mut self, files: &mut LogFiles) -> Result<(), Failed> {
         let end = self.log.committed();
         while self.reader.position() < end && !files.full() {
-            let next = self.reader.next(READ).await?;
-            self.add(files, next.events).await?;
+            let next = self.reader.next(READ).await;
+            self.take(files, next).await?;
         }
         Ok(())
+    }
+
+    async fn take(&mut self, files: &mut LogFiles, next: Result<Committed, ReadError>) -> Result<(), Failed> {
+        match next {
+            Ok(next) => self.add(files, next.events).await,
+            // What was read before stays in the window.
+            Err(ReadError::Released { from, start }) => {
+                error!(%from, %start, "the log released events before trails delivered them");
+                self.reader = self.log.reader(start);
+                Ok(())
+            }
+            Err(cause) => Err(Failed::Log(cause)),
+        }
     }
 
     async fn add(&mut self, files: &mut LogFiles, events: Vec<towpath_model::Event>) -> Result<(), Failed> {
@@ -194,6 +213,13 @@ impl Windows {
         }
         if caught_up {
             *self.shared.staged_through.lock() = now;
+        }
+        let (done, waiting) = std::mem::take(&mut self.flushing).into_iter().partition(|(to, _)| *to <= end);
+        self.flushing = waiting;
+        let done: Vec<(Position, oneshot::Sender<()>)> = done;
+        for (_, flush) in done {
+            // Whoever asked may have left.
+            let _ = flush.send(());
         }
         gauge!("towpath_trail_lag_events").set(self.log.committed().since(end) as f64);
         self.shared.staged.notify_one();
@@ -310,10 +336,4 @@ impl Windows {
 enum Failed {
     Log(ReadError),
     Staging(io::Error),
-}
-
-impl From<ReadError> for Failed {
-    fn from(cause: ReadError) -> Self {
-        Self::Log(cause)
-    }
 }
