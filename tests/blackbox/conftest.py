@@ -56,7 +56,7 @@ class Server:
 
     def _read_output(self, output, ready):
         for line in output:  # to the end, so that the pipe never fills
-            match = re.match(r"towpath ready on (http://\S+)", line)
+            match = re.match(r"towpath ready on (https?://\S+)", line)
             if match:
                 self.endpoint = match.group(1)
                 ready.set()

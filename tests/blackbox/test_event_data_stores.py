@@ -212,6 +212,35 @@ def test_event_configuration_is_set_and_reset(cloudtrail):
     assert code == "InvalidEventDataStoreCategoryException"
 
 
+def test_events_get_the_context_that_a_store_asks_for(server, cloudtrail):
+    asking, plain = new_store(cloudtrail), new_store(cloudtrail)
+    keys = [
+        {"Type": "RequestContext", "Equals": ["aws:PrincipalArn", "aws:SecureTransport", "aws:username"]},
+        {"Type": "TagContext", "Equals": ["team"]},
+    ]
+    cloudtrail.put_event_configuration(EventDataStore=asking, MaxEventSize="Large", ContextKeySelectors=keys)
+    cloudtrail.add_tags(ResourceId=plain, TagsList=[{"Key": "team", "Value": "blue"}, {"Key": "other", "Value": "x"}])
+    select = (
+        "SELECT eventid, element_at(eventcontext.requestcontext, 'aws:PrincipalArn'), "
+        "element_at(eventcontext.requestcontext, 'aws:SecureTransport'), "
+        "element_at(eventcontext.requestcontext, 'aws:username'), "
+        "eventcontext.tagcontext.resourcetags[1].arn, element_at(eventcontext.tagcontext.resourcetags[1].tags, 'team'), "
+        "json_extract_scalar(eventjson, '$.eventContext.tagContext.resourceTags[0].tags.other') "
+        "FROM {} WHERE eventname = 'AddTags' AND element_at(requestparameters, 'resourceId') = '" + plain + "'"
+    )
+    [row] = query(cloudtrail, select.format(store_id(asking)))
+    event_id, *context = [value for _, value in row]
+    assert context == ["arn:aws:iam::000000000000:root", "false", "", plain, "blue", ""]
+    [[(_, same_id), (_, none)]] = query(
+        cloudtrail,
+        f"SELECT eventid, CASE WHEN eventcontext IS NULL THEN 'none' ELSE 'some' END FROM {store_id(plain)} "
+        f"WHERE eventname = 'AddTags' AND element_at(requestparameters, 'resourceId') = '{plain}'",
+    )
+    assert (same_id, none) == (event_id, "none")
+    [event] = cloudtrail.lookup_events(LookupAttributes=[{"AttributeKey": "EventId", "AttributeValue": event_id}])["Events"]
+    assert "eventContext" not in event["CloudTrailEvent"]
+
+
 def test_tags_come_and_go(cloudtrail):
     tags = [{"Key": "team", "Value": "blue"}, {"Key": "stage", "Value": "test"}]
     arn = new_store(cloudtrail, TagsList=tags)

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from conftest import error_of, new_store, store_id, unique
+from conftest import audit_event, error_of, new_activity_store, new_channel, new_store, store_id, unique
 
 
 def iam(server, *arguments, **keywords):
@@ -175,3 +175,61 @@ def test_secrets_are_nowhere_in_the_clear(new_server):
     # The root key is printed once, at the first start; nothing else ever is.
     assert key["SecretAccessKey"] not in server.errors()
     assert server.errors().count(server.root_key[1]) == 1
+
+
+def test_a_policy_of_a_channel_is_not_about_a_user_made_anew(server):
+    cloudtrail = server.client()
+    store = new_activity_store(cloudtrail)
+    channel = new_channel(cloudtrail, store)
+    name = unique("sender")
+    arn = f"arn:aws:iam::000000000000:user/{name}"
+    statement = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "cloudtrail-data:PutAuditEvents", "Resource": channel}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    code, message = error_of(cloudtrail.put_resource_policy, ResourceArn=channel, ResourcePolicy=policy)
+    assert code == "ResourcePolicyNotValidException" and arn in message
+
+    def sender():
+        iam(server, "user", "create", name)
+        key = iam(server, "key", "create", "--user", name)
+        return key["AccessKeyId"], server.client("cloudtrail-data", key=(key["AccessKeyId"], key["SecretAccessKey"]))
+
+    first, data = sender()
+    cloudtrail.put_resource_policy(ResourceArn=channel, ResourcePolicy=policy)
+    assert data.put_audit_events(channelArn=channel, auditEvents=[audit_event()])["failed"] == []
+    shown = lambda: json.loads(cloudtrail.get_resource_policy(ResourceArn=channel)["ResourcePolicy"])
+    assert shown() == json.loads(policy)
+    server.towpath("iam", "key", "delete", first)
+    server.towpath("iam", "user", "delete", name)
+    _, data = sender()
+    assert error_of(data.put_audit_events, channelArn=channel, auditEvents=[audit_event()])[0] == "AccessDeniedException"
+    assert shown()["Statement"][0]["Principal"]["AWS"].startswith("AIDA")
+
+
+def test_tags_of_a_session_decide_and_are_recorded(server, user):
+    name, key = user
+    role = unique("role")
+    arn = f"arn:aws:iam::000000000000:role/{role}"
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::000000000000:user/{name}"},
+         "Action": ["sts:AssumeRole", "sts:TagSession"]},
+    ]}
+    server.towpath("iam", "role", "create", role, "--trust", "-", stdin=json.dumps(trust))
+    rights = allow("cloudtrail:ListChannels", Condition={"StringEquals": {"aws:PrincipalTag/team": "blue"}})
+    server.towpath("iam", "policy", "put", "--role", role, "--name", "p", "--document", "-", stdin=json.dumps(rights))
+    sts = server.client("sts", key=key)
+
+    def session(**arguments):
+        made = sts.assume_role(RoleArn=arn, RoleSessionName="me", **arguments)["Credentials"]
+        return server.client(key=(made["AccessKeyId"], made["SecretAccessKey"]), token=made["SessionToken"])
+
+    assert error_of(session().list_channels)[0] == "AccessDeniedException"
+    tags = [{"Key": "team", "Value": "blue"}, {"Key": "cost centre", "Value": "7"}]
+    session(Tags=tags, TransitiveTagKeys=["team"]).list_channels()
+    code, message = error_of(sts.assume_role, RoleArn=arn, RoleSessionName="me", SerialNumber="arn:aws:iam::0:mfa/x", TokenCode="123456")
+    assert code == "ValidationError" and "MFA" in message
+    code, message = error_of(sts.assume_role, RoleArn=arn, RoleSessionName="me", PolicyArns=[{"arn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}])
+    assert code == "ValidationError" and "PolicyArns" in message
+
+    found = server.client().lookup_events(LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": arn}])["Events"]
+    requests = [json.loads(event["CloudTrailEvent"])["requestParameters"] for event in found if event["EventName"] == "AssumeRole"]
+    assert {"key": "team", "value": "blue"} in next(request["tags"] for request in requests if "tags" in request)

@@ -12,6 +12,8 @@ mod sessions;
 mod state;
 mod users;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -240,6 +242,17 @@ impl Directory {
             Principal::Root { .. } | Principal::Service(_) | Principal::Anonymous => None,
         };
         policies.unwrap_or_default()
+    }
+
+    /// Returns the unique ids of those users and roles a policy names that exist, by ARN; see [`Policy::pinned`].
+    pub fn ids_of(&self, policy: &Policy) -> BTreeMap<String, String> {
+        self.inner.state.read().ids_of(policy)
+    }
+
+    /// Returns the document of a pinned policy as IAM shows it: the unique id stands where the ARN of a user or role
+    /// stood that is no more.
+    pub fn shown<'a>(&self, policy: &'a Policy) -> Cow<'a, str> {
+        policy.shown(&self.ids_of(policy))
     }
 
     fn now(&self) -> Timestamp {

@@ -13,6 +13,7 @@ mod policy;
 mod principal;
 mod seal;
 mod secret;
+mod session_tags;
 
 pub use directory::{
     AccessKey, AccessKeyStatus, Account, AssumeRole, AssumeRoleError, CredentialError, Credentials, Directory,
@@ -27,3 +28,4 @@ pub use policy::{
 pub use principal::{Principal, RoleSession};
 pub use seal::{OpenSealError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
 pub use secret::{RandomError, Secret, SecretError};
+pub use session_tags::{SessionTag, SessionTagError, SessionTags};

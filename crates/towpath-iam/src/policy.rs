@@ -11,7 +11,9 @@ mod parse;
 mod pattern;
 mod principals;
 mod resource_rules;
+mod shown;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use towpath_model::Arn;
@@ -153,15 +155,7 @@ impl Policy {
 
     /// Returns the ARNs of the users and roles that the policy names as principals.
     pub fn named(&self) -> Vec<Arn> {
-        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
-        let patterns = principals.flat_map(|listed| match listed {
-            Listed::These(patterns) | Listed::AllBut(patterns) => patterns,
-        });
-        let named = patterns.filter_map(|pattern| match pattern {
-            PrincipalPattern::User(named) | PrincipalPattern::Role(named) => Some(named.arn.clone()),
-            _ => None,
-        });
-        named.collect()
+        self.named_principals().map(|named| named.arn.clone()).collect()
     }
 
     /// Pins users and roles named by ARN to the unique ids that `ids` has for them: should one be deleted and another
@@ -195,6 +189,38 @@ impl Policy {
             }
         }
         !asked
+    }
+
+    /// Returns the unique ids that the policy is pinned to, by ARN; what [`Policy::pinned`] takes.
+    pub fn pins(&self) -> BTreeMap<String, String> {
+        let pinned = self.named_principals().filter_map(|named| Some((named.arn.to_string(), named.id.clone()?)));
+        pinned.collect()
+    }
+
+    /// Returns the document as IAM shows it: as it was put, with the unique id in place of the ARN of each user or role
+    /// that is no more. `ids` holds the unique ids of today, by ARN.
+    pub fn shown(&self, ids: &BTreeMap<String, String>) -> Cow<'_, str> {
+        let is_lost = |named: &&NamedPrincipal| named.id.is_some() && ids.get(named.arn.as_str()) != named.id.as_ref();
+        let lost: BTreeMap<&str, &str> = self
+            .named_principals()
+            .filter(is_lost)
+            .filter_map(|named| Some((named.arn.as_str(), named.id.as_deref()?)))
+            .collect();
+        if lost.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        shown::with_ids(&self.text, &lost).map_or(Cow::Borrowed(&*self.text), Cow::Owned)
+    }
+
+    fn named_principals(&self) -> impl Iterator<Item = &NamedPrincipal> {
+        let principals = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        let patterns = principals.flat_map(|listed| match listed {
+            Listed::These(patterns) | Listed::AllBut(patterns) => patterns,
+        });
+        patterns.filter_map(|pattern| match pattern {
+            PrincipalPattern::User(named) | PrincipalPattern::Role(named) => Some(named),
+            _ => None,
+        })
     }
 
     pub(crate) fn statements(&self) -> &[Statement] {

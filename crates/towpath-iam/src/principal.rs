@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use towpath_model::{AccountId, Arn};
 
-use crate::{EntityName, EntityPath, SessionName};
+use crate::{EntityName, EntityPath, SessionName, SessionTags};
 
 /// An identity that makes requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct RoleSession {
     pub arn: Arn,
     /// The source identity the caller set, if any.
     pub source_identity: Option<SessionName>,
+    /// What the caller said about the session.
+    pub tags: SessionTags,
     /// When the session was made.
     pub issued_at: Timestamp,
 }
@@ -61,10 +63,11 @@ impl RoleSession {
         (account, role_name, role_arn, role_id): (AccountId, EntityName, Arn, String),
         session_name: SessionName,
         source_identity: Option<SessionName>,
+        tags: SessionTags,
         issued_at: Timestamp,
     ) -> Self {
         let arn = sts_arn(account, &format!("assumed-role/{role_name}/{session_name}"));
-        Self { account, role_name, role_arn, role_id, session_name, arn, source_identity, issued_at }
+        Self { account, role_name, role_arn, role_id, session_name, arn, source_identity, tags, issued_at }
     }
 }
 
@@ -141,7 +144,8 @@ mod tests {
         let role_arn = entity_arn(account(), "role", &path, &name);
         assert_eq!(role_arn.as_str(), "arn:aws:iam::123456789012:role/team/Role");
         let role = (account(), name, role_arn, "AROAEXAMPLE".to_owned());
-        let session = RoleSession::new(role, "me".parse().unwrap(), None, Timestamp::UNIX_EPOCH);
+        let session =
+            RoleSession::new(role, "me".parse().unwrap(), None, SessionTags::default(), Timestamp::UNIX_EPOCH);
         let session = Principal::AssumedRole(session);
         assert_eq!(session.arn().unwrap().as_str(), "arn:aws:sts::123456789012:assumed-role/Role/me");
         assert_eq!(session.principal_id().unwrap(), "AROAEXAMPLE:me");

@@ -1,8 +1,12 @@
 //! What LookupEvents finds an event by that the record does not say outright: the user's name and the resources.
 //!
 //! Amazon's own derivation is not published. The user name follows the identity's type. Resources are those that the
-//! record lists, by ARN and by the short name if the request used it, and the parameters below that name a resource.
+//! record lists, by ARN and by the short name if the request used it, and after them those that parameters name: members
+//! known to do so ([`fields`]), and ARNs of known types.
 
+mod fields;
+
+use self::fields::Field;
 use crate::tape::{Kind, Value};
 
 /// One resource that an event touched.
@@ -23,53 +27,6 @@ pub(crate) struct Found {
 
 /// Most resources kept per event; a record that names more is found by the first ones.
 const MAX_RESOURCES: usize = 256;
-
-/// Request or response members that name a resource: event source (empty: any), member, resource type.
-const NAMED: &[(&str, &str, &str)] = &[
-    ("s3", "bucketName", "AWS::S3::Bucket"),
-    ("iam", "userName", "AWS::IAM::User"),
-    ("iam", "roleName", "AWS::IAM::Role"),
-    ("iam", "groupName", "AWS::IAM::Group"),
-    ("iam", "policyArn", "AWS::IAM::Policy"),
-    ("iam", "policyName", "AWS::IAM::Policy"),
-    ("iam", "accessKeyId", "AWS::IAM::AccessKey"),
-    ("iam", "instanceProfileName", "AWS::IAM::InstanceProfile"),
-    ("iam", "serialNumber", "AWS::IAM::MfaDevice"),
-    ("sts", "roleArn", "AWS::IAM::Role"),
-    ("sts", "accessKeyId", "AWS::IAM::AccessKey"),
-    ("cloudtrail", "trailName", "AWS::CloudTrail::Trail"),
-    ("cloudtrail", "eventDataStore", "AWS::CloudTrail::EventDataStore"),
-    ("cloudtrail", "eventDataStoreArn", "AWS::CloudTrail::EventDataStore"),
-    ("cloudtrail", "channel", "AWS::CloudTrail::Channel"),
-    ("cloudtrail", "channelArn", "AWS::CloudTrail::Channel"),
-    ("cloudtrail-data", "channelArn", "AWS::CloudTrail::Channel"),
-    ("kms", "keyId", "AWS::KMS::Key"),
-    ("lambda", "functionName", "AWS::Lambda::Function"),
-    ("dynamodb", "tableName", "AWS::DynamoDB::Table"),
-    ("sns", "topicArn", "AWS::SNS::Topic"),
-    ("sqs", "queueUrl", "AWS::SQS::Queue"),
-    ("secretsmanager", "secretId", "AWS::SecretsManager::Secret"),
-    ("logs", "logGroupName", "AWS::Logs::LogGroup"),
-    ("rds", "dBInstanceIdentifier", "AWS::RDS::DBInstance"),
-    ("rds", "dBClusterIdentifier", "AWS::RDS::DBCluster"),
-    ("rds", "dBSnapshotIdentifier", "AWS::RDS::DBSnapshot"),
-    ("cloudformation", "stackName", "AWS::CloudFormation::Stack"),
-    ("ecr", "repositoryName", "AWS::ECR::Repository"),
-    ("eks", "name", "AWS::EKS::Cluster"),
-    ("ec2", "instanceId", "AWS::EC2::Instance"),
-    ("ec2", "volumeId", "AWS::EC2::Volume"),
-    ("ec2", "snapshotId", "AWS::EC2::Snapshot"),
-    ("ec2", "imageId", "AWS::EC2::Ami"),
-    ("ec2", "groupId", "AWS::EC2::SecurityGroup"),
-    ("ec2", "vpcId", "AWS::EC2::VPC"),
-    ("ec2", "subnetId", "AWS::EC2::Subnet"),
-    ("ec2", "keyName", "AWS::EC2::KeyPair"),
-    ("ec2", "networkInterfaceId", "AWS::EC2::NetworkInterface"),
-    ("ec2", "routeTableId", "AWS::EC2::RouteTable"),
-    ("ec2", "internetGatewayId", "AWS::EC2::InternetGateway"),
-    ("ec2", "natGatewayId", "AWS::EC2::NatGateway"),
-    ("ec2", "vpcEndpointId", "AWS::EC2::VPCEndpoint"),
-];
 
 /// How deep parameters are searched for the members above (`instancesSet.items[].instanceId` is three deep).
 const DEPTH: usize = 4;
@@ -103,21 +60,18 @@ impl Found {
         }
         let source = text(record, "eventSource").unwrap_or_default();
         let service = source.split_once('.').map_or(source.as_str(), |(service, _)| service);
+        let event = text(record, "eventName").unwrap_or_default();
+        let naming = Naming { fields: fields::of_service(service), event: &event };
         for parameters in parameters.into_iter().flatten() {
-            self.named(service, parameters, DEPTH);
-        }
-        if service == "cloudtrail"
-            && let Some(name) = parameters[0].and_then(|parameters| text(parameters, "name"))
-            && text(record, "eventName").is_some_and(|event| event.ends_with("Trail") || event.ends_with("Logging"))
-        {
-            self.add(name, Some("AWS::CloudTrail::Trail"));
+            self.named(&naming, parameters, DEPTH);
         }
     }
 
     /// Adds an item of the record's `resources`.
     fn listed(&mut self, resource: Value<'_>, request: Option<Value<'_>>) {
         let Some(arn) = text(resource, "ARN").filter(|arn| !arn.is_empty()) else { return };
-        let kind = text(resource, "type");
+        // Some services leave the type out; most ARNs tell it.
+        let kind = text(resource, "type").or_else(|| fields::kind_of_arn(&arn).map(str::to_owned));
         let short = arn.rsplit(['/', ':']).next().unwrap_or_default().to_owned();
         self.add(arn, kind.as_deref());
         let mut scratch = String::new();
@@ -130,28 +84,34 @@ impl Found {
     }
 
     /// Adds what the members of `parameters` name, down to `depth` levels.
-    fn named(&mut self, service: &str, parameters: Value<'_>, depth: usize) {
+    fn named(&mut self, naming: &Naming<'_>, parameters: Value<'_>, depth: usize) {
         if depth == 0 {
             return;
         }
-        let mut scratch = String::new();
         for (member, value) in parameters.members() {
             match value.kind() {
-                Kind::Text => {
-                    let member = member.source();
-                    let Some((_, _, kind)) = NAMED.iter().find(|(of, name, _)| *of == service && *name == member)
-                    else {
-                        continue;
-                    };
-                    if let Some(name) = value.text(&mut scratch).filter(|name| !name.is_empty()) {
-                        let name = name.to_owned();
-                        self.add(name, Some(kind));
-                    }
-                }
-                Kind::Object => self.named(service, value, depth - 1),
-                Kind::Array => value.items().for_each(|item| self.named(service, item, depth - 1)),
+                Kind::Text => self.text_named(naming, member.source(), value),
+                Kind::Object => self.named(naming, value, depth - 1),
+                Kind::Array => value.items().for_each(|item| match item.kind() {
+                    Kind::Text => self.text_named(naming, member.source(), item),
+                    _ => self.named(naming, item, depth - 1),
+                }),
                 _ => {}
             }
+        }
+    }
+
+    /// Adds a text if its member is one that names resources.
+    fn text_named(&mut self, naming: &Naming<'_>, member: &str, value: Value<'_>) {
+        let known = fields::kind(naming.fields, member, naming.event);
+        if known.is_none() && !fields::holds_arns(member) {
+            return;
+        }
+        let mut scratch = String::new();
+        let Some(name) = value.text(&mut scratch).filter(|name| !name.is_empty()) else { return };
+        if let Some(kind) = known.or_else(|| fields::kind_of_arn(name)) {
+            let name = name.to_owned();
+            self.add(name, Some(kind));
         }
     }
 
@@ -161,6 +121,12 @@ impl Found {
             self.resources.push(resource);
         }
     }
+}
+
+/// What names a resource in the parameters of one event.
+struct Naming<'a> {
+    fields: &'static [Field],
+    event: &'a str,
 }
 
 fn username(identity: Value<'_>) -> Option<String> {
@@ -227,5 +193,38 @@ mod tests {
             r#"{"eventSource":"cloudtrail.amazonaws.com","eventName":"StopLogging","requestParameters":{"name":"main"}}"#,
         );
         assert_eq!(found.resources()[0].name, "main");
+    }
+
+    fn named(record: &str) -> Vec<(String, Option<String>)> {
+        derive(record).resources.into_iter().map(|found| (found.name, found.kind)).collect()
+    }
+
+    fn resource(name: &str, kind: &str) -> (String, Option<String>) {
+        (name.to_owned(), Some(kind.to_owned()))
+    }
+
+    #[test]
+    fn a_type_that_is_left_out_follows_from_the_arn_and_listed_resources_come_first() {
+        let found = named(
+            r#"{"eventSource":"ssm.amazonaws.com","eventName":"GetParameters","requestParameters":{"names":["/a","/b"]},
+               "resources":[{"accountId":"1","ARN":"arn:aws:ssm:us-east-1:1:parameter/a"},{"ARN":"arn:aws:x:r:1:y"}]}"#,
+        );
+        let parameter = "AWS::SSM::Parameter";
+        let listed = [resource("arn:aws:ssm:us-east-1:1:parameter/a", parameter), ("arn:aws:x:r:1:y".to_owned(), None)];
+        assert_eq!(found[..2], listed);
+        assert_eq!(found[2..], [resource("/a", parameter), resource("/b", parameter)]);
+    }
+
+    #[test]
+    fn arns_in_parameters_are_found_whatever_the_service_and_encryption_contexts_are_none() {
+        let found = named(
+            r#"{"eventSource":"new-service.amazonaws.com","eventName":"Do","requestParameters":
+               {"roleArn":"arn:aws:iam::1:role/R","items":[{"targetArns":["arn:aws:sns:r:1:t","text"]}],
+                "encryptionContext":{"aws:s3:arn":"arn:aws:s3:::b/k"},"description":"arn:aws:s3:::b"}}"#,
+        );
+        assert_eq!(
+            found,
+            [resource("arn:aws:iam::1:role/R", "AWS::IAM::Role"), resource("arn:aws:sns:r:1:t", "AWS::SNS::Topic")]
+        );
     }
 }

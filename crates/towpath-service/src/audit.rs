@@ -68,7 +68,7 @@ pub(crate) fn events(
         read_only: call.read_only,
         resources,
         plane: call.plane,
-        tls: None,
+        tls: caller.tls.clone(),
     };
     let resource_facts = api_call.resource_facts();
     let facts = api_call.facts(&resource_facts);

@@ -44,7 +44,7 @@ pub(crate) fn authenticate(
         source_ip: plain(request.peer),
         user_agent: user_agent(request),
         request_id,
-        tls: request.tls,
+        tls: request.tls.clone(),
         rights: Rights { identity: credentials.identity, session: credentials.session },
         now,
     })

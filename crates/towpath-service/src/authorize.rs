@@ -89,11 +89,17 @@ fn decide(caller: &Caller, request: &Request<'_>, resource: Option<&Policy>) -> 
 
 fn conditions(caller: &Caller, state: &CatalogState, resource: &str) -> ConditionContext {
     let tags = state.tags(resource).iter().map(|tag| (tag.key.as_str(), tag.value.as_deref().unwrap_or_default()));
+    request_conditions(caller).resource_tags(tags)
+}
+
+/// The condition keys of any request of the caller, whatever its resource.
+pub(crate) fn request_conditions(caller: &Caller) -> ConditionContext {
     ConditionContext::new()
         .at(caller.now)
         .source_ip(caller.source_ip)
-        .secure_transport(caller.tls)
+        .secure_transport(caller.tls.is_some())
         .with("aws:RequestedRegion", caller.region.as_str())
+        // No call reaches an operation by way of another service.
+        .with("aws:ViaAWSService", "false")
         .with_some("aws:UserAgent", caller.user_agent.as_deref())
-        .resource_tags(tags)
 }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
 use serde_json::Value;
-use towpath_admit::{ApiSource, Parameters, Plane};
+use towpath_admit::{ApiSource, Parameters, Plane, TlsDetails};
+use towpath_model::Event;
 use towpath_wire::data::PutAuditEventsRequest;
 use towpath_wire::sigv4::SigningKeys;
 use towpath_wire::sts::StsRequest;
@@ -17,7 +18,8 @@ use uuid::Uuid;
 use crate::audit::{self, Call};
 use crate::authenticate::authenticate;
 use crate::caller::Caller;
-use crate::operations::{Context, admin, dispatch, put_audit_events, sts};
+use crate::event_context;
+use crate::operations::{Context, Touched, admin, dispatch, put_audit_events, sts};
 use crate::parts::Parts;
 use crate::records::Records;
 use crate::throttle::Throttle;
@@ -42,8 +44,8 @@ pub struct HttpRequest {
     pub body: Bytes,
     /// Who sent it.
     pub peer: IpAddr,
-    /// Whether the connection is encrypted.
-    pub tls: bool,
+    /// The encryption of the connection; none if the request came in the clear.
+    pub tls: Option<TlsDetails>,
 }
 
 /// Answers requests. Cloning is cheap.
@@ -196,13 +198,13 @@ impl Service {
             name: name.clone(),
             read_only: true,
             plane: Plane::Management,
-            request: audit::parameters(&sts::parameters(&decoded)),
+            request: audit::parameters(&sts::parameters(&decoded, &caller.principal)),
         };
         let recorded = match &outcome {
             Ok(answer) => Ok(audit::parameters(&answer.recorded)),
             Err(error) => Err(error),
         };
-        let events = audit::events(&context.catalog(), caller, call, recorded, context.take_touched());
+        let events = self.events(&context, call, recorded, &context.take_touched());
         if let Err(error) = self.records.append(events).await {
             return (name, Err(error));
         }
@@ -220,7 +222,7 @@ impl Service {
             Ok(input) => input,
             Err(error) => {
                 let call = put_audit_events_call(None);
-                let events = audit::events(&context.catalog(), caller, call, Err(error), Vec::new());
+                let events = self.events(&context, call, Err(error), &[]);
                 self.records.append(events).await?;
                 return Err(error.clone());
             }
@@ -231,7 +233,7 @@ impl Service {
         };
         let call = put_audit_events_call(Some(input));
         let recorded = outcome.as_ref().map(put_audit_events::recorded);
-        let mut events = audit::events(&context.catalog(), caller, call, recorded, context.take_touched());
+        let mut events = self.events(&context, call, recorded, &context.take_touched());
         match outcome {
             Ok(mut admitted) => {
                 // One append: the record of the call and the events it stored are durable together.
@@ -257,7 +259,7 @@ impl Service {
         let touched = context.take_touched();
         let events = |call, outcome: &Result<Value, ApiError>| {
             let recorded = outcome.as_ref().map(audit::parameters);
-            audit::events(&context.catalog(), context.caller, call, recorded, touched.clone())
+            self.events(context, call, recorded, &touched)
         };
         if let Some(pending) = context.take_pending() {
             let (recorded, done) = tokio::join!(self.records.append(events(call.clone(), &outcome)), pending);
@@ -274,6 +276,20 @@ impl Service {
             self.records.append(events(call, &outcome)).await?;
         }
         outcome
+    }
+
+    /// The events that record a call, each with what its destinations ask for.
+    fn events(
+        &self,
+        context: &Context<'_>,
+        call: Call,
+        outcome: Result<Parameters, &ApiError>,
+        touched: &[Touched],
+    ) -> Vec<Event> {
+        let state = context.catalog();
+        let events = audit::events(&state, context.caller, call, outcome, touched.to_vec());
+        let max_bytes = self.parts.settings.quotas.large_event_bytes;
+        event_context::enrich(&state, context.caller, touched, max_bytes, events)
     }
 
     fn admitted(&self, caller: &Caller, operation: &str) -> Result<(), ApiError> {

@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use towpath_model::{AccountId, Region};
+use towpath_wire::Operation;
+use towpath_wire::sts::StsRequest;
 
+use crate::operations::admin;
 use crate::settings::{ThrottlePreset, ThrottleSettings};
 
 /// The published rates of AWS, in calls per second (CloudTrail user guide, quotas page). Operations that the page does
@@ -53,6 +56,12 @@ const AWS_RATES: &[(u32, &[&str])] = &[
     ),
     (100, &["PutAuditEvents"]),
 ];
+
+/// The names of all operations, as `throttles.operations` takes them: of CloudTrail, of STS, and Towpath's own.
+pub fn operation_names() -> impl Iterator<Item = &'static str> {
+    let cloudtrail = Operation::ALL.iter().map(|operation| operation.name());
+    cloudtrail.chain(StsRequest::NAMES).chain(admin::names())
+}
 
 /// Counts calls and says which are too many.
 pub(crate) struct Throttle {
@@ -104,6 +113,21 @@ mod tests {
         assert_eq!(admitted(&throttle, "000000000000", "LookupEvents"), 2);
         assert_eq!(admitted(&throttle, "000000000001", "LookupEvents"), 2);
         assert_eq!(admitted(&throttle, "000000000000", "GetQueryResults"), 10);
+    }
+
+    #[test]
+    fn every_published_rate_is_that_of_an_operation_and_no_name_stands_for_two() {
+        let names: Vec<_> = operation_names().collect();
+        for (_, operations) in AWS_RATES {
+            for operation in *operations {
+                assert!(names.contains(operation), "{operation}");
+            }
+        }
+        let distinct: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+        for name in ["PutAuditEvents", "AssumeRole", "CreateAccessKey"] {
+            assert!(names.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::decode::typed;
 use crate::error::ApiError;
-use crate::form::Parameters;
+use crate::form::{Item, Parameters};
 use crate::limits::{MAX_FORM_BODY, MAX_QUERY_BYTES};
 use crate::protocol::Protocol;
 use crate::request_id::RequestId;
@@ -24,8 +24,13 @@ pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 const VERSION: &str = "2011-06-15";
 
-/// Parameters of AssumeRole that change what the session may do and are not evaluated here.
-const REFUSED: &[&str] = &["PolicyArns", "ProvidedContexts", "SerialNumber", "Tags", "TokenCode", "TransitiveTagKeys"];
+/// Parameters of AssumeRole that change what the session may do and are not evaluated here, and why.
+const REFUSED: &[(&str, &str)] = &[
+    ("PolicyArns", "there are no managed policies; pass the policy itself as Policy"),
+    ("ProvidedContexts", "there are no context providers; assume the role without it"),
+    ("SerialNumber", "there are no MFA devices; assume the role without it"),
+    ("TokenCode", "there are no MFA devices; assume the role without it"),
+];
 
 /// A decoded STS request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +58,12 @@ pub struct AssumeRole {
     pub policy: Option<String>,
     /// A name that stays with the session and those assumed from it, 2 to 64 characters of `[\w+=,.@-]`.
     pub source_identity: Option<String>,
+    /// What is said about the session: keys and values, in the order of the request. Not checked here.
+    #[serde(skip)]
+    pub tags: Vec<(String, String)>,
+    /// The keys of those tags that go on into sessions made by this one. Not checked here.
+    #[serde(skip)]
+    pub transitive_tag_keys: Vec<String>,
 }
 
 fn one_hour() -> u32 {
@@ -60,6 +71,9 @@ fn one_hour() -> u32 {
 }
 
 impl StsRequest {
+    /// The names of all actions.
+    pub const NAMES: [&'static str; 2] = ["GetCallerIdentity", "AssumeRole"];
+
     /// Reads the action and its parameters from the query string and form body.
     pub fn decode(uri: &Uri, body: &[u8]) -> Result<Self, ApiError> {
         let query = uri.query().unwrap_or_default();
@@ -96,9 +110,13 @@ impl StsRequest {
 
 impl AssumeRole {
     fn decode(mut parameters: Parameters) -> Result<Self, ApiError> {
-        if let Some(name) = REFUSED.iter().find(|name| parameters.mentions(name)) {
-            return Err(ApiError::validation(format!("{name} is not supported; assume the role without it")));
+        if let Some((name, why)) = REFUSED.iter().find(|(name, _)| parameters.mentions(name)) {
+            return Err(ApiError::validation(format!("{name} is not supported: {why}")));
         }
+        let tags = tags(&parameters)?;
+        let transitive_tag_keys =
+            parameters.list("TransitiveTagKeys")?.into_values().map(|item| item.only("TransitiveTagKeys"));
+        let transitive_tag_keys = transitive_tag_keys.collect::<Result<_, _>>()?;
         let mut input = Map::new();
         for member in ASSUME_ROLE.members() {
             let Some(text) = parameters.take(member.name) else { continue };
@@ -113,8 +131,23 @@ impl AssumeRole {
         if !violations.is_empty() {
             return Err(ApiError::validation(describe(&violations)));
         }
-        typed(input).map_err(ApiError::from)
+        let typed: Self = typed(input).map_err(ApiError::from)?;
+        Ok(Self { tags, transitive_tag_keys, ..typed })
     }
+}
+
+/// Reads `Tags.member.N.Key` and `.Value`.
+fn tags(parameters: &Parameters) -> Result<Vec<(String, String)>, ApiError> {
+    let tag = |(number, mut item): (u32, Item)| {
+        let mut take = |name: &str| {
+            let missing = || ApiError::validation(format!("Tags.member.{number} has no {name}"));
+            item.take(name).ok_or_else(missing)
+        };
+        let (key, value) = (take("Key")?, take("Value")?);
+        item.finish("Tags")?;
+        Ok((key, value))
+    };
+    parameters.list("Tags")?.into_iter().map(tag).collect()
 }
 
 macro_rules! text {
@@ -193,6 +226,8 @@ pub struct AssumedRole {
     pub arn: String,
     /// The source identity that was asked for.
     pub source_identity: Option<String>,
+    /// How much of the room for session policy and tags is taken, in percent; none without them.
+    pub packed_policy_size: Option<u8>,
 }
 
 impl AssumedRole {
@@ -211,6 +246,9 @@ impl AssumedRole {
         xml.leaf("SessionToken", &self.session_token);
         xml.leaf("Expiration", &self.expiration.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         xml.close("Credentials");
+        if let Some(percent) = self.packed_policy_size {
+            xml.leaf("PackedPolicySize", &percent.to_string());
+        }
         if let Some(source_identity) = &self.source_identity {
             xml.leaf("SourceIdentity", source_identity);
         }

@@ -13,13 +13,19 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{CredentialError, Credentials, Directory};
 use crate::principal::{RoleSession, entity_arn};
 use crate::secret::unique_id;
-use crate::{AccessKeyId, EntityName, Policy, PolicyError, PolicyKind, Principal, RandomError, Secret, SessionName};
+use crate::{
+    AccessKeyId, EntityName, Policy, PolicyError, PolicyKind, Principal, RandomError, Secret, SessionName,
+    SessionTagError, SessionTags,
+};
 
 /// What session keys begin with, and no other key does.
 const SESSION_PREFIX: &str = "ASIA";
 
 /// Longest session token that is looked at, in characters.
 const MAX_TOKEN: usize = 16 << 10;
+
+/// Most bytes of a session policy and tags together; the token that holds them stays within [`MAX_TOKEN`].
+const MAX_PACKED: usize = 8 << 10;
 
 /// Shortest session, in seconds.
 const LEAST_SECONDS: u32 = 900;
@@ -37,6 +43,8 @@ pub struct AssumeRole {
     pub session_policy: Option<String>,
     /// Who is behind the session. A role session that has one hands it on and cannot change it.
     pub source_identity: Option<SessionName>,
+    /// What is said about the session. The transitive tags of a role session are added.
+    pub tags: SessionTags,
 }
 
 /// Temporary credentials.
@@ -52,7 +60,7 @@ pub struct RoleCredentials {
     pub expires: Timestamp,
     /// Who the bearer is.
     pub session: RoleSession,
-    /// How much of the allowed length the session policy takes, in percent, if there is one.
+    /// How much of the allowed room the session policy and the tags take, in percent, if there are any.
     pub packed_policy_size: Option<u8>,
 }
 
@@ -95,6 +103,12 @@ pub enum AssumeRoleError {
     /// A role session cannot change its source identity.
     #[error("source identity is {0} and cannot be changed")]
     SourceIdentity(SessionName),
+    /// A tag that was handed on cannot be changed, or there are too many of them.
+    #[error(transparent)]
+    Tags(#[from] SessionTagError),
+    /// The session policy and the tags do not fit into a token.
+    #[error("the session policy and the tags have {0} bytes together, more than {MAX_PACKED}")]
+    Packed(usize),
     /// No identifier or secret could be made.
     #[error("cannot make an identifier or secret")]
     Random(#[from] RandomError),
@@ -119,6 +133,8 @@ struct Sealed {
     issued: Timestamp,
     expires: Timestamp,
     policy: Option<String>,
+    #[serde(default)]
+    tags: SessionTags,
 }
 
 impl Drop for Sealed {
@@ -142,9 +158,11 @@ impl Directory {
         ask: AssumeRole,
     ) -> Result<RoleCredentials, AssumeRoleError> {
         let role = self.role_by_arn(role).ok_or_else(|| AssumeRoleError::NotFound(role.clone()))?;
-        let (inherited, most) = match caller {
-            Principal::AssumedRole(session) => (session.source_identity.clone(), HOUR_SECONDS),
-            _ => (None, role.max_session_seconds),
+        let (inherited, tags, most) = match caller {
+            Principal::AssumedRole(session) => {
+                (session.source_identity.clone(), ask.tags.inherit(&session.tags)?, HOUR_SECONDS)
+            }
+            _ => (None, ask.tags, role.max_session_seconds),
         };
         let actual = ask.duration_seconds.unwrap_or(HOUR_SECONDS);
         if !(LEAST_SECONDS..=most).contains(&actual) {
@@ -159,6 +177,10 @@ impl Directory {
         if let Some(text) = &ask.session_policy {
             Policy::parse(text, PolicyKind::Session)?;
         }
+        let packed = ask.session_policy.as_ref().map_or(0, String::len) + tags.bytes();
+        if packed > MAX_PACKED {
+            return Err(AssumeRoleError::Packed(packed));
+        }
 
         // Sessions are counted in whole seconds, as they are printed.
         let issued = Timestamp::from_second(self.now().as_second()).expect("a whole second of a known time is known");
@@ -167,9 +189,9 @@ impl Directory {
         let access_key_id: AccessKeyId =
             unique_id(SESSION_PREFIX, 16)?.parse().expect("a unique id is letters and digits");
         let secret = Secret::generate()?;
-        let packed_policy_size = ask.session_policy.as_ref().map(|text| {
-            let percent = PolicyKind::Session.measure(text) * 100 / PolicyKind::Session.limit();
-            u8::try_from(percent.clamp(1, 100)).expect("at most 100")
+        let packed_policy_size = (packed > 0).then(|| {
+            let percent = (packed * 100).div_ceil(MAX_PACKED);
+            u8::try_from(percent).expect("at most 100, because more was refused")
         });
         let sealed = Sealed {
             secret: secret.expose().to_owned(),
@@ -181,11 +203,12 @@ impl Directory {
             issued,
             expires,
             policy: ask.session_policy,
+            tags: tags.clone(),
         };
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).expect("a session is plain data"));
         let session_token = SessionToken(Zeroizing::new(self.inner.tokens.seal(access_key_id.as_str(), &plain)?));
         let role = (role.account, role.name, role.arn, role.id);
-        let session = RoleSession::new(role, ask.session_name, source_identity, issued);
+        let session = RoleSession::new(role, ask.session_name, source_identity, tags, issued);
         Ok(RoleCredentials { access_key_id, secret, session_token, expires, session, packed_policy_size })
     }
 
@@ -216,7 +239,7 @@ impl Directory {
             ((role.record.account, role.record.name.clone(), arn, role.record.id.clone()), role.policies.clone())
         };
         let (session_name, source_identity) = (sealed.session_name.clone(), sealed.source_identity.clone());
-        let session = RoleSession::new(role, session_name, source_identity, sealed.issued);
+        let session = RoleSession::new(role, session_name, source_identity, sealed.tags.clone(), sealed.issued);
         let policy = sealed.policy.as_deref().map(|text| Arc::new(Policy::from_stored(text, PolicyKind::Session)));
         Ok(Credentials {
             access_key_id: access_key_id.parse().map_err(|_| invalid)?,

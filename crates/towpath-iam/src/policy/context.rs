@@ -8,6 +8,7 @@ use towpath_model::AccountId;
 
 use super::pattern::fold;
 use crate::Principal;
+use crate::principal::RoleSession;
 
 /// Values of condition keys, by key without regard to case. A key without values is absent.
 ///
@@ -36,6 +37,12 @@ impl Context {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// Sets all values of a key; none leave it absent.
+    pub fn with_all(mut self, key: &str, values: impl IntoIterator<Item = String>) -> Self {
+        self.set(key, values);
+        self
     }
 
     /// Sets all values of a key, such as `aws:TagKeys`.
@@ -99,6 +106,14 @@ pub struct Request<'a> {
     pub context: &'a Context,
 }
 
+impl Request<'_> {
+    /// Returns the values that a condition key has in this request, those that follow from the caller included; `None`
+    /// when the request does not have the key.
+    pub fn values(&self, key: &str) -> Option<Vec<String>> {
+        Facts::of(self).get(key).map(<[_]>::to_vec)
+    }
+}
+
 /// Keys that only the principal answers, lower case.
 const PRINCIPAL_KEYS: &[&str] = &[
     "aws:principalarn",
@@ -112,6 +127,9 @@ const PRINCIPAL_KEYS: &[&str] = &[
     "aws:tokenissuetime",
     "aws:multifactorauthpresent",
 ];
+
+/// What the keys of the caller's tags begin with, lower case.
+const PRINCIPAL_TAG: &str = "aws:principaltag/";
 
 /// All keys of one request: its context, and what follows from its principal.
 pub(crate) struct Facts<'a> {
@@ -127,7 +145,7 @@ impl<'a> Facts<'a> {
     /// Returns the values of a key; `None` when the request does not have it.
     pub(crate) fn get(&self, key: &str) -> Option<&[String]> {
         let key = fold(key);
-        if PRINCIPAL_KEYS.contains(&&*key) {
+        if PRINCIPAL_KEYS.contains(&&*key) || key.starts_with(PRINCIPAL_TAG) {
             return self.principal.get(&key);
         }
         self.request.context.get(&key)
@@ -157,7 +175,7 @@ fn principal_keys(principal: &Principal) -> Context {
             .with_some("aws:PrincipalArn", arn(principal))
             .with("aws:username", name.as_str()),
         // The ARN of a session's principal is that of its role, so that one condition covers all its sessions.
-        Principal::AssumedRole(session) => context
+        Principal::AssumedRole(session) => tagged(context, session)
             .with("aws:PrincipalType", "AssumedRole")
             .with("aws:PrincipalArn", session.role_arn.as_str())
             .with_some("aws:SourceIdentity", session.source_identity.as_ref().map(|name| name.as_str()))
@@ -166,6 +184,11 @@ fn principal_keys(principal: &Principal) -> Context {
         Principal::Service(name) => context.with("aws:PrincipalServiceName", name.as_str()),
         Principal::Anonymous => context.with("aws:PrincipalType", "Anonymous"),
     }
+}
+
+/// Sets `aws:PrincipalTag/...` from the tags of a session.
+fn tagged(context: Context, session: &RoleSession) -> Context {
+    session.tags.iter().fold(context, |context, tag| context.with(&format!("{PRINCIPAL_TAG}{}", tag.key), &*tag.value))
 }
 
 fn arn(principal: &Principal) -> Option<String> {

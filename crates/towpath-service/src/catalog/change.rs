@@ -8,6 +8,7 @@ use towpath_model::{Channel, EventDataStore, StoreId};
 use uuid::Uuid;
 
 use super::keys;
+use super::policy_record::PolicyRecord;
 use super::state::{CatalogState, Tag};
 
 /// Edits that become durable and visible together.
@@ -85,7 +86,9 @@ impl Change {
                 Edit::DeleteChannel(id) => Ok(Write::Delete(keys::record(keys::CHANNELS, &id.to_string()))),
                 Edit::PutTags(arn, tags) if tags.is_empty() => Ok(Write::Delete(keys::record(keys::TAGS, arn))),
                 Edit::PutTags(arn, tags) => Write::json(keys::record(keys::TAGS, arn), tags),
-                Edit::PutPolicy(arn, policy) => Write::json(keys::record(keys::POLICIES, arn), policy.text()),
+                Edit::PutPolicy(arn, policy) => {
+                    Write::json(keys::record(keys::POLICIES, arn), &PolicyRecord::of(policy))
+                }
                 Edit::DeletePolicy(arn) => Ok(Write::Delete(keys::record(keys::POLICIES, arn))),
             })
             .collect()

@@ -5,6 +5,7 @@
 //! crash between commit and publishing loses nothing: the next start reads what was committed.
 
 mod change;
+mod policy_record;
 mod state;
 
 use std::sync::Arc;

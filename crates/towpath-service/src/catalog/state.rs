@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use towpath_iam::{Policy, PolicyKind};
+use towpath_iam::Policy;
 use towpath_meta::MetaStore;
 use towpath_model::{
     AccountId, Channel, Destination, EventDataStore, EventDataStoreStatus, EventFacts, Region, StoreId, StoreKind,
 };
 use uuid::Uuid;
 
+use super::policy_record::PolicyRecord;
 use super::{CatalogError, keys, read_area};
 
 /// A tag of a resource.
@@ -124,8 +125,8 @@ pub(super) async fn read(meta: &dyn MetaStore) -> Result<CatalogState, CatalogEr
     }
     for record in read_area(meta, keys::POLICIES).await? {
         let arn = record.key.last_part().into_owned();
-        let text: String = record.decode().map_err(unreadable)?.value;
-        state.policies.insert(arn, Arc::new(Policy::from_stored(&text, PolicyKind::Resource)));
+        let stored: PolicyRecord = record.decode().map_err(unreadable)?.value;
+        state.policies.insert(arn, Arc::new(stored.policy()));
     }
     state.derive();
     Ok(state)

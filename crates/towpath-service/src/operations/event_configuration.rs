@@ -6,33 +6,8 @@ use towpath_wire::{cloudtrail as wire, errors};
 
 use super::Context;
 use super::store_name::{StoreName, require_active};
+use crate::event_context::condition_key;
 use crate::refusal::refuse;
-
-/// Condition keys that a `RequestContext` selector may name (CloudTrail API reference, PutEventConfiguration).
-const CONTEXT_KEYS: &[&str] = &[
-    "aws:FederatedProvider",
-    "aws:TokenIssueTime",
-    "aws:MultiFactorAuthAge",
-    "aws:MultiFactorAuthPresent",
-    "aws:SourceIdentity",
-    "aws:PrincipalAccount",
-    "aws:PrincipalArn",
-    "aws:PrincipalIsAWSService",
-    "aws:PrincipalOrgID",
-    "aws:PrincipalOrgPaths",
-    "aws:PrincipalServiceName",
-    "aws:PrincipalServiceNamesList",
-    "aws:PrincipalType",
-    "aws:userid",
-    "aws:username",
-    "aws:RequestedRegion",
-    "aws:SecureTransport",
-    "aws:ViaAWSService",
-    "aws:CurrentTime",
-    "aws:EpochTime",
-    "aws:SourceAccount",
-    "aws:SourceOrgID",
-];
 
 /// PutEventConfiguration on an event data store. An empty selector list with `Standard` resets it.
 pub(crate) async fn put(
@@ -93,7 +68,14 @@ pub(crate) async fn get(
     context.authorize("GetEventConfiguration", &name.arn())?;
     context.own(name.account, || name.not_found())?;
     let state = context.catalog();
-    let store = configurable(name.find(&state)?)?;
+    let store = name.find(&state)?;
+    if !store.queryable() {
+        return Err(refuse(
+            errors::INVALID_EVENT_DATA_STORE_STATUS_EXCEPTION,
+            format!("event data store {} is pending deletion; restore it first (RestoreEventDataStore)", store.id),
+        ));
+    }
+    let store = configurable(store)?;
     context.touched("AWS::CloudTrail::EventDataStore", &store.arn());
     let (max_event_size, context_key_selectors) = to_wire(store);
     Ok(wire::GetEventConfigurationResponse {
@@ -136,13 +118,18 @@ fn check_selectors(given: &[wire::ContextKeySelector]) -> Result<Vec<ContextKeyS
         if selectors.iter().any(|other| other.r#type == kind) {
             return Err(invalid(format!("ContextKeySelectors has more than one selector of type {kind}")));
         }
-        if kind == "RequestContext" {
-            let known = |key: &&String| !CONTEXT_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key));
-            if let Some(unknown) = selector.equals.iter().find(known) {
-                return Err(invalid(format!("'{unknown}' is not a condition key that can be added to events")));
+        let mut equals: Vec<String> = Vec::with_capacity(selector.equals.len());
+        for key in &selector.equals {
+            let proper = match kind {
+                "RequestContext" => condition_key(key)
+                    .ok_or_else(|| invalid(format!("'{key}' is not a condition key that can be added to events")))?,
+                _ => key.as_str(),
+            };
+            if !equals.iter().any(|other| other == proper) {
+                equals.push(proper.to_owned());
             }
         }
-        selectors.push(ContextKeySelector { r#type: kind.to_owned(), equals: selector.equals.clone() });
+        selectors.push(ContextKeySelector { r#type: kind.to_owned(), equals });
     }
     Ok(selectors)
 }

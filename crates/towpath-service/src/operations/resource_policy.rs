@@ -12,6 +12,9 @@ use crate::catalog::CatalogState;
 use crate::refusal::refuse;
 
 /// PutResourcePolicy: a document that is not understood in full is refused, with the place and the reason.
+///
+/// Users and roles are remembered by their unique ids, as IAM does: one that is deleted and made anew under the same
+/// name is not meant any more until the policy is put again.
 pub(crate) async fn put(
     context: &Context<'_>,
     input: wire::PutResourcePolicyRequest,
@@ -31,6 +34,11 @@ pub(crate) async fn put(
         Resource::Store(_) => ResourcePolicyRules::store(&arn),
     };
     rules.check(&policy).map_err(|violation| invalid(violation.to_string()))?;
+    let ids = context.parts.directory.ids_of(&policy);
+    if let Some(nobody) = policy.named().into_iter().find(|arn| !ids.contains_key(arn.as_str())) {
+        return Err(invalid(format!("invalid principal in policy: {nobody} does not exist")));
+    }
+    let policy = policy.pinned(&ids);
     context
         .change(|state, change| {
             resource.require_exists(context, state)?;
@@ -46,7 +54,7 @@ pub(crate) async fn put(
     })
 }
 
-/// GetResourcePolicy.
+/// GetResourcePolicy: the document as it was put, with the unique id in place of each user or role that is no more.
 pub(crate) async fn get(
     context: &Context<'_>,
     input: wire::GetResourcePolicyRequest,
@@ -60,7 +68,7 @@ pub(crate) async fn get(
     context.touched_arn(&arn);
     Ok(wire::GetResourcePolicyResponse {
         resource_arn: Some(arn.to_string()),
-        resource_policy: Some(policy.text().to_owned()),
+        resource_policy: Some(context.parts.directory.shown(policy).into_owned()),
         ..wire::GetResourcePolicyResponse::default()
     })
 }

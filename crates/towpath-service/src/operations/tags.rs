@@ -76,7 +76,11 @@ pub(crate) async fn list(
         let arn = taggable(id)?;
         context.authorize("ListTags", &arn)?;
         let state = context.catalog();
-        require_exists(context, &state, &arn)?;
+        require_exists(context, &state, &arn).map_err(|error| match error.code() {
+            // The one of these that the service model does not list for this operation.
+            "ChannelNotFoundException" => refuse(errors::RESOURCE_NOT_FOUND_EXCEPTION, error.message()),
+            _ => error,
+        })?;
         lists.push(wire::ResourceTag {
             resource_id: Some(arn.to_string()),
             tags_list: Some(to_wire(state.tags(arn.as_str()))),

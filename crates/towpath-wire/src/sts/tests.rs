@@ -33,6 +33,8 @@ fn a_role_is_assumed_for_an_hour_unless_asked_otherwise() {
         external_id: None,
         policy: None,
         source_identity: None,
+        tags: Vec::new(),
+        transitive_tag_keys: Vec::new(),
     };
     assert_eq!(assume("").unwrap(), StsRequest::AssumeRole(expected.clone()));
     let asked = "&DurationSeconds=900&ExternalId=a+b&ExternalId2=x";
@@ -63,16 +65,38 @@ fn a_parameter_out_of_bounds_is_named() {
 
 #[test]
 fn a_session_is_never_wider_than_asked_because_a_parameter_was_overlooked() {
-    for parameter in [
-        "Tags.member.1.Key=a&Tags.member.1.Value=b",
-        "TransitiveTagKeys.member.1=a",
-        "PolicyArns.member.1.arn=a",
-        "SerialNumber=a",
-        "TokenCode=123456",
-        "ProvidedContexts.member.1.ProviderArn=a",
-    ] {
+    for parameter in
+        ["PolicyArns.member.1.arn=a", "SerialNumber=a", "TokenCode=123456", "ProvidedContexts.member.1.ProviderArn=a"]
+    {
         let error = assume(&format!("&{parameter}")).unwrap_err();
         assert!(error.message().contains("is not supported"), "{parameter}: {error}");
+    }
+}
+
+#[test]
+fn tags_are_read_in_the_order_of_their_numbers() {
+    let more = "&Tags.member.10.Key=z&Tags.member.10.Value=&Tags.member.2.Value=b+c&Tags.member.2.Key=a\
+                &TransitiveTagKeys.member.1=z&TagsOfSomethingElse=1";
+    let StsRequest::AssumeRole(asked) = assume(more).unwrap() else { panic!("AssumeRole") };
+    assert_eq!(asked.tags, [("a".to_owned(), "b c".to_owned()), ("z".to_owned(), String::new())]);
+    assert_eq!(asked.transitive_tag_keys, ["z"]);
+    let StsRequest::AssumeRole(asked) = assume("&Tags=&TransitiveTagKeys=").unwrap() else { panic!("AssumeRole") };
+    assert!(asked.tags.is_empty() && asked.transitive_tag_keys.is_empty());
+
+    for wrong in [
+        "Tags=a",
+        "Tags.1.Key=a",
+        "Tags.member.x.Key=a",
+        "Tags.member.01.Key=a",
+        "Tags.member.99999999999.Key=a",
+        "Tags.member.1=a",
+        "Tags.member.1.Key=a",
+        "Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.1.Other=c",
+        "TransitiveTagKeys.member.1.Key=a",
+        "TransitiveTagKeys.entry.1=a",
+    ] {
+        let error = assume(&format!("&{wrong}")).unwrap_err();
+        assert_eq!(error.code(), "ValidationException", "{wrong}: {error}");
     }
 }
 
@@ -111,6 +135,7 @@ fn answers_are_the_xml_that_clients_read() {
         assumed_role_id: "AROAEXAMPLE:me".to_owned(),
         arn: "arn:aws:sts::123456789012:assumed-role/Auditor/me".to_owned(),
         source_identity: Some("me".to_owned()),
+        packed_policy_size: Some(6),
     };
     assert!(!format!("{role:?}").contains("secret"));
     assert_eq!(text(role.response(&request_id)), include_str!("../../testdata/assume-role.xml").trim_end());

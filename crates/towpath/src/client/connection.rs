@@ -43,6 +43,8 @@ pub struct Connection {
     pub region: String,
     /// The key that signs.
     pub credentials: Credentials,
+    /// Certificates, as PEM text, of authorities to trust beside those everyone trusts.
+    pub authorities: Option<String>,
     /// What was assumed because nothing was said, for the user to read.
     pub assumed: Vec<String>,
 }
@@ -72,6 +74,9 @@ pub enum ConnectionError {
     /// The address cannot be used.
     #[error("\"{0}\" is not an address of a server; write one such as http://127.0.0.1:4747")]
     Endpoint(String),
+    /// The file of certificates cannot be used.
+    #[error("AWS_CA_BUNDLE names {0}, which cannot be read or holds no certificates in PEM form")]
+    Authorities(String),
     /// The region cannot be used.
     #[error("\"{0}\" is not a region; write one such as us-east-1")]
     Region(String),
@@ -102,7 +107,8 @@ pub fn resolve(
     }
     let endpoint = checked(shared.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()))?;
     let data_endpoint = data.map(checked).transpose()?.unwrap_or_else(|| endpoint.clone());
-    Ok(Connection { endpoint, data_endpoint, region, credentials, assumed })
+    let authorities = lookup.authorities()?;
+    Ok(Connection { endpoint, data_endpoint, region, credentials, authorities, assumed })
 }
 
 struct Lookup<'a> {
@@ -185,6 +191,15 @@ impl Lookup<'_> {
             .or_else(|| variable(own))
             .or_else(|| variable("AWS_ENDPOINT_URL"))
             .or_else(|| self.configured("endpoint_url"))
+    }
+
+    /// The file that AWS's own tools read certificates of authorities from.
+    fn authorities(&self) -> Result<Option<String>, ConnectionError> {
+        let Some(path) = (self.variable)("AWS_CA_BUNDLE").or_else(|| self.configured("ca_bundle")) else {
+            return Ok(None);
+        };
+        let text = (self.read)(Path::new(&path)).filter(|text| text.contains("-----BEGIN CERTIFICATE-----"));
+        text.map(Some).ok_or(ConnectionError::Authorities(path))
     }
 
     /// A value of the profile in AWS's configuration file; only of a profile that was named, because the default one
@@ -310,6 +325,18 @@ mod tests {
             .unwrap();
         assert_eq!(connection.credentials.access_key_id, "AKIAOPS");
         assert_eq!((connection.endpoint.as_str(), connection.region.as_str()), ("http://towpath:4747", "eu-west-3"));
+    }
+
+    #[test]
+    fn authorities_come_from_the_file_that_aws_tools_read() {
+        const PEM: &str = "-----BEGIN CERTIFICATE-----\n";
+        let machine = || Machine::default().file("./towpath-data/credentials", OWN);
+        assert_eq!(machine().resolve().unwrap().authorities, None);
+        let named = machine().variable("AWS_CA_BUNDLE", "/etc/ca.pem");
+        let missing = named.resolve().unwrap_err();
+        assert_eq!(missing, ConnectionError::Authorities("/etc/ca.pem".to_owned()));
+        let there = machine().variable("AWS_CA_BUNDLE", "/etc/ca.pem").file("/etc/ca.pem", PEM);
+        assert_eq!(there.resolve().unwrap().authorities.as_deref(), Some(PEM));
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Fake {
             endpoint,
             region: "eu-west-1".to_owned(),
             credentials,
+            authorities: None,
             assumed: Vec::new(),
         };
         let quick = std::time::Duration::from_millis(1);

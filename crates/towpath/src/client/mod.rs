@@ -91,9 +91,14 @@ impl Client {
             // A proxy for the world outside cannot reach this machine.
             builder = builder.no_proxy();
         }
-        let http = builder
-            .build()
-            .map_err(|cause| ClientError::Build { operation: "the client".to_owned(), cause: Box::new(cause) })?;
+        let unusable =
+            |cause: reqwest::Error| ClientError::Build { operation: "the client".to_owned(), cause: Box::new(cause) };
+        if let Some(authorities) = &connection.authorities {
+            for authority in reqwest::Certificate::from_pem_bundle(authorities.as_bytes()).map_err(unusable)? {
+                builder = builder.add_root_certificate(authority);
+            }
+        }
+        let http = builder.build().map_err(unusable)?;
         Ok(Self { http, connection, retry })
     }
 

@@ -2,11 +2,20 @@
 //!
 //! Every action is one operation of docs/towpath-api.md. What is secret is shown once, by `key create`.
 
-use std::path::PathBuf;
+mod account;
+mod key;
+mod policy;
+mod role;
+mod user;
 
 use serde_json::{Value, json};
 
-use super::stores::{print_members, read_json};
+use self::account::Account;
+use self::key::Key;
+use self::policy::Policy;
+use self::role::Role;
+use self::user::User;
+use super::stores::print_members;
 use super::time::shown_seconds;
 use super::{Failure, connect, shown};
 use crate::client::{Api, Client, ConnectionArgs, Retry};
@@ -46,155 +55,6 @@ enum Action {
     Key(Key),
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Account {
-    /// Make an account
-    Create {
-        /// Twelve digits
-        account: String,
-        /// What people call it
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// List the accounts
-    List,
-    /// Delete an account
-    Delete {
-        /// Twelve digits
-        account: String,
-    },
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum User {
-    /// Make a user
-    Create {
-        /// Name
-        user: String,
-        /// Path, such as /engineering/
-        #[arg(long)]
-        path: Option<String>,
-    },
-    /// List the users
-    List,
-    /// Delete a user
-    Delete {
-        /// Name
-        user: String,
-    },
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Role {
-    /// Make a role
-    Create {
-        /// Name
-        role: String,
-        /// File with the trust policy (who may assume it) as JSON; - reads standard input
-        #[arg(long, value_name = "FILE")]
-        trust: PathBuf,
-        /// Path, such as /engineering/
-        #[arg(long)]
-        path: Option<String>,
-        /// Longest session, in seconds
-        #[arg(long, value_name = "SECONDS")]
-        max_session: Option<u32>,
-    },
-    /// List the roles
-    List,
-    /// Set a role's trust policy
-    Trust {
-        /// Name
-        role: String,
-        /// File with the policy as JSON; - reads standard input
-        policy: PathBuf,
-    },
-    /// Delete a role
-    Delete {
-        /// Name
-        role: String,
-    },
-}
-
-/// The user or role whose policies are meant.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct Holder {
-    /// Of this user
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// Of this role
-    #[arg(long, value_name = "NAME")]
-    role: Option<String>,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Policy {
-    /// Set a policy
-    Put {
-        #[command(flatten)]
-        holder: Holder,
-        /// Name of the policy
-        #[arg(long)]
-        name: String,
-        /// File with the policy as JSON; - reads standard input
-        #[arg(long, value_name = "FILE")]
-        document: PathBuf,
-    },
-    /// Show a policy
-    Get {
-        #[command(flatten)]
-        holder: Holder,
-        /// Name of the policy
-        #[arg(long)]
-        name: String,
-    },
-    /// List the policies
-    List {
-        #[command(flatten)]
-        holder: Holder,
-    },
-    /// Delete a policy
-    Delete {
-        #[command(flatten)]
-        holder: Holder,
-        /// Name of the policy
-        #[arg(long)]
-        name: String,
-    },
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Key {
-    /// Make an access key and show its secret, this once
-    Create {
-        /// For this user instead of root
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-    },
-    /// List access keys
-    List {
-        /// Of this user instead of root
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-    },
-    /// Let a key work again
-    Activate {
-        /// Access key id
-        key: String,
-    },
-    /// Let a key work no more, for the time being
-    Deactivate {
-        /// Access key id
-        key: String,
-    },
-    /// Delete a key
-    Delete {
-        /// Access key id
-        key: String,
-    },
-}
-
 /// A call and how its answer is shown.
 #[derive(Debug, PartialEq)]
 struct Call {
@@ -217,11 +77,6 @@ enum Show {
     /// A policy as JSON.
     Document,
 }
-
-const ACCOUNT: &[&str] = &["AccountId", "Name", "CreatedTimestamp"];
-const USER: &[&str] = &["UserName", "Path", "CreatedTimestamp", "Arn"];
-const ROLE: &[&str] = &["RoleName", "Path", "MaxSessionDuration", "CreatedTimestamp", "Arn"];
-const KEY: &[&str] = &["AccessKeyId", "Status", "UserName", "CreatedTimestamp"];
 
 impl Iam {
     /// Runs the action.
@@ -259,117 +114,8 @@ impl Iam {
     }
 }
 
+/// An operation, its input, and how its answer is shown.
 type Parts = (std::borrow::Cow<'static, str>, Value, Show);
-
-impl Account {
-    fn call(&self) -> Parts {
-        match self {
-            Self::Create { account, name } => {
-                ("CreateAccount".into(), json!({ "AccountId": account, "Name": name }), Show::One("Account"))
-            }
-            Self::List => ("ListAccounts".into(), json!({}), Show::Many("Accounts", ACCOUNT)),
-            Self::Delete { account } => {
-                let done = Show::Done(format!("account {account} is deleted"));
-                ("DeleteAccount".into(), json!({ "AccountId": account }), done)
-            }
-        }
-    }
-}
-
-impl User {
-    fn call(&self) -> Parts {
-        match self {
-            Self::Create { user, path } => {
-                ("CreateUser".into(), json!({ "UserName": user, "Path": path }), Show::One("User"))
-            }
-            Self::List => ("ListUsers".into(), json!({}), Show::Many("Users", USER)),
-            Self::Delete { user } => {
-                ("DeleteUser".into(), json!({ "UserName": user }), Show::Done(format!("user {user} is deleted")))
-            }
-        }
-    }
-}
-
-impl Role {
-    fn call(&self) -> Result<Parts, Failure> {
-        Ok(match self {
-            Self::Create { role, trust, path, max_session } => {
-                let trust = read_json(trust)?.to_string();
-                let input = json!({
-                    "RoleName": role, "AssumeRolePolicyDocument": trust, "Path": path, "MaxSessionDuration": max_session,
-                });
-                ("CreateRole".into(), input, Show::One("Role"))
-            }
-            Self::List => ("ListRoles".into(), json!({}), Show::Many("Roles", ROLE)),
-            Self::Trust { role, policy } => {
-                let input = json!({ "RoleName": role, "PolicyDocument": read_json(policy)?.to_string() });
-                let done = Show::Done(format!("role {role} has a new trust policy"));
-                ("UpdateAssumeRolePolicy".into(), input, done)
-            }
-            Self::Delete { role } => {
-                ("DeleteRole".into(), json!({ "RoleName": role }), Show::Done(format!("role {role} is deleted")))
-            }
-        })
-    }
-}
-
-impl Holder {
-    /// `User` or `Role`, and the input that names it.
-    fn input(&self) -> (&'static str, Value) {
-        match (&self.user, &self.role) {
-            (Some(user), _) => ("User", json!({ "UserName": user })),
-            (None, role) => ("Role", json!({ "RoleName": role })),
-        }
-    }
-}
-
-impl Policy {
-    fn call(&self) -> Result<Parts, Failure> {
-        Ok(match self {
-            Self::Put { holder, name, document } => {
-                let (kind, mut input) = holder.input();
-                input["PolicyName"] = json!(name);
-                input["PolicyDocument"] = json!(read_json(document)?.to_string());
-                (format!("Put{kind}Policy").into(), input, Show::Done(format!("policy {name} is set")))
-            }
-            Self::Get { holder, name } => {
-                let (kind, mut input) = holder.input();
-                input["PolicyName"] = json!(name);
-                (format!("Get{kind}Policy").into(), input, Show::Document)
-            }
-            Self::List { holder } => {
-                let (kind, input) = holder.input();
-                (format!("List{kind}Policies").into(), input, Show::Names("PolicyNames"))
-            }
-            Self::Delete { holder, name } => {
-                let (kind, mut input) = holder.input();
-                input["PolicyName"] = json!(name);
-                (format!("Delete{kind}Policy").into(), input, Show::Done(format!("policy {name} is deleted")))
-            }
-        })
-    }
-}
-
-impl Key {
-    fn call(&self) -> Parts {
-        let status = |key: &str, status: &str| {
-            let done = Show::Done(format!("access key {key} is {}", status.to_lowercase()));
-            ("UpdateAccessKey".into(), json!({ "AccessKeyId": key, "Status": status }), done)
-        };
-        match self {
-            Self::Create { user } => ("CreateAccessKey".into(), json!({ "UserName": user }), Show::One("AccessKey")),
-            Self::List { user } => {
-                ("ListAccessKeys".into(), json!({ "UserName": user }), Show::Many("AccessKeys", KEY))
-            }
-            Self::Activate { key } => status(key, "Active"),
-            Self::Deactivate { key } => status(key, "Inactive"),
-            Self::Delete { key } => {
-                let done = Show::Done(format!("access key {key} is deleted"));
-                ("DeleteAccessKey".into(), json!({ "AccessKeyId": key }), done)
-            }
-        }
-    }
-}
 
 async fn answer(client: &Client, call: &Call) -> Result<Value, Failure> {
     match &call.show {
@@ -484,7 +230,7 @@ mod tests {
         ])
         .await;
         let answer = answer(&fake.client(), &call("user list")).await.unwrap();
-        let rows = table(&answer, "Users", USER);
+        let rows = table(&answer, "Users", user::USER);
         assert_eq!(rows.rows[0], ["a", "/", "2026-11-20 00:00:00", "arn:a"]);
         assert_eq!(rows.rows[1][0], "b");
     }

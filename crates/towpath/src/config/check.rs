@@ -65,6 +65,11 @@ impl Check {
                 self.refuse("logging.filter", format!("\"{}\"", settings.logging.filter), must);
             }
         }
+        match (&settings.tls.certificate, &settings.tls.key) {
+            (Some(_), None) => self.refuse("tls.key", "missing", "given with tls.certificate"),
+            (None, Some(_)) => self.refuse("tls.certificate", "missing", "given with tls.key"),
+            _ => {}
+        }
         if settings.metrics.token.as_ref().is_some_and(|token| token.expose().len() < 16) {
             self.refuse("metrics.token", "shorter than 16 characters", "longer, or absent");
         }
@@ -127,6 +132,12 @@ impl Check {
 
     fn throttles(&mut self, settings: &Settings) {
         for (operation, rate) in &settings.throttles.operations {
+            if !towpath_service::operation_names().any(|known| known == operation) {
+                let proposal = nearest_operation(operation).map(|name| format!("; did you mean {name}?"));
+                let must = format!("named after an operation{}", proposal.unwrap_or_default());
+                self.refuse(&format!("throttles.operations.{operation}"), rate, must);
+                continue;
+            }
             if *rate > 1_000_000 {
                 self.refuse(
                     &format!("throttles.operations.{operation}"),
@@ -186,4 +197,14 @@ impl Check {
     fn refuse(&mut self, name: &str, value: impl ToString, must: impl ToString) {
         self.problems.push(Problem { name: name.to_owned(), value: value.to_string(), must: must.to_string() });
     }
+}
+
+/// The operation whose name is most like `text`, if one is like it. Case does not make names unlike.
+fn nearest_operation(text: &str) -> Option<&'static str> {
+    let wanted = text.to_lowercase();
+    towpath_service::operation_names()
+        .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &wanted), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 3.max(name.len() / 4))
+        .map(|(_, name)| name)
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub retry_window: Duration,
     /// What is logged and how.
     pub logging: Logging,
+    /// Encryption of connections.
+    pub tls: Tls,
     /// Limits of HTTP.
     pub http: Http,
     /// The log of events.
@@ -77,6 +79,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Encryption of connections: both files, or neither. They are read anew on SIGHUP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate, and those between it and its authority after it.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub key: Option<PathBuf>,
 }
 
 /// Limits of HTTP connections and requests.
@@ -271,6 +283,7 @@ impl Default for Settings {
             pending_deletion: 7 * DAY,
             retry_window: DAY,
             logging: Logging::default(),
+            tls: Tls::default(),
             http: Http::default(),
             log: Log::default(),
             lake: Lake::default(),

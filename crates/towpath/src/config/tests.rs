@@ -187,6 +187,31 @@ fn nonsense_is_refused_all_of_it_at_once() {
 }
 
 #[test]
+fn a_throttle_of_no_operation_is_refused_with_the_nearest_name() {
+    for (given, proposal) in [
+        ("LookupEvent", "; did you mean LookupEvents?"),
+        ("putauditevents", "; did you mean PutAuditEvents?"),
+        ("CreateUsers", "; did you mean CreateUser?"),
+        ("AssumeRoll", "; did you mean AssumeRole?"),
+        ("Everything", ""),
+    ] {
+        let setup = Setup::new().flag(&format!("throttles.operations.{given}"), "5");
+        let told = format!("setting throttles.operations.{given} is 5; it must be named after an operation{proposal}");
+        assert_eq!(setup.refusal(), told);
+    }
+    let settings = Setup::new().variable("TOWPATH_THROTTLES_OPERATIONS_GetQueryResults", "7").load();
+    assert_eq!(settings.throttles.operations["GetQueryResults"], 7);
+}
+
+#[test]
+fn half_a_pair_of_tls_files_is_refused() {
+    let setup = Setup::new().flag("tls.certificate", "c.pem");
+    assert_eq!(setup.refusal(), "setting tls.key is missing; it must be given with tls.certificate");
+    let setup = Setup::new().variable("TOWPATH_TLS__KEY", "k.pem");
+    assert_eq!(setup.refusal(), "setting tls.certificate is missing; it must be given with tls.key");
+}
+
+#[test]
 fn no_secret_is_shown() {
     let settings = Setup::new()
         .flag("metrics.token", "correct horse battery")

@@ -10,12 +10,13 @@ mod logging;
 mod metrics;
 mod parts;
 mod signals;
+mod stop_plan;
 mod tasks;
+mod tls;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +29,8 @@ use self::http::{Gate, HttpServer, Surface};
 use self::metrics::Metrics;
 use self::parts::Parts;
 use self::signals::Signals;
-
-/// How long running requests may go on after the signal to stop. With this, the tasks and the flush of the log, the
-/// process is gone within ten seconds.
-const GRACE: Duration = Duration::from_secs(3);
+use self::stop_plan::StopPlan;
+use self::tls::Tls;
 
 /// Flags of `towpath serve`.
 #[derive(Debug, clap::Args)]
@@ -89,6 +88,9 @@ pub enum ServeError {
         #[source]
         cause: std::io::Error,
     },
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// Measurements.
     #[error("cannot set up metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -149,18 +151,24 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
     if data.is_open_to_others() {
         warn!(data_dir = %data.path().display(), "other users of this machine may look into the data directory; chmod 700 it");
     }
+    let tls = Tls::load(&settings.tls)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     let address = listener.local_addr().map_err(|cause| ServeError::Listen { address, cause })?;
-    if !address.ip().is_loopback() {
-        warn!(%address, "requests from other machines arrive unencrypted; put a TLS proxy in front");
+    if !address.ip().is_loopback() && tls.is_none() {
+        warn!(%address, "requests from other machines arrive unencrypted; set tls.certificate and tls.key");
+    }
+    if let Some(tls) = &tls {
+        let hangups = signals::hangups().map_err(|cause| ServeError::System { step: "take over SIGHUP", cause })?;
+        tokio::spawn(reload(tls.clone(), hangups));
     }
 
     let metrics = Metrics::install(settings.metrics.token.clone())?;
     let gate = Gate::default();
     let server = HttpServer::new(Surface::new(gate.clone(), settings.http.clone(), metrics.clone()));
     let stop = CancellationToken::new();
-    let http = tokio::spawn(server.serve(listener, stop.clone(), GRACE));
+    let http = tokio::spawn(server.serve(listener, tls, stop.clone()));
 
     let stopped = signals.stop();
     tokio::pin!(stopped);
@@ -173,19 +181,32 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
         Some(Err(refused)) => Err(refused),
         Some(Ok(parts)) => {
             gate.open(parts.handler());
-            print_line(&format!("towpath ready on http://{address}"));
+            print_line(&format!("towpath ready on {scheme}://{address}"));
             info!(%address, "ready");
             stopped.await;
+            let plan = StopPlan::begin();
+            plan.watch();
             gate.close();
             stop.cancel();
-            finish(http).await;
-            parts.stop().await
+            StopPlan::until(plan.connections(), "connections", finish(http)).await;
+            parts.stop(&plan).await;
+            Ok(())
         }
     };
     stop.cancel();
     outcome?;
     info!("stopped");
     Ok(())
+}
+
+/// Reads certificate and key anew at each SIGHUP.
+async fn reload(tls: Tls, mut hangups: tokio::signal::unix::Signal) {
+    while hangups.recv().await.is_some() {
+        match tls.reload() {
+            Ok(()) => info!("the certificate was read anew"),
+            Err(cause) => error!(error = %crate::cli::told(&cause), "the certificate stays the old one"),
+        }
+    }
 }
 
 async fn finish(http: tokio::task::JoinHandle<()>) {

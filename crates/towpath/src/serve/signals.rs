@@ -1,7 +1,12 @@
-//! SIGTERM and SIGINT: the first asks the server to stop, the second makes it.
+//! SIGTERM and SIGINT: the first asks the server to stop, the second makes it. SIGHUP: read the certificate anew.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
+
+/// SIGHUP, which has the server read its certificate anew. From here on it does not end the process.
+pub fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
 
 /// Listens for the signals that stop a server.
 pub struct Signals {

@@ -2,16 +2,12 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
-
-/// The longest time one task may take to stop.
-const STOP_TIME: Duration = Duration::from_secs(2);
 
 /// The background tasks of the server.
 #[derive(Default)]
@@ -66,11 +62,15 @@ impl Tasks {
         self.lost.clone()
     }
 
-    /// Stops all tasks, the last one first, each before the next is told.
-    pub async fn stop(self) {
+    /// Stops all tasks until `by`, the last one first, each before the next is told. One that does not stop is cut off
+    /// when its share of the time is over, so that the others have theirs.
+    pub async fn stop(self, by: Instant) {
+        let mut left = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
         for mut task in self.running.into_iter().rev() {
             task.stop.cancel();
-            if timeout(STOP_TIME, &mut task.handle).await.is_err() {
+            let share = by.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            if timeout(share, &mut task.handle).await.is_err() {
                 warn!(task = task.name, "a background task did not stop in time and is cut off");
                 task.handle.abort();
             }
@@ -81,7 +81,13 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
 
     #[tokio::test]
     async fn tasks_stop_in_the_reverse_order_of_their_start() {
@@ -95,7 +101,7 @@ mod tests {
             });
         }
         let lost = tasks.lost();
-        tasks.stop().await;
+        tasks.stop(soon()).await;
         assert_eq!(*order.lock().unwrap(), ["three", "two", "one"]);
         assert_eq!(lost.first(), None);
     }
@@ -109,13 +115,25 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(lost.first(), Some("unlucky"));
-        tasks.stop().await;
+        tasks.stop(soon()).await;
     }
 
     #[tokio::test]
-    async fn a_task_that_does_not_stop_is_cut_off() {
+    async fn deaf_tasks_are_cut_off_in_time_and_do_not_take_the_time_of_others() {
         let mut tasks = Tasks::default();
-        tasks.start("deaf", |_| std::future::pending());
-        tasks.stop().await;
+        let finished = Arc::new(Mutex::new(false));
+        let seen = Arc::clone(&finished);
+        tasks.start("slow", |stop| async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            *seen.lock().unwrap() = true;
+        });
+        for _ in 0..5 {
+            tasks.start("deaf", |_| std::future::pending());
+        }
+        let told = Instant::now();
+        tasks.stop(told + Duration::from_millis(1200)).await;
+        assert!(*finished.lock().unwrap());
+        assert!(told.elapsed() < Duration::from_millis(2400));
     }
 }

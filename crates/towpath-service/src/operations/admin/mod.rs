@@ -1,7 +1,7 @@
 //! Towpath's own operations (docs/towpath-api.md): identities, uploads, following events, the server itself.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use towpath_admit::ApiSource;
 use towpath_iam::DirectoryError;
@@ -71,6 +71,11 @@ fn entry(name: &str) -> Option<&'static Entry> {
     OPERATIONS.iter().find(|entry| entry.name == name)
 }
 
+/// The names of all operations.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    OPERATIONS.iter().map(|entry| entry.name)
+}
+
 /// True for the name of an operation.
 pub(crate) fn is_known(name: &str) -> bool {
     entry(name).is_some()
@@ -92,6 +97,7 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         return Err(ApiError::unknown_operation(format!("{name} is no operation of Towpath; see docs/towpath-api.md")));
     }
     crate::authorize::authorize(context, &format!("towpath:{name}"), "*", None)?;
+    require_object(body)?;
     match name {
         "CreateAccount" => json(account::create(context, input(body)?).await),
         "ListAccounts" => json(account::list(context)),
@@ -124,6 +130,20 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
 #[derive(Serialize)]
 struct Done {}
 
+/// Refuses what is no JSON object, for operations without input too. Nothing at all means an empty one.
+fn require_object(body: &[u8]) -> Result<(), ApiError> {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        _ if body.is_empty() => Ok(()),
+        Ok(_) if body.trim_ascii_start().starts_with(b"{") => Ok(()),
+        Ok(_) => Err(ApiError::serialization("body is not a JSON object")),
+        Err(error) => Err(not_json(&error)),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    ApiError::serialization(format!("body is not JSON: wrong at line {} column {}", error.line(), error.column()))
+}
+
 /// Reads an input; unknown members are ignored.
 fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
@@ -131,11 +151,7 @@ fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         if error.is_data() {
             ApiError::validation(error.to_string())
         } else {
-            ApiError::serialization(format!(
-                "body is not JSON: wrong at line {} column {}",
-                error.line(),
-                error.column()
-            ))
+            not_json(&error)
         }
     })
 }

@@ -73,13 +73,13 @@ pub(super) async fn create(context: &Context<'_>, input: CreateInput) -> Result<
     }
     let role = context.parts.directory.create_role(account, role).await.map_err(refused)?;
     context.touched("AWS::IAM::Role", &role.arn);
-    Ok(CreateOutput { role: role.into() })
+    Ok(CreateOutput { role: output(context, role) })
 }
 
 pub(super) fn list(context: &Context<'_>, input: ListInput) -> Result<ListOutput, ApiError> {
     let account = account(context, input.account_id)?;
     let roles = context.parts.directory.list_roles(account).map_err(refused)?;
-    Ok(ListOutput { roles: roles.into_iter().map(Into::into).collect() })
+    Ok(ListOutput { roles: roles.into_iter().map(|role| output(context, role)).collect() })
 }
 
 pub(super) async fn delete(context: &Context<'_>, input: RoleInput) -> Result<Done, ApiError> {
@@ -97,16 +97,15 @@ pub(super) async fn update_trust(context: &Context<'_>, input: TrustInput) -> Re
     Ok(Done {})
 }
 
-impl From<Role> for RoleOutput {
-    fn from(role: Role) -> Self {
-        Self {
-            role_name: role.name.to_string(),
-            role_id: role.id,
-            arn: role.arn.to_string(),
-            path: role.path.to_string(),
-            assume_role_policy_document: role.trust.text().to_owned(),
-            max_session_duration: role.max_session_seconds,
-            created_timestamp: eventtime_text(role.created),
-        }
+/// A role as it is shown; its trust policy has unique ids where those it trusted are no more.
+fn output(context: &Context<'_>, role: Role) -> RoleOutput {
+    RoleOutput {
+        role_name: role.name.to_string(),
+        role_id: role.id,
+        arn: role.arn.to_string(),
+        path: role.path.to_string(),
+        assume_role_policy_document: context.parts.directory.shown(&role.trust).into_owned(),
+        max_session_duration: role.max_session_seconds,
+        created_timestamp: eventtime_text(role.created),
     }
 }

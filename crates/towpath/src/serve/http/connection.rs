@@ -12,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 /// What is known about a connection.
@@ -29,8 +28,8 @@ pub struct Watch {
 pub struct Running(Arc<Watch>);
 
 /// A stream that tells its watch of every byte.
-pub struct Watched {
-    stream: TcpStream,
+pub struct Watched<S> {
+    stream: S,
     watch: Arc<Watch>,
 }
 
@@ -46,7 +45,7 @@ impl Watch {
     }
 
     /// The stream as the HTTP library shall use it.
-    pub fn over(self: &Arc<Self>, stream: TcpStream) -> Watched {
+    pub fn over<S>(self: &Arc<Self>, stream: S) -> Watched<S> {
         Watched { stream, watch: Arc::clone(self) }
     }
 
@@ -90,7 +89,7 @@ impl Drop for Running {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -101,7 +100,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(1..)) = &poll {

@@ -19,8 +19,17 @@ pub struct Request {
     pub body: Bytes,
     /// The address it came from.
     pub peer: IpAddr,
-    /// True if it came over TLS.
-    pub tls: bool,
+    /// The encryption of its connection; none if it came in the clear.
+    pub tls: Option<TlsFacts>,
+}
+
+/// What is known about an encrypted connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// Such as `TLSv1.3`.
+    pub version: Option<&'static str>,
+    /// Such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: Option<String>,
 }
 
 /// Answers requests. All methods may be called concurrently.

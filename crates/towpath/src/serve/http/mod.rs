@@ -11,7 +11,7 @@ mod handler;
 mod server;
 mod surface;
 
-pub use handler::{Handler, Request};
+pub use handler::{Handler, Request, TlsFacts};
 pub use server::HttpServer;
 pub use surface::{Gate, Surface};
 

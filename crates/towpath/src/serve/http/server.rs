@@ -11,23 +11,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::connection::Watch;
+use super::handler::TlsFacts;
 use super::surface::Surface;
+use crate::serve::stop_plan::StopPlan;
+use crate::serve::tls::{self, Tls};
 
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
 
 /// Pause after the operating system could not hand out a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// After running requests were answered, connections have this long to take the answers.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves a [`Surface`] at a port.
 pub struct HttpServer {
@@ -58,8 +59,9 @@ impl HttpServer {
         Self { surface, builder: Arc::new(builder) }
     }
 
-    /// Serves until `stop`; then accepts nothing more and gives running requests the time `grace`.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken, grace: Duration) {
+    /// Serves until `stop`; then accepts nothing more and gives running requests the time of the plan, which begins
+    /// at that moment.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Tls>, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.surface.limits().max_connections));
         let graceful = GracefulShutdown::new();
         while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
@@ -70,16 +72,18 @@ impl HttpServer {
                 peer,
                 place,
                 Arc::clone(&self.surface),
+                tls.clone(),
                 Arc::clone(&self.builder),
                 graceful.watcher(),
             ));
         }
         drop(listener);
+        let plan = StopPlan::begin();
         let mut closed = pin!(graceful.shutdown());
-        let quiet = timeout(grace, &mut closed).await.is_ok();
+        let quiet = timeout_at(plan.requests(), &mut closed).await.is_ok();
         // Operations whose clients have gone are in no connection, so they are asked after in any case.
-        self.surface.finish(if quiet { grace } else { Duration::ZERO }).await;
-        if !quiet && timeout(LINGER, closed).await.is_err() {
+        self.surface.finish(plan.requests(), plan.connections()).await;
+        if !quiet && timeout_at(plan.connections(), closed).await.is_err() {
             warn!("connections that did not close are cut");
         }
     }
@@ -117,6 +121,7 @@ async fn connection(
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
     surface: Arc<Surface>,
+    tls: Option<Tls>,
     builder: Arc<Builder<TokioExecutor>>,
     graceful: Watcher,
 ) {
@@ -124,20 +129,47 @@ async fn connection(
     let _open = OpenConnection::new();
     let watch = Watch::new();
     let (first, idle) = (surface.limits().header_timeout, surface.limits().idle_timeout);
+    let stream = watch.over(stream);
+    let served = async {
+        match tls {
+            None => serve(stream, peer, None, &surface, &watch, &builder, graceful).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => {
+                    let facts = tls::facts(&stream);
+                    serve(stream, peer, Some(facts), &surface, &watch, &builder, graceful).await;
+                }
+                Err(cause) => debug!(%peer, %cause, "no encryption was agreed on"),
+            },
+        }
+    };
+    tokio::select! {
+        () = served => {}
+        () = watch.stalled(first, idle) => debug!(%peer, "connection closed: nothing came or went"),
+    }
+}
+
+async fn serve<S>(
+    stream: S,
+    peer: SocketAddr,
+    tls: Option<TlsFacts>,
+    surface: &Arc<Surface>,
+    watch: &Arc<Watch>,
+    builder: &Builder<TokioExecutor>,
+    graceful: Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(|request| {
-        let (surface, running) = (Arc::clone(&surface), watch.begin());
+        let (surface, running, tls) = (Arc::clone(surface), watch.begin(), tls.clone());
         async move {
-            let response = surface.answer(request, peer.ip()).await.map(Full::new);
+            let response = surface.answer(request, peer.ip(), tls).await.map(Full::new);
             drop(running);
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(watch.over(stream)), service).into_owned();
-    tokio::select! {
-        result = graceful.watch(connection) => if let Err(cause) = result {
-            debug!(%peer, %cause, "connection failed");
-        },
-        () = watch.stalled(first, idle) => debug!(%peer, "connection closed: nothing came or went"),
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(cause) = graceful.watch(connection).await {
+        debug!(%peer, %cause, "connection failed");
     }
 }
 

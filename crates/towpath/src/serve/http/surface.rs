@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
@@ -21,7 +21,7 @@ use towpath_wire::{ApiError, Protocol, RequestId};
 
 use super::answer;
 use super::body::{BodyMemory, Refused, drain};
-use super::handler::{Handler, Request};
+use super::handler::{Handler, Request, TlsFacts};
 use crate::config::Http;
 use crate::serve::metrics::Metrics;
 
@@ -97,18 +97,26 @@ impl Surface {
         &self.http
     }
 
-    /// Waits for running operations at most so long; the rest is answered with ServiceUnavailable.
-    pub async fn finish(&self, within: Duration) {
+    /// Waits for running operations until `by`; the rest is answered with ServiceUnavailable, and those that do not
+    /// even stop then are left behind at `cut`.
+    pub async fn finish(&self, by: Instant, cut: Instant) {
         self.running.close();
-        if timeout(within, self.running.wait()).await.is_err() {
+        if timeout_at(by, self.running.wait()).await.is_err() {
             warn!(requests = self.running.len(), "requests are given up");
             self.give_up.cancel();
-            self.running.wait().await;
+            if timeout_at(cut, self.running.wait()).await.is_err() {
+                warn!(requests = self.running.len(), "requests that did not stop are left behind");
+            }
         }
     }
 
     /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: http::Request<Incoming>, peer: IpAddr) -> Response<Bytes> {
+    pub async fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: IpAddr,
+        tls: Option<TlsFacts>,
+    ) -> Response<Bytes> {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let route = Route::of(&parts);
@@ -116,7 +124,7 @@ impl Surface {
             Route::Health => self.health(&parts),
             Route::Ready => self.readiness(&parts),
             Route::Metrics => self.metrics(&parts, peer),
-            Route::Api | Route::Audit | Route::Upload => self.operate(route, parts, body, peer).await,
+            Route::Api | Route::Audit | Route::Upload => self.operate(route, parts, body, peer, tls).await,
         };
         let elapsed = started.elapsed();
         let status = response.status();
@@ -162,7 +170,14 @@ impl Surface {
         response
     }
 
-    async fn operate(&self, route: Route, parts: Parts, body: Incoming, peer: IpAddr) -> Response<Bytes> {
+    async fn operate(
+        &self,
+        route: Route,
+        parts: Parts,
+        body: Incoming,
+        peer: IpAddr,
+        tls: Option<TlsFacts>,
+    ) -> Response<Bytes> {
         let handler = match self.gate.handler() {
             Ok(handler) => handler,
             Err(reason) => return answer::unavailable(reason),
@@ -183,7 +198,7 @@ impl Surface {
             return answer::throttled("the server works on as many requests as it may; try again");
         };
         let Parts { method, uri, headers, .. } = parts;
-        let request = Request { method, uri, headers, body: held.bytes, peer, tls: false };
+        let request = Request { method, uri, headers, body: held.bytes, peer, tls };
         let permit = held.permit;
         let give_up = self.give_up.clone();
         let task = self.running.spawn(async move {

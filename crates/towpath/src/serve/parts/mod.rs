@@ -14,11 +14,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Response, Uri};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use towpath_admit::{EventIds, WindowError};
+use towpath_admit::{EventIds, TlsDetails, WindowError};
 use towpath_iam::{Directory, DirectoryError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
 use towpath_import::{ImportError, Importer, ImporterSettings};
 use towpath_lake::{Lake, LakeError, Objects};
@@ -35,6 +35,7 @@ use self::storage_watch::{StorageHealth, WatchedStorage};
 use super::data_dir::DataDir;
 use super::http::{Handler, Request};
 use super::metrics::Metrics;
+use super::stop_plan::StopPlan;
 use super::tasks::{Lost, Tasks};
 use crate::config::Settings;
 
@@ -46,9 +47,6 @@ const SAVE_STATUSES: Duration = Duration::from_secs(1);
 
 /// How often stores that are pending deletion are looked at: seldom, but not late by more than a quarter of the wait.
 const PURGE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
-
-/// The time imports, queries and the lake each have to stop. What they do not finish they go on with after the start.
-const STOP_TIME: Duration = Duration::from_millis(1500);
 
 /// A part that cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -186,25 +184,33 @@ impl Parts {
         Arc::new(Operations { service: self.service.clone(), health: self.health.clone(), lost: self.tasks.lost() })
     }
 
-    /// Stops all parts: nothing new begins, what runs gets a moment, the log is closed, the lake writes what it can.
-    pub async fn stop(self) -> Result<(), PartError> {
+    /// Stops all parts by the plan: nothing new begins, what runs gets a moment, the log is closed, the lake writes what
+    /// it can. What is not finished then goes on after the next start.
+    pub async fn stop(self, plan: &StopPlan) {
         let parts = self.service.parts();
-        within("imports", parts.imports.shutdown()).await;
-        within("queries", parts.queries.shutdown()).await;
-        self.tasks.stop().await;
-        parts.statuses.save().await?;
-        within("log", parts.log.close()).await;
+        let statuses = async {
+            self.tasks.stop(plan.tasks()).await;
+            if let Err(cause) = parts.statuses.save().await {
+                warn!(%cause, "cannot write the ingestion status of channels");
+            }
+        };
+        tokio::join!(
+            StopPlan::until(plan.work(), "imports", parts.imports.shutdown()),
+            StopPlan::until(plan.work(), "queries", parts.queries.shutdown()),
+            StopPlan::until(plan.work(), "background tasks", statuses),
+        );
+        StopPlan::until(plan.log(), "log", parts.log.close()).await;
         // The log is closed: the lake reads it to its end, flushes and is done. Else the next start does that.
         let mut handle = self.lake.handle;
-        if timeout(STOP_TIME, &mut handle).await.is_err() {
+        let ended = |handle: JoinHandle<()>| async move { drop(handle.await) };
+        if timeout_at(plan.lake(), &mut handle).await.is_err() {
             self.lake.stop.cancel();
-            if timeout(STOP_TIME, &mut handle).await.is_err() {
-                warn!("the lake did not finish; the next start reads the rest from the log");
-                handle.abort();
+            let abort = handle.abort_handle();
+            if !StopPlan::until(plan.lake_cut(), "lake", ended(handle)).await {
+                abort.abort();
             }
         }
-        within("metadata", self.meta.close()).await;
-        Ok(())
+        StopPlan::until(plan.metadata(), "metadata", self.meta.close()).await;
     }
 }
 
@@ -272,10 +278,10 @@ fn background(tasks: &mut Tasks, parts: &Arc<towpath_service::Parts>, settings: 
     });
 }
 
-async fn within(part: &'static str, stop: impl Future<Output = ()>) {
-    if timeout(STOP_TIME, stop).await.is_err() {
-        warn!(part, "a part did not stop in time");
-    }
+/// The host that a client asked for, as it wrote it.
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(http::header::HOST).and_then(|value| value.to_str().ok());
+    header.or_else(|| uri.authority().map(|authority| authority.as_str())).map(str::to_owned)
 }
 
 /// The operations as HTTP asks for them.
@@ -289,6 +295,11 @@ impl Handler for Operations {
     fn call(&self, request: Request) -> BoxFuture<'static, Response<Bytes>> {
         let service = self.service.clone();
         let Request { method, uri, headers, body, peer, tls } = request;
+        let tls = tls.map(|facts| TlsDetails {
+            tls_version: facts.version.map(str::to_owned),
+            cipher_suite: facts.cipher_suite,
+            client_provided_host_header: host(&uri, &headers),
+        });
         async move { service.call(HttpRequest { method, uri, headers, body, peer, tls }).await }.boxed()
     }
 
