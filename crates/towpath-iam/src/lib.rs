@@ -26,6 +26,6 @@ pub use policy::{
     PrincipalPattern, Request, ResourcePolicyRules, RuleViolation, STORE_ACTIONS, evaluate, evaluate_trust,
 };
 pub use principal::{Principal, RoleSession};
-pub use seal::{OpenSealError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
+pub use seal::{OpenSealError, SECRET_KEY_VARIABLE, Sealer, SecretKey, SecretKeyError};
 pub use secret::{RandomError, Secret, SecretError};
 pub use session_tags::{SessionTag, SessionTagError, SessionTags};

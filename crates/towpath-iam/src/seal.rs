@@ -123,7 +123,7 @@ impl SecretKey {
     }
 
     /// Derives the sealer for one purpose.
-    pub(crate) fn sealer(&self, purpose: &str) -> Sealer {
+    pub fn sealer(&self, purpose: &str) -> Sealer {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&*self.0).expect("HMAC takes keys of any length");
         mac.update(b"towpath ");
         mac.update(purpose.as_bytes());
@@ -155,7 +155,7 @@ impl fmt::Debug for SecretKey {
 
 /// Seals and opens texts for one purpose.
 #[derive(Clone)]
-pub(crate) struct Sealer {
+pub struct Sealer {
     cipher: Aes256Gcm,
 }
 
@@ -166,7 +166,7 @@ pub struct OpenSealError;
 
 impl Sealer {
     /// Seals `plain` for `name`: base64 of format, nonce, ciphertext and tag.
-    pub(crate) fn seal(&self, name: &str, plain: &[u8]) -> Result<String, RandomError> {
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<String, RandomError> {
         let mut nonce = [0; NONCE_BYTES];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: plain, aad: name.as_bytes() };
@@ -181,7 +181,7 @@ impl Sealer {
     }
 
     /// Opens what was sealed for `name`.
-    pub(crate) fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, OpenSealError> {
+    pub fn open(&self, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, OpenSealError> {
         let bytes = STANDARD.decode(sealed).map_err(|_| OpenSealError)?;
         if bytes.len() < 1 + NONCE_BYTES + TAG_BYTES || bytes[0] != FORMAT {
             return Err(OpenSealError);

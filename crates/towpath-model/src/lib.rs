@@ -33,7 +33,9 @@ pub use event_data_store::{
     BillingMode, ContextKeySelector, EventConfiguration, EventDataStore, EventDataStoreStatus, MaxEventSize,
 };
 pub use event_selector::{DataResource, EventSelector, ReadWriteType};
-pub use organization::{OrganizationId, OrganizationIdError};
+pub use organization::{
+    FeatureSet, MAX_DELEGATED_ADMINISTRATORS, Member, Organization, OrganizationId, OrganizationIdError, OrganizationRole,
+};
 pub use position::Position;
 pub use quotas::Quotas;
 pub use region::{Region, RegionError};

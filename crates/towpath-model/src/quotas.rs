@@ -16,6 +16,8 @@ pub struct Quotas {
     pub channels: usize,
     /// Destinations per channel.
     pub destinations_per_channel: usize,
+    /// Trails that an account has in a region, those made elsewhere that reach into it included.
+    pub trails: usize,
     /// Tags per resource.
     pub tags_per_resource: usize,
     /// Characters of a resource policy.
@@ -38,6 +40,7 @@ impl Default for Quotas {
             selector_values_per_store: 500,
             channels: 25,
             destinations_per_channel: 200,
+            trails: 5,
             tags_per_resource: 50,
             resource_policy_characters: 8192,
             concurrent_queries: 10,

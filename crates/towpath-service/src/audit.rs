@@ -74,12 +74,14 @@ pub(crate) fn events(
     let facts = api_call.facts(&resource_facts);
     let copies = recipients.iter().filter_map(|recipient| {
         let destinations = state.route(*recipient, &caller.region, &facts);
-        if destinations.is_empty() {
+        let trails = state.trails_for(*recipient, &caller.region, &facts);
+        if destinations.is_empty() && trails.is_empty() {
             return None;
         }
         let copy = RecordCopy { recipient: *recipient, event_id: Uuid::new_v4(), shared };
         let mut event = api_call.event(&copy, caller.now);
         event.destinations = destinations;
+        event.trails = trails;
         Some(event)
     });
     copies.collect()
@@ -98,7 +100,7 @@ fn recorded_code(error: &ApiError) -> &str {
     }
 }
 
-fn identity(caller: &Caller) -> UserIdentity {
+pub(crate) fn identity(caller: &Caller) -> UserIdentity {
     let key = caller.access_key_id.as_str();
     match Arc::as_ref(&caller.principal) {
         Principal::Root { account } => UserIdentity::root(*account, key),

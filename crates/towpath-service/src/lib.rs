@@ -16,8 +16,13 @@ mod parts;
 mod purge;
 mod records;
 mod refusal;
+mod s3_calls;
 mod service;
 mod settings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod upload;
 

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use towpath_admit::EventIds;
+use towpath_bucket::Buckets;
 use towpath_iam::Directory;
 use towpath_import::Importer;
 use towpath_lake::{Lake, LakeError};
 use towpath_log::Log;
 use towpath_model::{AccountId, Clock, EventDataStore, StoreId, StoreKind};
 use towpath_query::QueryEngine;
+use towpath_trail::{Delivery, SigningKeys};
 use towpath_wire::ApiError;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogState, Change};
 use crate::ingestion_status::IngestionStatuses;
-use crate::refusal::internal;
+use crate::refusal::{CatalogRefusal, internal};
 use crate::settings::ServiceSettings;
 
 /// Days that event history reaches back.
@@ -24,8 +26,8 @@ const HISTORY_DAYS: u32 = 90;
 pub struct Parts {
     /// Identities.
     pub directory: Directory,
-    /// Stores, channels, tags, policies.
-    pub catalog: Catalog,
+    /// Stores, channels, trails, tags, policies, organizations.
+    pub catalog: Arc<Catalog>,
     /// Latest ingestion of each channel.
     pub statuses: IngestionStatuses,
     /// The one write path.
@@ -36,6 +38,14 @@ pub struct Parts {
     pub queries: QueryEngine,
     /// Imports.
     pub imports: Importer,
+    /// The delivery of trails.
+    pub delivery: Delivery,
+    /// The keys that sign digests.
+    pub signing_keys: Arc<SigningKeys>,
+    /// Buckets in the data directory.
+    pub buckets: Buckets,
+    /// Buckets that trails deliver to, wherever they are.
+    pub trail_buckets: Arc<dyn towpath_trail::Buckets>,
     /// Ids of audit events.
     pub event_ids: EventIds,
     /// Tells the time.
@@ -69,6 +79,22 @@ impl Parts {
     pub(crate) async fn set_retention(&self, store: &EventDataStore) -> Result<(), ApiError> {
         let set = self.lake.set_retention(store.id, store.kind, Some(store.retention_days)).await;
         set.map_err(|cause| internal("set retention", cause))
+    }
+
+    /// Changes the catalog; see [`Catalog::change`].
+    pub(crate) async fn change_catalog<T>(
+        &self,
+        decide: impl FnOnce(&CatalogState, &mut Change) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let decide = |state: &CatalogState, change: &mut Change| decide(state, change).map_err(CatalogRefusal);
+        self.catalog.change(decide).await.map_err(|refusal| refusal.0)
+    }
+
+    /// Has the delivery take notice of changed trails. If that fails it does so by itself a little later.
+    pub(crate) async fn trails_changed(&self) {
+        if let Err(cause) = self.delivery.trails_changed().await {
+            internal("tell the delivery of changed trails", cause);
+        }
     }
 
     pub(crate) async fn import_running_into(&self, store: StoreId) -> Result<bool, ApiError> {

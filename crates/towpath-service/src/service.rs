@@ -19,7 +19,7 @@ use crate::audit::{self, Call};
 use crate::authenticate::authenticate;
 use crate::caller::Caller;
 use crate::event_context;
-use crate::operations::{Context, Touched, admin, dispatch, put_audit_events, sts};
+use crate::operations::{Context, Pending, Touched, admin, dispatch, organization, put_audit_events, sts};
 use crate::parts::Parts;
 use crate::records::Records;
 use crate::throttle::Throttle;
@@ -68,6 +68,10 @@ impl Service {
     /// The parts, for those who run them in the background.
     pub fn parts(&self) -> &Arc<Parts> {
         &self.parts
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The longest body that a request may have, known from its head.
@@ -125,6 +129,12 @@ impl Service {
                 let response = outcome.unwrap_or_else(|error| error.response(Protocol::Query, &request_id));
                 (name, response)
             }
+            Route::Organizations(name) => {
+                let outcome = self.organizations(&caller, &name, request).await;
+                let known = organization::is_known(&name);
+                let name = if known { name } else { "unknown".to_owned() };
+                (name, finish(Protocol::AwsJson, &request_id, outcome))
+            }
             Route::Towpath(name) => {
                 let outcome = self.towpath(&caller, &name, request).await;
                 let known = admin::is_known(&name);
@@ -152,6 +162,22 @@ impl Service {
             source: ApiSource::CloudTrail,
             name: operation.name().to_owned(),
             read_only: operation.read_only(),
+            plane: Plane::Management,
+            request: Parameters::of_json(&request.body),
+        };
+        self.record(&context, call, outcome).await
+    }
+
+    async fn organizations(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
+        let context = Context::new(caller, &self.parts, &self.records);
+        let outcome = match self.admitted(caller, name) {
+            Ok(()) => organization::call(&context, name),
+            Err(error) => Err(error),
+        };
+        let call = Call {
+            source: ApiSource::Organizations,
+            name: name.to_owned(),
+            read_only: true,
             plane: Plane::Management,
             request: Parameters::of_json(&request.body),
         };
@@ -262,8 +288,17 @@ impl Service {
             self.events(context, call, recorded, &touched)
         };
         if let Some(pending) = context.take_pending() {
-            let (recorded, done) = tokio::join!(self.records.append(events(call.clone(), &outcome)), pending);
-            recorded?;
+            let record = self.records.append(events(call.clone(), &outcome));
+            let done = match pending {
+                Pending::Beside(work) => {
+                    let (recorded, done) = tokio::join!(record, work);
+                    recorded.and(Ok(done))?
+                }
+                Pending::After(work) => {
+                    record.await?;
+                    work.await
+                }
+            };
             if let Err(error) = done {
                 // The record says that the call succeeded. One more says how it ended.
                 let outcome = Err(error);

@@ -8,7 +8,7 @@ use towpath_model::{AccountId, Region};
 use towpath_wire::Operation;
 use towpath_wire::sts::StsRequest;
 
-use crate::operations::admin;
+use crate::operations::{admin, organization};
 use crate::settings::{ThrottlePreset, ThrottleSettings};
 
 /// The published rates of AWS, in calls per second (CloudTrail user guide, quotas page). Operations that the page does
@@ -19,6 +19,12 @@ const AWS_RATES: &[(u32, &[&str])] = &[
         &[
             "AddTags",
             "RemoveTags",
+            "CreateTrail",
+            "UpdateTrail",
+            "DeleteTrail",
+            "StartLogging",
+            "StopLogging",
+            "PutEventSelectors",
             "CreateEventDataStore",
             "UpdateEventDataStore",
             "DeleteEventDataStore",
@@ -41,6 +47,14 @@ const AWS_RATES: &[(u32, &[&str])] = &[
         10,
         &[
             "ListTags",
+            "DescribeTrails",
+            "GetTrail",
+            "GetTrailStatus",
+            "ListTrails",
+            "GetEventSelectors",
+            "ListPublicKeys",
+            "RegisterOrganizationDelegatedAdmin",
+            "DeregisterOrganizationDelegatedAdmin",
             "GetEventDataStore",
             "ListEventDataStores",
             "GetChannel",
@@ -57,10 +71,10 @@ const AWS_RATES: &[(u32, &[&str])] = &[
     (100, &["PutAuditEvents"]),
 ];
 
-/// The names of all operations, as `throttles.operations` takes them: of CloudTrail, of STS, and Towpath's own.
+/// The names of all operations, as `throttles.operations` takes them: of CloudTrail, STS and Organizations, and Towpath's own.
 pub fn operation_names() -> impl Iterator<Item = &'static str> {
     let cloudtrail = Operation::ALL.iter().map(|operation| operation.name());
-    cloudtrail.chain(StsRequest::NAMES).chain(admin::names())
+    cloudtrail.chain(StsRequest::NAMES).chain(organization::OPERATIONS).chain(admin::names())
 }
 
 /// Counts calls and says which are too many.

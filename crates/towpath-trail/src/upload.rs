@@ -158,10 +158,12 @@ impl TrailUpload {
         }
     }
 
-    /// Tries every staged file once, but only one of a bucket that fails.
+    /// Tries every staged file once, but of a bucket that fails only one log file and one digest: so the status of each
+    /// says what became of it.
     pub(crate) async fn round(&mut self) -> Result<Round, DeliveryError> {
         let (mut round, mut after) = (Round::default(), None::<Key>);
-        let mut failing: HashSet<String> = HashSet::new();
+        let mut failing: HashSet<(String, bool)> = HashSet::new();
+        let kind = |staged: &Staged| (staged.bucket.clone(), matches!(staged.what, What::LogFile(_)));
         // Buckets are opened anew in each round: their settings may have changed.
         self.stores.clear();
         loop {
@@ -176,17 +178,16 @@ impl TrailUpload {
                 let batch: Vec<_> = page.by_ref().take(self.shared.settings.uploads * 4).collect();
                 let mut rest = Vec::new();
                 for staged in batch {
-                    let bucket = staged.value.bucket.clone();
-                    if failing.contains(&bucket) {
+                    if failing.contains(&kind(&staged.value)) {
                         continue;
                     }
-                    if self.stores.contains_key(&bucket) {
+                    if self.stores.contains_key(&staged.value.bucket) {
                         rest.push(staged);
                         continue;
                     }
                     let outcome = self.first_of_bucket(&staged.value).await;
                     if outcome.is_err() {
-                        failing.insert(bucket);
+                        failing.insert(kind(&staged.value));
                     }
                     tried.push((staged, outcome));
                 }
@@ -201,7 +202,7 @@ impl TrailUpload {
                 let outcomes: Vec<_> = futures::stream::iter(puts).buffer_unordered(uploads).collect().await;
                 for (staged, outcome) in outcomes {
                     if outcome.is_err() {
-                        failing.insert(staged.value.bucket.clone());
+                        failing.insert(kind(&staged.value));
                     }
                     tried.push((staged, outcome));
                 }

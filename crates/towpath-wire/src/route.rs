@@ -15,6 +15,9 @@ use crate::protocol::{Protocol, is_form, names_action};
 /// The prefix of `X-Amz-Target` for operations that are Towpath's own.
 pub(crate) const TOWPATH_TARGET: &str = "Towpath_20261120";
 
+/// The prefix of `X-Amz-Target` for operations of Organizations (organizations 2016-11-28 service model).
+const ORGANIZATIONS_TARGET: &str = "AWSOrganizationsV20161128";
+
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -24,6 +27,8 @@ pub enum Route {
     PutAuditEvents(AuditEventsTarget),
     /// STS; the action is in the query string or body, see [`crate::sts::StsRequest::decode`].
     Sts,
+    /// An operation of Organizations, AWS JSON: 1 to 64 letters and digits, not looked at any further.
+    Organizations(String),
     /// An operation of Towpath's own, AWS JSON: 1 to 64 letters and digits, not looked at any further.
     Towpath(String),
 }
@@ -32,7 +37,7 @@ impl Route {
     /// The protocol of the answer.
     pub fn protocol(&self) -> Protocol {
         match self {
-            Self::CloudTrail(_) | Self::Towpath(_) => Protocol::AwsJson,
+            Self::CloudTrail(_) | Self::Organizations(_) | Self::Towpath(_) => Protocol::AwsJson,
             Self::PutAuditEvents(_) => Protocol::RestJson,
             Self::Sts => Protocol::Query,
         }
@@ -44,6 +49,7 @@ impl Route {
             Self::CloudTrail(_) => Service::CloudTrail.signing_name(),
             Self::PutAuditEvents(_) => Service::CloudTrailData.signing_name(),
             Self::Sts => "sts",
+            Self::Organizations(_) => "organizations",
             Self::Towpath(_) => "towpath",
         }
     }
@@ -51,7 +57,7 @@ impl Route {
     /// The longest body, in bytes. A server stops reading there and answers [`ApiError::too_large`].
     pub fn max_body(&self) -> usize {
         match self {
-            Self::CloudTrail(_) | Self::Towpath(_) => MAX_JSON_BODY,
+            Self::CloudTrail(_) | Self::Organizations(_) | Self::Towpath(_) => MAX_JSON_BODY,
             Self::PutAuditEvents(_) => MAX_AUDIT_EVENTS_BODY,
             Self::Sts => MAX_FORM_BODY,
         }
@@ -62,7 +68,7 @@ impl Route {
         match self {
             Self::CloudTrail(operation) => Some(*operation),
             Self::PutAuditEvents(_) => Some(Operation::PutAuditEvents),
-            Self::Sts | Self::Towpath(_) => None,
+            Self::Sts | Self::Organizations(_) | Self::Towpath(_) => None,
         }
     }
 
@@ -71,7 +77,7 @@ impl Route {
         match self {
             Self::CloudTrail(operation) => Some(operation.decode(body)),
             Self::PutAuditEvents(target) => Some(target.decode(body).map(Input::PutAuditEvents)),
-            Self::Sts | Self::Towpath(_) => None,
+            Self::Sts | Self::Organizations(_) | Self::Towpath(_) => None,
         }
     }
 }
@@ -99,9 +105,11 @@ fn by_target(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, A
     };
     let unknown = || ApiError::unknown_operation("X-Amz-Target names no operation of this service");
     let (prefix, name) = target.rsplit_once('.').ok_or_else(unknown)?;
-    if prefix == TOWPATH_TARGET {
-        let plain = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric());
-        return if plain { Ok(Route::Towpath(name.to_owned())) } else { Err(unknown()) };
+    let plain = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    match prefix {
+        TOWPATH_TARGET if plain => return Ok(Route::Towpath(name.to_owned())),
+        ORGANIZATIONS_TARGET if plain => return Ok(Route::Organizations(name.to_owned())),
+        _ => {}
     }
     if !Service::CloudTrail.target_prefixes().contains(&prefix) {
         return Err(unknown());

@@ -46,6 +46,8 @@ enum Command {
     Send(command::send::Send),
     /// Accounts, users, roles, policies and access keys
     Iam(command::iam::Iam),
+    /// Organizations and the accounts in them
+    Organization(command::organization::Organization),
     /// Print completions for a shell
     Completions(command::manual::Completions),
     /// Print the manual page, or write one per command into a folder
@@ -67,6 +69,7 @@ impl Cli {
             Command::Import(import) => import.run().await,
             Command::Send(send) => send.run().await,
             Command::Iam(iam) => iam.run().await,
+            Command::Organization(organization) => organization.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
             Command::Version(version) => version.run().await,
@@ -144,6 +147,8 @@ mod tests {
             "towpath stores",
             "towpath iam key create --account 000000000001",
             "towpath iam key create --user alice --account-id 000000000001",
+            "towpath organization create --management 000000000001",
+            "towpath organization add-account 000000000002 --output json",
             "towpath completions bash",
             "towpath man",
             "towpath version --server",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use towpath_iam::Policy;
 use towpath_meta::{MetaError, Write};
-use towpath_model::{Channel, EventDataStore, StoreId};
+use towpath_model::{Channel, EventDataStore, Organization, OrganizationId, StoreId, Trail, TrailId};
 use uuid::Uuid;
 
 use super::keys;
@@ -22,6 +22,10 @@ enum Edit {
     DeleteStore(StoreId),
     PutChannel(Channel),
     DeleteChannel(Uuid),
+    PutTrail(Box<Trail>),
+    DeleteTrail(TrailId),
+    PutOrganization(Organization),
+    DeleteOrganization(OrganizationId),
     PutTags(String, Vec<Tag>),
     PutPolicy(String, Policy),
     DeletePolicy(String),
@@ -48,6 +52,27 @@ impl Change {
     pub fn delete_channel(&mut self, channel: &Channel) {
         self.forget(channel.arn().as_str());
         self.edits.push(Edit::DeleteChannel(channel.id));
+    }
+
+    /// Adds or replaces a trail.
+    pub fn put_trail(&mut self, trail: Trail) {
+        self.edits.push(Edit::PutTrail(Box::new(trail)));
+    }
+
+    /// Removes a trail with its tags.
+    pub fn delete_trail(&mut self, trail: &Trail) {
+        self.put_tags(trail.arn().as_str(), Vec::new());
+        self.edits.push(Edit::DeleteTrail(trail.id));
+    }
+
+    /// Adds or replaces an organization.
+    pub fn put_organization(&mut self, organization: Organization) {
+        self.edits.push(Edit::PutOrganization(organization));
+    }
+
+    /// Removes an organization.
+    pub fn delete_organization(&mut self, id: &OrganizationId) {
+        self.edits.push(Edit::DeleteOrganization(id.clone()));
     }
 
     /// Sets the tags of a resource; none removes the record.
@@ -84,6 +109,12 @@ impl Change {
                     Write::json(keys::record(keys::CHANNELS, &channel.id.to_string()), channel)
                 }
                 Edit::DeleteChannel(id) => Ok(Write::Delete(keys::record(keys::CHANNELS, &id.to_string()))),
+                Edit::PutTrail(trail) => Write::json(keys::record(keys::TRAILS, &trail.id.to_string()), trail),
+                Edit::DeleteTrail(id) => Ok(Write::Delete(keys::record(keys::TRAILS, &id.to_string()))),
+                Edit::PutOrganization(organization) => {
+                    Write::json(keys::record(keys::ORGANIZATIONS, organization.id.as_str()), organization)
+                }
+                Edit::DeleteOrganization(id) => Ok(Write::Delete(keys::record(keys::ORGANIZATIONS, id.as_str()))),
                 Edit::PutTags(arn, tags) if tags.is_empty() => Ok(Write::Delete(keys::record(keys::TAGS, arn))),
                 Edit::PutTags(arn, tags) => Write::json(keys::record(keys::TAGS, arn), tags),
                 Edit::PutPolicy(arn, policy) => {
@@ -109,6 +140,18 @@ impl Change {
                 }
                 Edit::DeleteChannel(id) => {
                     next.channels.remove(&id);
+                }
+                Edit::PutTrail(trail) => {
+                    next.trails.insert(trail.id, Arc::from(trail));
+                }
+                Edit::DeleteTrail(id) => {
+                    next.trails.remove(&id);
+                }
+                Edit::PutOrganization(organization) => {
+                    next.organizations.insert(organization.id.clone(), Arc::new(organization));
+                }
+                Edit::DeleteOrganization(id) => {
+                    next.organizations.remove(&id);
                 }
                 Edit::PutTags(arn, tags) if tags.is_empty() => {
                     next.tags.remove(&arn);

@@ -1,4 +1,4 @@
-//! The catalog: event data stores, channels, their tags and resource policies.
+//! The catalog: event data stores, channels, trails, their tags and resource policies, and organizations.
 //!
 //! All of it is in memory as one immutable [`CatalogState`]; readers take the current one without a lock. A change is
 //! decided on the current state, committed to the metadata store, and only then published, one change at a time. A
@@ -7,6 +7,7 @@
 mod change;
 mod policy_record;
 mod state;
+mod trails;
 
 use std::sync::Arc;
 
@@ -87,6 +88,9 @@ pub(crate) mod keys {
 
     pub(crate) const STORES: &str = "eds";
     pub(crate) const CHANNELS: &str = "channel";
+    // The delivery keeps its own records beside these, below trail/delivery/.
+    pub(crate) const TRAILS: &str = "trail/record";
+    pub(crate) const ORGANIZATIONS: &str = "organization";
     pub(crate) const TAGS: &str = "tags";
     pub(crate) const POLICIES: &str = "policy";
 }

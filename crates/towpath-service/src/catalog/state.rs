@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use towpath_iam::Policy;
 use towpath_meta::MetaStore;
 use towpath_model::{
-    AccountId, Channel, Destination, EventDataStore, EventDataStoreStatus, EventFacts, Region, StoreId, StoreKind,
+    AccountId, Channel, Destination, EventDataStore, EventDataStoreStatus, EventFacts, Organization, OrganizationId,
+    Region, StoreId, StoreKind, Trail, TrailId,
 };
 use uuid::Uuid;
 
@@ -24,16 +25,22 @@ pub struct Tag {
     pub value: Option<String>,
 }
 
-/// Event data stores, channels, tags and resource policies as of one moment. Cloning copies references.
+/// Event data stores, channels, trails, tags, resource policies and organizations as of one moment. Cloning copies
+/// references.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogState {
     pub(super) stores: HashMap<StoreId, Arc<EventDataStore>>,
     pub(super) channels: HashMap<Uuid, Arc<Channel>>,
+    pub(super) trails: HashMap<TrailId, Arc<Trail>>,
+    pub(super) organizations: HashMap<OrganizationId, Arc<Organization>>,
     pub(super) tags: HashMap<String, Arc<Vec<Tag>>>,
     pub(super) policies: HashMap<String, Arc<Policy>>,
 
     // Derived: the enabled stores of an account that take live CloudTrail events.
     live: HashMap<AccountId, Vec<Arc<EventDataStore>>>,
+    // Derived: the organization of each account, and the trails of each owner, oldest first.
+    pub(super) organization_of: HashMap<AccountId, Arc<Organization>>,
+    pub(super) trails_of: HashMap<AccountId, Vec<Arc<Trail>>>,
 }
 
 impl CatalogState {
@@ -90,9 +97,18 @@ impl CatalogState {
         if facts.category == "Management" {
             destinations.push(Destination { store: StoreId::history_of(account), kind: StoreKind::History });
         }
-        for store in self.live.get(&account).map_or(&[] as &[_], Vec::as_slice) {
+        let live = |account: &AccountId| self.live.get(account).map_or(&[] as &[_], Vec::as_slice);
+        for store in live(&account) {
             if store.wants(account, region, facts) {
                 destinations.push(Destination { store: store.id, kind: store.kind });
+            }
+        }
+        // The organization stores of the management account take the events of members as if they were its own.
+        if let Some(management) = self.organization(account).map(|o| o.management).filter(|owner| *owner != account) {
+            for store in live(&management).iter().filter(|store| store.organization) {
+                if store.wants(management, region, facts) {
+                    destinations.push(Destination { store: store.id, kind: store.kind });
+                }
             }
         }
         destinations
@@ -105,6 +121,7 @@ impl CatalogState {
                 self.live.entry(store.account).or_default().push(Arc::clone(store));
             }
         }
+        self.derive_trails();
     }
 }
 
@@ -118,6 +135,14 @@ pub(super) async fn read(meta: &dyn MetaStore) -> Result<CatalogState, CatalogEr
     for record in read_area(meta, keys::CHANNELS).await? {
         let channel: Channel = record.decode().map_err(unreadable)?.value;
         state.channels.insert(channel.id, Arc::new(channel));
+    }
+    for record in read_area(meta, keys::TRAILS).await? {
+        let trail: Trail = record.decode().map_err(unreadable)?.value;
+        state.trails.insert(trail.id, Arc::new(trail));
+    }
+    for record in read_area(meta, keys::ORGANIZATIONS).await? {
+        let organization: Organization = record.decode().map_err(unreadable)?.value;
+        state.organizations.insert(organization.id.clone(), Arc::new(organization));
     }
     for record in read_area(meta, keys::TAGS).await? {
         let arn = record.key.last_part().into_owned();

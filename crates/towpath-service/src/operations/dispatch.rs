@@ -5,8 +5,8 @@ use serde_json::Value;
 use towpath_wire::{ApiError, Input, Operation};
 
 use super::{
-    Context, channel, event_configuration, event_data_store, import, ingestion, lookup_events, query, resource_policy,
-    tags,
+    Context, channel, event_configuration, event_data_store, import, ingestion, lookup_events, organization, query,
+    resource_policy, tags, trail,
 };
 use crate::refusal::internal;
 
@@ -16,6 +16,21 @@ use crate::refusal::internal;
 /// `UnsupportedOperationException` for operations of the service model that Towpath does not have yet.
 pub(crate) async fn dispatch(context: &Context<'_>, operation: Operation, input: Input) -> Result<Value, ApiError> {
     match input {
+        Input::CreateTrail(input) => json(trail::create(context, input).await),
+        Input::GetTrail(input) => json(trail::get(context, input).await),
+        Input::UpdateTrail(input) => json(trail::update(context, input).await),
+        Input::DescribeTrails(input) => json(trail::describe(context, input).await),
+        Input::ListTrails(input) => json(trail::list(context, input).await),
+        Input::DeleteTrail(input) => json(trail::delete(context, input).await),
+        Input::GetTrailStatus(input) => json(trail::status(context, input).await),
+        Input::StartLogging(input) => json(trail::start_logging(context, input).await),
+        Input::StopLogging(input) => json(trail::stop_logging(context, input).await),
+        Input::PutEventSelectors(input) => json(trail::put_event_selectors(context, input).await),
+        Input::GetEventSelectors(input) => json(trail::get_event_selectors(context, input).await),
+        Input::ListPublicKeys(input) => json(trail::list_public_keys(context, input).await),
+        Input::RegisterOrganizationDelegatedAdmin(input) => json(organization::register(context, input).await),
+        Input::DeregisterOrganizationDelegatedAdmin(input) => json(organization::deregister(context, input).await),
+
         Input::CreateEventDataStore(input) => json(event_data_store::create(context, input).await),
         Input::GetEventDataStore(input) => json(event_data_store::get(context, input).await),
         Input::UpdateEventDataStore(input) => json(event_data_store::update(context, input).await),

@@ -1,4 +1,5 @@
-//! Event configuration of event data stores: maximum event size and context keys.
+//! Event configuration of event data stores: maximum event size and context keys. That of trails is in
+//! [`super::trail`].
 
 use towpath_model::{ContextKeySelector, EventConfiguration, EventDataStore, MaxEventSize, StoreKind};
 use towpath_wire::ApiError;
@@ -6,15 +7,19 @@ use towpath_wire::{cloudtrail as wire, errors};
 
 use super::Context;
 use super::store_name::{StoreName, require_active};
+use super::trail;
 use crate::event_context::condition_key;
 use crate::refusal::refuse;
 
-/// PutEventConfiguration on an event data store. An empty selector list with `Standard` resets it.
+/// PutEventConfiguration on a trail or an event data store. On a store an empty selector list with `Standard` resets it.
 pub(crate) async fn put(
     context: &Context<'_>,
     input: wire::PutEventConfigurationRequest,
 ) -> Result<wire::PutEventConfigurationResponse, ApiError> {
-    let name = target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())?;
+    let name = match target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())? {
+        Target::Trail(trail) => return trail::put_configuration(context, trail, &input).await,
+        Target::Store(name) => name,
+    };
     context.authorize("PutEventConfiguration", &name.arn())?;
     context.own(name.account, || name.not_found())?;
     if input.aggregation_configurations.is_some() {
@@ -59,12 +64,15 @@ pub(crate) async fn put(
     })
 }
 
-/// GetEventConfiguration of an event data store.
+/// GetEventConfiguration of a trail or an event data store.
 pub(crate) async fn get(
     context: &Context<'_>,
     input: wire::GetEventConfigurationRequest,
 ) -> Result<wire::GetEventConfigurationResponse, ApiError> {
-    let name = target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())?;
+    let name = match target(context, input.trail_name.as_deref(), input.event_data_store.as_deref())? {
+        Target::Trail(trail) => return trail::get_configuration(context, trail).await,
+        Target::Store(name) => name,
+    };
     context.authorize("GetEventConfiguration", &name.arn())?;
     context.own(name.account, || name.not_found())?;
     let state = context.catalog();
@@ -86,12 +94,16 @@ pub(crate) async fn get(
     })
 }
 
-fn target(context: &Context<'_>, trail: Option<&str>, store: Option<&str>) -> Result<StoreName, ApiError> {
+/// What is to be configured.
+enum Target<'a> {
+    Trail(&'a str),
+    Store(StoreName),
+}
+
+fn target<'a>(context: &Context<'_>, trail: Option<&'a str>, store: Option<&str>) -> Result<Target<'a>, ApiError> {
     match (trail, store) {
-        (None, Some(store)) => StoreName::parse(store, context.caller),
-        (Some(_), None) => {
-            Err(refuse(errors::UNSUPPORTED_OPERATION_EXCEPTION, "event configuration of trails is not supported yet"))
-        }
+        (None, Some(store)) => StoreName::parse(store, context.caller).map(Target::Store),
+        (Some(trail), None) => Ok(Target::Trail(trail)),
         _ => Err(refuse(
             errors::INVALID_PARAMETER_COMBINATION_EXCEPTION,
             "exactly one of TrailName and EventDataStore must be given",

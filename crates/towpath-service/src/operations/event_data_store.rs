@@ -1,4 +1,7 @@
-//! Event data stores: create, get, update, list, delete, restore.
+//! Event data stores: create, get, list; update, delete and restore in their own files.
+
+mod deletion;
+mod update;
 
 use towpath_model::selector_rules::check_store_selectors;
 use towpath_model::{
@@ -8,10 +11,14 @@ use towpath_wire::ApiError;
 use towpath_wire::cloudtrail as wire;
 use towpath_wire::errors;
 
-use super::store_name::{StoreName, require_active};
+use super::store_name::StoreName;
+use super::trail::refuse_organization;
 use super::{Context, page, selectors, tags};
-use crate::catalog::{CatalogState, Change};
+use crate::catalog::CatalogState;
 use crate::refusal::refuse;
+
+pub(crate) use deletion::{delete, restore};
+pub(crate) use update::update;
 
 const MIN_RETENTION: u32 = 7;
 
@@ -23,7 +30,7 @@ pub(crate) async fn create(
 ) -> Result<wire::CreateEventDataStoreResponse, ApiError> {
     let caller = context.caller;
     context.authorize("CreateEventDataStore", &context.any("eventdatastore"))?;
-    refuse_organization(input.organization_enabled)?;
+    refuse_organization(context, input.organization_enabled)?;
 
     let selectors = match input.advanced_event_selectors {
         Some(given) if !given.is_empty() => selectors::from_wire(given),
@@ -48,7 +55,7 @@ pub(crate) async fn create(
         status: if start_ingestion { EventDataStoreStatus::Enabled } else { EventDataStoreStatus::StoppedIngestion },
         selectors,
         multi_region: input.multi_region_enabled.unwrap_or(true),
-        organization: false,
+        organization: input.organization_enabled.unwrap_or(false),
         retention_days,
         billing_mode,
         termination_protection: input.termination_protection_enabled.unwrap_or(true),
@@ -118,119 +125,6 @@ pub(crate) async fn get(
     })
 }
 
-/// UpdateEventDataStore: needs at least one member besides the store.
-pub(crate) async fn update(
-    context: &Context<'_>,
-    input: wire::UpdateEventDataStoreRequest,
-) -> Result<wire::UpdateEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
-    context.authorize("UpdateEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
-    let nothing_else = input.name.is_none()
-        && input.advanced_event_selectors.is_none()
-        && input.multi_region_enabled.is_none()
-        && input.organization_enabled.is_none()
-        && input.retention_period.is_none()
-        && input.termination_protection_enabled.is_none()
-        && input.kms_key_id.is_none()
-        && input.billing_mode.is_none();
-    if nothing_else {
-        return Err(refuse(
-            errors::INVALID_PARAMETER_EXCEPTION,
-            "at least one member besides EventDataStore must be given",
-        ));
-    }
-    refuse_organization(input.organization_enabled)?;
-    let busy = context.import_running_into(name.id).await?;
-
-    let store = context
-        .change(|state, change| {
-            let current = name.find(state)?;
-            require_active(current)?;
-            if busy {
-                return Err(ongoing_import(current));
-            }
-            let updated = updated(context, state, current, &input)?;
-            change.put_store(updated.clone());
-            Ok(updated)
-        })
-        .await?;
-    context.retention_changed(&store).await?;
-    context.touched("AWS::CloudTrail::EventDataStore", &store.arn());
-
-    Ok(wire::UpdateEventDataStoreResponse {
-        event_data_store_arn: Some(store.arn().to_string()),
-        status: Some(status_to_wire(store.status)),
-        advanced_event_selectors: Some(selectors::to_wire(&store.selectors)),
-        multi_region_enabled: Some(store.multi_region),
-        organization_enabled: Some(store.organization),
-        retention_period: Some(store.retention_days as i32),
-        termination_protection_enabled: Some(store.termination_protection),
-        created_timestamp: Some(store.created.into()),
-        updated_timestamp: Some(store.updated.into()),
-        billing_mode: Some(billing_mode_to_wire(store.billing_mode)),
-        federation_status: Some(wire::FederationStatus::Disabled),
-        federation_role_arn: None,
-        kms_key_id: store.kms_key_id,
-        name: Some(store.name),
-    })
-}
-
-fn updated(
-    context: &Context<'_>,
-    state: &CatalogState,
-    current: &EventDataStore,
-    input: &wire::UpdateEventDataStoreRequest,
-) -> Result<EventDataStore, ApiError> {
-    let mut store = current.clone();
-    store.updated = context.caller.now;
-    if let Some(name) = &input.name {
-        store.name.clone_from(name);
-        refuse_used_name(state, &store)?;
-    }
-    if let Some(given) = &input.advanced_event_selectors {
-        store.selectors = selectors::from_wire(given.clone());
-        let kind = check_store_selectors(&store.selectors, &context.settings().quotas).map_err(selectors::refused)?;
-        if kind != current.kind {
-            return Err(refuse(
-                errors::INVALID_EVENT_SELECTORS_EXCEPTION,
-                "the kind of events of an event data store cannot be changed; create another store for them",
-            ));
-        }
-    }
-    if let Some(multi_region) = input.multi_region_enabled {
-        store.multi_region = multi_region;
-    }
-    if let Some(mode) = input.billing_mode.map(billing_mode_from_wire) {
-        let shrinks = current.billing_mode == BillingMode::ExtendableRetentionPricing
-            && mode == BillingMode::FixedRetentionPricing;
-        if shrinks {
-            return Err(refuse(
-                errors::INVALID_PARAMETER_EXCEPTION,
-                "the billing mode cannot be changed to FIXED_RETENTION_PRICING; stop ingestion and create another store",
-            ));
-        }
-        store.billing_mode = mode;
-    }
-    if let Some(days) = input.retention_period {
-        store.retention_days = check_retention(days, store.billing_mode)?;
-    }
-    if let Some(protected) = input.termination_protection_enabled {
-        store.termination_protection = protected;
-    }
-    if let Some(key) = &input.kms_key_id {
-        let key = key_arn(context, key);
-        if current.kms_key_id.as_ref().is_some_and(|attached| *attached != key) {
-            return Err(refuse(
-                errors::INVALID_PARAMETER_EXCEPTION,
-                "the KMS key of an event data store cannot be changed or removed",
-            ));
-        }
-        store.kms_key_id = Some(key);
-    }
-    Ok(store)
-}
-
 /// ListEventDataStores: ARN and name of each, those pending deletion included, as the original lists them.
 pub(crate) async fn list(
     context: &Context<'_>,
@@ -248,103 +142,6 @@ pub(crate) async fn list(
     Ok(wire::ListEventDataStoresResponse {
         event_data_stores: Some(page.items.iter().map(item).collect()),
         next_token: page.next_token,
-    })
-}
-
-/// DeleteEventDataStore: the store is pending deletion for the wait, then gone for good.
-pub(crate) async fn delete(
-    context: &Context<'_>,
-    input: wire::DeleteEventDataStoreRequest,
-) -> Result<wire::DeleteEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
-    context.authorize("DeleteEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
-    context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
-    let busy = context.import_running_into(name.id).await?;
-    context
-        .change(|state, change: &mut Change| {
-            let current = name.find(state)?;
-            require_active(current)?;
-            if current.termination_protection {
-                return Err(refuse(
-                    errors::EVENT_DATA_STORE_TERMINATION_PROTECTED_EXCEPTION,
-                    "termination protection is on; turn it off first \
-                     (UpdateEventDataStore with TerminationProtectionEnabled false)",
-                ));
-            }
-            if let Some(channel) = state.channels_into(current.id).next() {
-                return Err(refuse(
-                    errors::CHANNEL_EXISTS_FOR_EDS_EXCEPTION,
-                    format!("channel {} sends into the event data store; delete or update it first", channel.arn()),
-                ));
-            }
-            if busy {
-                return Err(ongoing_import(current));
-            }
-            let mut store = current.clone();
-            store.stopped_before_deletion = store.status == EventDataStoreStatus::StoppedIngestion;
-            store.status = EventDataStoreStatus::PendingDeletion;
-            store.deletion_requested = Some(context.caller.now);
-            store.updated = context.caller.now;
-            change.put_store(store);
-            Ok(())
-        })
-        .await?;
-    Ok(wire::DeleteEventDataStoreResponse {})
-}
-
-/// RestoreEventDataStore: brings a store back that is pending deletion, with ingestion stopped if it was before.
-///
-/// The quota counts pending stores, so restoring one never exceeds it.
-pub(crate) async fn restore(
-    context: &Context<'_>,
-    input: wire::RestoreEventDataStoreRequest,
-) -> Result<wire::RestoreEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
-    context.authorize("RestoreEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
-    context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
-    let store = context
-        .change(|state, change| {
-            let current = name.find(state)?;
-            if current.purging {
-                return Err(name.not_found());
-            }
-            if current.status != EventDataStoreStatus::PendingDeletion {
-                return Err(refuse(
-                    errors::INVALID_EVENT_DATA_STORE_STATUS_EXCEPTION,
-                    format!(
-                        "event data store {} is {}; only one pending deletion can be restored",
-                        name.id, current.status
-                    ),
-                ));
-            }
-            let mut store = current.clone();
-            store.status = if current.stopped_before_deletion {
-                EventDataStoreStatus::StoppedIngestion
-            } else {
-                EventDataStoreStatus::Enabled
-            };
-            store.stopped_before_deletion = false;
-            store.deletion_requested = None;
-            store.updated = context.caller.now;
-            change.put_store(store.clone());
-            Ok(store)
-        })
-        .await?;
-    Ok(wire::RestoreEventDataStoreResponse {
-        event_data_store_arn: Some(store.arn().to_string()),
-        status: Some(status_to_wire(store.status)),
-        advanced_event_selectors: Some(selectors::to_wire(&store.selectors)),
-        multi_region_enabled: Some(store.multi_region),
-        organization_enabled: Some(store.organization),
-        retention_period: Some(store.retention_days as i32),
-        termination_protection_enabled: Some(store.termination_protection),
-        created_timestamp: Some(store.created.into()),
-        updated_timestamp: Some(store.updated.into()),
-        billing_mode: Some(billing_mode_to_wire(store.billing_mode)),
-        kms_key_id: store.kms_key_id,
-        name: Some(store.name),
     })
 }
 
@@ -368,16 +165,6 @@ fn refuse_over_quota(context: &Context<'_>, state: &CatalogState) -> Result<(), 
         errors::EVENT_DATA_STORE_MAX_LIMIT_EXCEEDED_EXCEPTION,
         format!("the account has {limit} event data stores in this region already, those pending deletion included"),
     ))
-}
-
-fn refuse_organization(enabled: Option<bool>) -> Result<(), ApiError> {
-    if enabled == Some(true) {
-        return Err(refuse(
-            errors::ORGANIZATIONS_NOT_IN_USE_EXCEPTION,
-            "the account is not a member of an organization, so its event data stores cannot be organization stores",
-        ));
-    }
-    Ok(())
 }
 
 fn check_retention(days: i32, mode: BillingMode) -> Result<u32, ApiError> {

@@ -16,7 +16,7 @@ use crate::catalog::{CatalogState, Change};
 use crate::ingestion_status::IngestionStatus;
 use crate::parts::Parts;
 use crate::records::Records;
-use crate::refusal::{CatalogRefusal, internal};
+use crate::refusal::internal;
 use crate::settings::ServiceSettings;
 
 pub(crate) mod admin;
@@ -27,6 +27,7 @@ pub(crate) mod event_data_store;
 pub(crate) mod import;
 pub(crate) mod ingestion;
 pub(crate) mod lookup_events;
+pub(crate) mod organization;
 mod page;
 pub(crate) mod put_audit_events;
 pub(crate) mod query;
@@ -35,6 +36,7 @@ mod selectors;
 mod store_name;
 pub(crate) mod sts;
 pub(crate) mod tags;
+pub(crate) mod trail;
 
 pub(crate) use dispatch::dispatch;
 
@@ -45,8 +47,15 @@ pub(crate) struct Context<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) records: &'a Records,
     touched: Mutex<Vec<Touched>>,
-    // Work that the answer waits for, beside the call's record.
-    pending: Mutex<Option<BoxFuture<'static, Result<(), ApiError>>>>,
+    pending: Mutex<Option<Pending<'a>>>,
+}
+
+/// Work that the answer to a call waits for. If it fails, so has the call, and a second record says so.
+pub(crate) enum Pending<'a> {
+    /// It runs while the call is recorded.
+    Beside(BoxFuture<'a, Result<(), ApiError>>),
+    /// It begins when the record of the call is durable.
+    After(BoxFuture<'a, Result<(), ApiError>>),
 }
 
 /// A resource that a call concerns, for the `resources` of its record.
@@ -79,6 +88,12 @@ impl<'a> Context<'a> {
         authorize::authorize(self, &format!("cloudtrail:{action}"), resource.as_str(), resource.account_id())
     }
 
+    /// As [`Context::authorize`] for resources that an account uses as its own, whoever owns them: those of its
+    /// organization.
+    pub(crate) fn authorize_as_own(&self, action: &str, resource: &Arn) -> Result<(), ApiError> {
+        authorize::authorize(self, &format!("cloudtrail:{action}"), resource.as_str(), Some(self.caller.account))
+    }
+
     /// Refuses what belongs to another account as if it did not exist.
     pub(crate) fn own(&self, account: AccountId, not_found: impl FnOnce() -> ApiError) -> Result<(), ApiError> {
         if account == self.caller.account { Ok(()) } else { Err(not_found()) }
@@ -89,8 +104,7 @@ impl<'a> Context<'a> {
         &self,
         decide: impl FnOnce(&CatalogState, &mut Change) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let decide = |state: &CatalogState, change: &mut Change| decide(state, change).map_err(CatalogRefusal);
-        self.parts.catalog.change(decide).await.map_err(|refusal| refusal.0)
+        self.parts.change_catalog(decide).await
     }
 
     /// Notes a resource for the call's audit record.
@@ -106,6 +120,7 @@ impl<'a> Context<'a> {
     pub(crate) fn touched_arn(&self, arn: &Arn) {
         let kind = match arn.resource().split('/').next() {
             Some("channel") => "AWS::CloudTrail::Channel",
+            Some("trail") => trail::KIND,
             _ => "AWS::CloudTrail::EventDataStore",
         };
         self.touched(kind, arn);
@@ -117,10 +132,17 @@ impl<'a> Context<'a> {
 
     /// Has the answer wait for `work`, which runs beside the recording of the call. If it fails, so has the call.
     pub(crate) fn answer_after(&self, work: impl Future<Output = Result<(), ApiError>> + Send + 'static) {
-        *self.pending.lock() = Some(work.boxed());
+        *self.pending.lock() = Some(Pending::Beside(work.boxed()));
     }
 
-    pub(crate) fn take_pending(&self) -> Option<BoxFuture<'static, Result<(), ApiError>>> {
+    /// Has `work` done when the record of the call is durable, and the answer wait for it. If it fails, so has the call.
+    /// If the server is killed in between, the record says what was not done: for calls that end the recording of events,
+    /// where the other order would lose the record.
+    pub(crate) fn do_after_record(&self, work: impl Future<Output = Result<(), ApiError>> + Send + 'a) {
+        *self.pending.lock() = Some(Pending::After(work.boxed()));
+    }
+
+    pub(crate) fn take_pending(&self) -> Option<Pending<'a>> {
         self.pending.lock().take()
     }
 

@@ -1,4 +1,4 @@
-//! Tags on event data stores and channels: AddTags, ListTags, RemoveTags.
+//! Tags on trails, event data stores and channels: AddTags, ListTags, RemoveTags.
 
 use towpath_model::{Arn, Quotas};
 use towpath_wire::ApiError;
@@ -7,18 +7,19 @@ use uuid::Uuid;
 
 use super::Context;
 use super::store_name::{StoreName, require_active};
+use super::trail::NamedTrail;
 use crate::catalog::{CatalogState, Tag};
 use crate::refusal::refuse;
 
 /// AddTags: a key that is there already gets the new value.
 pub(crate) async fn add(context: &Context<'_>, input: wire::AddTagsRequest) -> Result<wire::AddTagsResponse, ApiError> {
     let arn = taggable(&input.resource_id)?;
-    context.authorize("AddTags", &arn)?;
+    authorize(context, "AddTags", &arn)?;
     let quotas = &context.settings().quotas;
     let added = check(input.tags_list, quotas)?;
     context
         .change(|state, change| {
-            require_exists(context, state, &arn)?;
+            require_changeable(context, state, &arn)?;
             let mut tags = state.tags(arn.as_str()).to_vec();
             for tag in added {
                 match tags.iter_mut().find(|old| old.key == tag.key) {
@@ -41,10 +42,10 @@ pub(crate) async fn remove(
     input: wire::RemoveTagsRequest,
 ) -> Result<wire::RemoveTagsResponse, ApiError> {
     let arn = taggable(&input.resource_id)?;
-    context.authorize("RemoveTags", &arn)?;
+    authorize(context, "RemoveTags", &arn)?;
     context
         .change(|state, change| {
-            require_exists(context, state, &arn)?;
+            require_changeable(context, state, &arn)?;
             let removed = |tag: &Tag| {
                 input
                     .tags_list
@@ -74,7 +75,7 @@ pub(crate) async fn list(
     let mut lists = Vec::with_capacity(input.resource_id_list.len());
     for id in &input.resource_id_list {
         let arn = taggable(id)?;
-        context.authorize("ListTags", &arn)?;
+        authorize(context, "ListTags", &arn)?;
         let state = context.catalog();
         require_exists(context, &state, &arn).map_err(|error| match error.code() {
             // The one of these that the service model does not list for this operation.
@@ -88,6 +89,15 @@ pub(crate) async fn list(
         context.touched_arn(&arn);
     }
     Ok(wire::ListTagsResponse { resource_tag_list: Some(lists), next_token: None })
+}
+
+/// Trails have no resource policies: what an account sees of them it uses as its own.
+fn authorize(context: &Context<'_>, action: &str, arn: &Arn) -> Result<(), ApiError> {
+    if arn.resource().starts_with("trail/") {
+        context.authorize_as_own(action, arn)
+    } else {
+        context.authorize(action, arn)
+    }
 }
 
 /// Checks tags of a request: keys once each, no key of AWS's own, no more than the quota.
@@ -139,18 +149,43 @@ fn taggable(text: &str) -> Result<Arn, ApiError> {
     match kind {
         "eventdatastore" if valid && id.parse::<towpath_model::StoreId>().is_ok() => Ok(arn),
         "channel" if valid && Uuid::try_parse(id).is_ok() => Ok(arn),
+        "trail" if valid && id.parse::<towpath_model::TrailName>().is_ok() => Ok(arn),
+        "trail" => Err(refuse(errors::CLOUD_TRAIL_ARN_INVALID_EXCEPTION, "not the ARN of a trail")),
         "eventdatastore" => {
             Err(refuse(errors::EVENT_DATA_STORE_ARN_INVALID_EXCEPTION, "not the ARN of an event data store"))
         }
         "channel" => Err(refuse(errors::CHANNEL_ARN_INVALID_EXCEPTION, "not the ARN of a channel")),
         _ => Err(refuse(
             errors::RESOURCE_TYPE_NOT_SUPPORTED_EXCEPTION,
-            "tags are supported on event data stores and channels",
+            "tags are supported on trails, event data stores and channels",
         )),
     }
 }
 
+/// Refuses tags of what does not exist or is not the caller's to change.
+fn require_changeable(context: &Context<'_>, state: &CatalogState, arn: &Arn) -> Result<(), ApiError> {
+    require_exists(context, state, arn)?;
+    if !arn.resource().starts_with("trail/") {
+        return Ok(());
+    }
+    let name = NamedTrail::parse(arn.as_str(), context.caller)?;
+    match name.find(state, context.caller) {
+        Some(trail) if !state.may_change(context.caller.account, trail) => Err(refuse(
+            errors::NOT_ORGANIZATION_MASTER_ACCOUNT_EXCEPTION,
+            format!("trail {arn} is of the organization; only its management account may tag it"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn require_exists(context: &Context<'_>, state: &CatalogState, arn: &Arn) -> Result<(), ApiError> {
+    if arn.resource().starts_with("trail/") {
+        let name = NamedTrail::parse(arn.as_str(), context.caller)?;
+        return match name.find(state, context.caller) {
+            Some(_) => Ok(()),
+            None => Err(refuse(errors::RESOURCE_NOT_FOUND_EXCEPTION, format!("there is no trail {arn}"))),
+        };
+    }
     let own = arn.account() == context.caller.account.as_str();
     if let Some(id) = arn.resource().strip_prefix("channel/") {
         let found = Uuid::try_parse(id).ok().and_then(|id| state.channel(id)).is_some_and(|found| found.arn() == *arn);

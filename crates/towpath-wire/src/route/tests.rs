@@ -27,6 +27,14 @@ fn both_spellings_of_the_target_reach_every_operation_of_cloudtrail() {
 }
 
 #[test]
+fn organizations_has_a_target_of_its_own() {
+    let route = target("AWSOrganizationsV20161128.DescribeOrganization").unwrap();
+    assert_eq!(route, Route::Organizations("DescribeOrganization".to_owned()));
+    assert_eq!((route.protocol(), route.signing_name()), (Protocol::AwsJson, "organizations"));
+    assert_eq!(target("AWSOrganizationsV20161128.a/b").unwrap_err().code(), "UnknownOperationException");
+}
+
+#[test]
 fn a_target_that_is_no_operation_is_unknown() {
     for name in [
         "CloudTrail_20131101.Nothing",

@@ -6,6 +6,7 @@ pub mod iam;
 pub mod import;
 pub mod lookup;
 pub mod manual;
+pub mod organization;
 mod progress;
 pub mod query;
 pub mod send;

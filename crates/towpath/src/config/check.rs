@@ -32,6 +32,7 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     check.query(settings);
     check.quotas(settings);
     check.throttles(settings);
+    check.trail(settings);
     for (name, endpoint) in &settings.import.endpoint {
         check.endpoint(&format!("import.endpoint.{name}"), endpoint);
     }
@@ -53,7 +54,7 @@ impl Check {
         if settings.data_dir == Path::new("") {
             self.refuse("data_dir", "empty", "a folder such as ./towpath-data");
         }
-        if settings.s3_listen == Some(settings.listen) && settings.listen.port() != 0 {
+        if settings.s3_address() == settings.listen && settings.listen.port() != 0 {
             self.refuse("s3_listen", settings.listen, "another address than listen");
         }
         self.between("pending_deletion", settings.pending_deletion, "1s", "365d");
@@ -116,6 +117,7 @@ impl Check {
             ("selectors_per_store", quotas.selectors_per_store),
             ("selector_values_per_store", quotas.selector_values_per_store),
             ("channels", quotas.channels),
+            ("trails", quotas.trails),
             ("destinations_per_channel", quotas.destinations_per_channel),
             ("resource_policy_characters", quotas.resource_policy_characters),
             ("concurrent_queries", quotas.concurrent_queries),
@@ -146,6 +148,14 @@ impl Check {
                 );
             }
         }
+    }
+
+    fn trail(&mut self, settings: &Settings) {
+        let trail = &settings.trail;
+        self.between("trail.delivery_interval", trail.delivery_interval, "1s", "1d");
+        self.between("trail.digest_interval", trail.digest_interval, "1s", "1d");
+        self.between("trail.give_up", trail.give_up, "1d", "3650d");
+        self.size("trail.file_size", trail.file_size, "64KiB", "1GiB");
     }
 
     fn endpoint(&mut self, name: &str, endpoint: &S3Endpoint) {

@@ -170,6 +170,7 @@ fn collect(parent: &str, dict: &Dict, names: &mut Vec<(String, Form)>) {
             Value::Dict(_, inner) if name != OPERATIONS && name != ENDPOINTS => collect(&name, inner, names),
             Value::Num(..) => names.push((name, Form::Number)),
             Value::Bool(..) => names.push((name, Form::Switch)),
+            Value::Array(..) => names.push((name, Form::List)),
             _ => names.push((name, Form::Text)),
         }
     }

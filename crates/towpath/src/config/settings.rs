@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use towpath_model::{AccountId, Quotas};
+use towpath_model::{AccountId, Quotas, Region};
 
 use super::secret::Secret;
 use super::{duration, size};
@@ -27,7 +27,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the API, `/healthz`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
-    /// Reserved for trail delivery; nothing is served there yet.
+    /// Where the buckets of the data directory are served over the S3 protocol; see [`Settings::s3_address`].
     pub s3_listen: Option<SocketAddr>,
     /// The first account, made at the first start.
     pub account_id: AccountId,
@@ -57,6 +57,8 @@ pub struct Settings {
     pub throttles: Throttles,
     /// `/metrics`.
     pub metrics: Metrics,
+    /// Delivery of trails.
+    pub trail: Trail,
     /// Imports from buckets.
     pub import: Import,
 }
@@ -239,6 +241,27 @@ pub struct Metrics {
     pub token: Option<Secret>,
 }
 
+/// Delivery of trails to their buckets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trail {
+    /// How often log files are delivered; whole seconds, parts count as one.
+    #[serde(with = "duration")]
+    pub delivery_interval: Duration,
+    /// How often digests are made; whole seconds, parts count as one.
+    #[serde(with = "duration")]
+    pub digest_interval: Duration,
+    /// Text of a log file before compression; a fuller file is closed and another begun.
+    #[serde(with = "size")]
+    pub file_size: u64,
+    /// How long a log file that cannot be delivered is tried again; whole days, parts count as one.
+    #[serde(with = "duration")]
+    pub give_up: Duration,
+    /// Regions of which multi-region trails have digests before anything happened there. Digests of other regions
+    /// begin with their first log file.
+    pub regions: Vec<Region>,
+}
+
 /// Imports from buckets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -292,8 +315,18 @@ impl Default for Settings {
             quotas: Quotas::default(),
             throttles: Throttles::default(),
             metrics: Metrics::default(),
+            trail: Trail::default(),
             import: Import::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Where buckets are served: 127.0.0.1:4748 if nothing else is said, and a port that the system chooses where it
+    /// chooses that of the API too.
+    pub fn s3_address(&self) -> SocketAddr {
+        let port = if self.listen.port() == 0 { 0 } else { 4748 };
+        self.s3_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 }
 
@@ -322,7 +355,7 @@ impl Default for Http {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { segment_size: 64 * MIB, queue_bytes: 64 * MIB, ring_bytes: 64 * MIB, compression: LogCompression::None }
+        Self { segment_size: 64 * MIB, queue_bytes: 64 * MIB, ring_bytes: 32 * MIB, compression: LogCompression::None }
     }
 }
 
@@ -353,6 +386,18 @@ impl Default for Query {
 impl Default for Audit {
     fn default() -> Self {
         Self { reads: AuditReads::Queued }
+    }
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self {
+            delivery_interval: 300 * SECOND,
+            digest_interval: HOUR,
+            file_size: 50_000_000,
+            give_up: 30 * DAY,
+            regions: Vec::new(),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn list(context: &Context<'_>) -> Result<ListOutput, ApiError> {
     Ok(ListOutput { accounts: context.parts.directory.list_accounts().into_iter().map(Into::into).collect() })
 }
 
-/// Deletes an account that has no identities, stores and channels left.
+/// Deletes an account that has no identities, stores, channels and trails left and is in no organization.
 pub(super) async fn delete(context: &Context<'_>, input: AccountInput) -> Result<Done, ApiError> {
     require_first_account(context)?;
     if input.account_id == context.parts.first_account {
@@ -56,6 +56,18 @@ pub(super) async fn delete(context: &Context<'_>, input: AccountInput) -> Result
         return Err(ApiError::new(
             "DeleteConflictException",
             format!("account {} still has event data store {}; delete that first", input.account_id, store.arn()),
+        ));
+    }
+    if let Some(trail) = state.trails_of(input.account_id).first() {
+        return Err(ApiError::new(
+            "DeleteConflictException",
+            format!("account {} still has trail {}; delete that first", input.account_id, trail.arn()),
+        ));
+    }
+    if let Some(organization) = state.organization(input.account_id) {
+        return Err(ApiError::new(
+            "DeleteConflictException",
+            format!("account {} belongs to organization {}; remove it first", input.account_id, organization.id),
         ));
     }
     context.parts.directory.delete_account(input.account_id).await.map_err(refused)?;

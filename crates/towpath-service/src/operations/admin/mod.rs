@@ -1,4 +1,4 @@
-//! Towpath's own operations (docs/towpath-api.md): identities, uploads, following events, the server itself.
+//! Towpath's own operations (docs/towpath-api.md): identities, organizations, uploads, following events, the server itself.
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -13,6 +13,7 @@ use crate::refusal::internal;
 
 mod access_key;
 mod account;
+mod organization;
 mod policy;
 mod role;
 mod server;
@@ -41,6 +42,12 @@ const OPERATIONS: &[Entry] = &[
     write("CreateAccount", ApiSource::Organizations),
     read("ListAccounts", ApiSource::Organizations),
     write("DeleteAccount", ApiSource::Organizations),
+    write("CreateOrganization", ApiSource::Organizations),
+    write("UpdateOrganization", ApiSource::Organizations),
+    write("DeleteOrganization", ApiSource::Organizations),
+    read("ListOrganizations", ApiSource::Organizations),
+    write("AddAccountToOrganization", ApiSource::Organizations),
+    write("RemoveAccountFromOrganization", ApiSource::Organizations),
     write("CreateUser", ApiSource::Iam),
     read("ListUsers", ApiSource::Iam),
     write("DeleteUser", ApiSource::Iam),
@@ -102,6 +109,12 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         "CreateAccount" => json(account::create(context, input(body)?).await),
         "ListAccounts" => json(account::list(context)),
         "DeleteAccount" => json(account::delete(context, input(body)?).await),
+        "CreateOrganization" => json(organization::create(context, input(body)?).await),
+        "UpdateOrganization" => json(organization::update(context, input(body)?).await),
+        "DeleteOrganization" => json(organization::delete(context, input(body)?).await),
+        "ListOrganizations" => json(organization::list(context)),
+        "AddAccountToOrganization" => json(organization::add_account(context, input(body)?).await),
+        "RemoveAccountFromOrganization" => json(organization::remove_account(context, input(body)?).await),
         "CreateUser" => json(user::create(context, input(body)?).await),
         "ListUsers" => json(user::list(context, input(body)?)),
         "DeleteUser" => json(user::delete(context, input(body)?).await),

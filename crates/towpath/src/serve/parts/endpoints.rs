@@ -1,7 +1,11 @@
-//! Which S3-compatible service an import reads from: the one whose settings name the bucket, else the one that serves
+//! Which S3-compatible service a bucket is of, for imports that read it and trails that deliver to it: the one whose settings name the bucket, else the one that serves
 //! all others, else AWS with the credentials of the AWS environment.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{ClientOptions, RetryConfig};
 use towpath_import::{ImportSource, OpenSource, OpenedSource, S3Settings, SourceError, Sources};
 
 use crate::config::{Import, S3Endpoint};
@@ -15,7 +19,13 @@ pub struct MissingVariable {
     variable: String,
 }
 
-/// The services that imports may read from.
+/// The region of a bucket whose endpoint names none.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// The time that an endpoint has to take a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// The services that imports read from and trails deliver to.
 pub struct Endpoints {
     named: Vec<Endpoint>,
     otherwise: Sources,
@@ -24,6 +34,7 @@ pub struct Endpoints {
 struct Endpoint {
     buckets: Vec<String>,
     region: Option<String>,
+    s3: S3Settings,
     sources: Sources,
 }
 
@@ -32,13 +43,37 @@ impl Endpoints {
     pub fn new(settings: &Import, variable: impl Fn(&str) -> Option<String>) -> Result<Self, MissingVariable> {
         let mut named = Vec::new();
         for (name, endpoint) in &settings.endpoint {
+            let s3 = s3(name, endpoint, &variable)?;
             named.push(Endpoint {
                 buckets: endpoint.buckets.clone(),
                 region: endpoint.region.clone(),
-                sources: Sources::new(s3(name, endpoint, &variable)?),
+                sources: Sources::new(s3.clone()),
+                s3,
             });
         }
         Ok(Self { named, otherwise: Sources::default() })
+    }
+
+    /// A bucket that trails deliver to, if an endpoint serves it. Nothing is asked of the endpoint yet.
+    pub fn bucket(&self, bucket: &str) -> Option<Result<AmazonS3, object_store::Error>> {
+        let endpoint = self.of(bucket)?;
+        let s3 = &endpoint.s3;
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_region(endpoint.region.as_deref().unwrap_or(DEFAULT_REGION))
+            .with_virtual_hosted_style_request(s3.virtual_hosted)
+            // The delivery waits and tries again by itself, and shows every failure.
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
+        let mut plain_http = false;
+        if let Some(address) = &s3.endpoint {
+            plain_http = address.starts_with("http://");
+            builder = builder.with_endpoint(address);
+        }
+        if let (Some(id), Some(secret)) = (&s3.access_key_id, &s3.secret_access_key) {
+            builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+        }
+        let client = ClientOptions::new().with_connect_timeout(CONNECT_TIME).with_allow_http(plain_http);
+        Some(builder.with_client_options(client).build())
     }
 
     fn of(&self, bucket: &str) -> Option<&Endpoint> {

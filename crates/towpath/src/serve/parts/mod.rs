@@ -1,10 +1,11 @@
 //! The parts of the server, put together in the order in which they need each other and taken apart in reverse:
-//! metadata, identities, catalog, log, lake, queries, imports, and the operations over all of them.
+//! metadata, identities, catalog, buckets, log, trails, lake, queries, imports, and the operations over all of them.
 
 mod endpoints;
 mod root;
 mod settings;
 mod storage_watch;
+mod trails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use towpath_admit::{EventIds, TlsDetails, WindowError};
+use towpath_bucket::{BucketError, Buckets, S3Call, S3Limits, S3Server};
 use towpath_iam::{Directory, DirectoryError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
 use towpath_import::{ImportError, Importer, ImporterSettings};
 use towpath_lake::{Lake, LakeError, Objects};
@@ -28,10 +30,12 @@ use towpath_model::{Clock, SystemClock};
 use towpath_query::{QueryEngine, QueryEngineParts};
 use towpath_service::catalog::{Catalog, CatalogError};
 use towpath_service::{HttpRequest, IngestionStatuses, Service};
+use towpath_trail::{Delivery, SigningKeys};
 
 use self::endpoints::{Endpoints, MissingVariable};
 use self::root::RootError;
 use self::storage_watch::{StorageHealth, WatchedStorage};
+use self::trails::{KeySealer, SIGNING_KEYS, TrailBuckets};
 use super::data_dir::DataDir;
 use super::http::{Handler, Request};
 use super::metrics::Metrics;
@@ -69,6 +73,12 @@ pub enum PartError {
     /// Stores and channels.
     #[error("cannot read event data stores and channels")]
     Catalog(#[from] CatalogError),
+    /// Buckets of the data directory.
+    #[error("cannot open the buckets")]
+    Buckets(#[from] BucketError),
+    /// Trails.
+    #[error("cannot open the delivery of trails")]
+    Trails(#[from] towpath_trail::OpenError),
     /// The folder of the log.
     #[error("cannot open the folder of the log")]
     LogFolder(#[source] std::io::Error),
@@ -121,7 +131,7 @@ impl Parts {
         let started = clock.now();
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         // Before anything is opened: a wrong setting shall not cost a recovery.
-        let endpoints = Endpoints::new(&settings.import, variable)?;
+        let endpoints = Arc::new(Endpoints::new(&settings.import, variable)?);
         let event_ids = EventIds::new(settings.retry_window)?;
 
         let sqlite = Arc::new(SqliteMetaStore::open(&data.join("meta.sqlite")).await?);
@@ -129,11 +139,24 @@ impl Parts {
         let secret_key = SecretKey::load(&data.join("secret.key"), variable(SECRET_KEY_VARIABLE).as_deref())?;
         let directory = Directory::open(meta.clone(), &secret_key, clock.clone()).await?;
         let first_account = root::ensure(&directory, &data, settings.account_id, variable).await?;
-        let catalog = Catalog::open(meta.clone()).await?;
+        let catalog = Arc::new(Catalog::open(meta.clone()).await?);
+        let buckets = Buckets::open(data.join("buckets"), meta.clone(), clock.clone()).await?;
         let statuses = IngestionStatuses::open(meta.clone()).await?;
 
         let health = StorageHealth::default();
         let log = open_log(settings, &data, clock.clone(), health.clone()).await?;
+        // Before the lake follows the log and lets go of it.
+        let delivered = settings::trail(settings);
+        let sealer = Arc::new(KeySealer(secret_key.sealer(SIGNING_KEYS)));
+        let signing_keys = Arc::new(SigningKeys::new(meta.clone(), sealer, &delivered));
+        let trail_buckets = Arc::new(TrailBuckets::new(buckets.clone(), endpoints.clone()));
+        let (folder, keys) = (data.join("trails"), signing_keys.clone());
+        let delivery =
+            Delivery::builder(meta.clone(), log.clone(), folder, trail_buckets.clone(), catalog.clone(), keys)
+                .clock(clock.clone())
+                .settings(delivered)
+                .open()
+                .await?;
         let lake = Lake::builder(meta.clone(), Objects::local(data.join("lake"))?)
             .clock(clock.clone())
             .settings(settings::lake(settings))
@@ -150,8 +173,7 @@ impl Parts {
             spill: data.join("spill"),
         })
         .await?;
-        let imports =
-            Importer::new(meta, Arc::new(log.clone()), Arc::new(endpoints), clock.clone(), ImporterSettings::default());
+        let imports = Importer::new(meta, Arc::new(log.clone()), endpoints, clock.clone(), ImporterSettings::default());
 
         let parts = Arc::new(towpath_service::Parts {
             directory,
@@ -161,6 +183,10 @@ impl Parts {
             lake: lake.clone(),
             queries,
             imports,
+            delivery,
+            signing_keys,
+            buckets,
+            trail_buckets,
             event_ids,
             clock,
             settings: settings::service(settings),
@@ -182,6 +208,26 @@ impl Parts {
     /// What answers requests.
     pub fn handler(&self) -> Arc<dyn Handler> {
         Arc::new(Operations { service: self.service.clone(), health: self.health.clone(), lost: self.tasks.lost() })
+    }
+
+    /// What serves the buckets. Every call is recorded.
+    pub fn s3_server(&self) -> S3Server {
+        let (parts, service) = (self.service.parts(), self.service.clone());
+        let server = S3Server::new(
+            parts.buckets.clone(),
+            parts.directory.clone(),
+            parts.clock.clone(),
+            S3Limits::default(),
+        );
+        server.observed_by(Arc::new(move |call: S3Call| {
+            let service = service.clone();
+            async move { service.record_s3(call).await }.boxed()
+        }))
+    }
+
+    /// What became of the background tasks.
+    pub fn lost(&self) -> Lost {
+        self.tasks.lost()
     }
 
     /// Stops all parts by the plan: nothing new begins, what runs gets a moment, the log is closed, the lake writes what
@@ -256,6 +302,24 @@ fn background(tasks: &mut Tasks, parts: &Arc<towpath_service::Parts>, settings: 
                 warn!(%cause, "cannot write the ingestion status of channels");
             }
         }
+    });
+    let of = parts.clone();
+    tasks.start("trails", move |stop| async move {
+        if let Err(cause) = of.delivery.run(stop).await {
+            error!(error = %crate::cli::told(&cause), "the delivery of trails stopped; restart the server");
+        }
+    });
+    let of = parts.clone();
+    tasks.start("bucket-sweeper", move |stop| async move {
+        tokio::select! {
+            swept = of.buckets.sweep() => match swept {
+                Ok(0) => {}
+                Ok(files) => info!(files, "what a crash left in buckets is removed"),
+                Err(cause) => warn!(error = %crate::cli::told(&cause), "cannot sweep buckets; the next start tries again"),
+            },
+            () = stop.cancelled() => return,
+        }
+        stop.cancelled().await;
     });
     let of = parts.clone();
     tasks.start("query-sweeper", move |stop| async move {

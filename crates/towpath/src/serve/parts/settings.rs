@@ -6,6 +6,7 @@ use towpath_lake::LakeSettings;
 use towpath_log::{Compression, LogSettings};
 use towpath_query::QuerySettings;
 use towpath_service::{AuditReads, ServiceSettings, ThrottlePreset, ThrottleSettings};
+use towpath_trail::TrailSettings;
 
 use crate::config::{self, Settings};
 
@@ -68,6 +69,19 @@ pub fn service(settings: &Settings) -> ServiceSettings {
     }
 }
 
+/// The delivery's.
+pub fn trail(settings: &Settings) -> TrailSettings {
+    let trail = &settings.trail;
+    TrailSettings {
+        cadence_seconds: seconds(trail.delivery_interval),
+        digest_seconds: seconds(trail.digest_interval),
+        file_bytes: trail.file_size,
+        give_up_days: seconds(trail.give_up).div_ceil(86_400),
+        regions: trail.regions.clone(),
+        ..TrailSettings::default()
+    }
+}
+
 fn in_memory(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
@@ -87,15 +101,20 @@ mod tests {
         log(&settings).check().unwrap();
         lake(&settings).check().unwrap();
         query(&settings).check().unwrap();
+        trail(&settings).check().unwrap();
         let mut small = Settings::default();
         small.query.memory = 16 << 20;
         small.log.queue_bytes = 16 << 20;
         small.lake.hot_bytes = 1 << 20;
         small.lake.flush_interval = Duration::from_millis(100);
+        small.trail.delivery_interval = Duration::from_secs(1);
+        small.trail.digest_interval = Duration::from_secs(1);
+        small.trail.file_size = 64 << 10;
         assert!(config::check::problems(&small).is_empty());
         log(&small).check().unwrap();
         lake(&small).check().unwrap();
         query(&small).check().unwrap();
+        trail(&small).check().unwrap();
         assert_eq!(query(&small).memory_bytes_per_query, 16 << 20);
     }
 }
