@@ -23,6 +23,10 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod upload;
 
