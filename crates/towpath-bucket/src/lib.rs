@@ -38,7 +38,7 @@ pub use listing::{ListRequest, Page};
 pub use lock::{Bypass, DefaultRetention, Lock, LockMode, Period, Retention};
 pub use name::{BucketName, BucketNameError, MAX_KEY_BYTES, ObjectKey, ObjectKeyError};
 pub use object::{Conditions, Expected, Found, Put, Tag};
-pub use observe::{S3Call, S3Observer};
+pub use observe::{Encryption, S3Call, S3Observer};
 pub use record::{Bucket, Headers, Listed, Object, ObjectLock, Part, Upload};
 pub use server::{S3Limits, S3Server};
 pub use store::BucketStore;

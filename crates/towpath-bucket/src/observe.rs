@@ -3,11 +3,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
+use uuid::Uuid;
+
+use towpath_model::{AccountId, Region};
 
 use crate::access::Caller;
 use crate::name::BucketName;
-use towpath_model::{AccountId, Region};
+
+/// How a connection is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encryption {
+    /// Such as `TLSv1.3`.
+    pub version: Option<String>,
+    /// Such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: Option<String>,
+}
 
 /// One S3 call, ended.
 #[derive(Clone, Debug)]
@@ -34,8 +47,10 @@ pub struct S3Call {
     pub user_agent: Option<String>,
     /// The host that was asked for.
     pub host: Option<String>,
+    /// The encryption of the connection, if there is one.
+    pub encryption: Option<Encryption>,
     /// The id that the caller was given.
-    pub request_id: String,
+    pub request_id: Uuid,
     /// When it ended.
     pub time: Timestamp,
 }
@@ -58,19 +73,19 @@ impl S3Call {
     }
 }
 
-/// Is told of every S3 call. Must return at once.
+/// Is told of every S3 call.
 pub trait S3Observer: Send + Sync + 'static {
-    /// A call has ended.
-    fn observe(&self, call: S3Call);
+    /// A call has ended; its answer goes out when the future is done.
+    fn observe(&self, call: S3Call) -> BoxFuture<'static, ()>;
 }
 
-impl<F: Fn(S3Call) + Send + Sync + 'static> S3Observer for F {
-    fn observe(&self, call: S3Call) {
-        self(call);
+impl<F: Fn(S3Call) -> BoxFuture<'static, ()> + Send + Sync + 'static> S3Observer for F {
+    fn observe(&self, call: S3Call) -> BoxFuture<'static, ()> {
+        self(call)
     }
 }
 
 /// Tells nobody.
 pub(crate) fn nobody() -> Arc<dyn S3Observer> {
-    Arc::new(|_: S3Call| {})
+    Arc::new(|_: S3Call| std::future::ready(()).boxed())
 }

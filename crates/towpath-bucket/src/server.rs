@@ -9,12 +9,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,10 +23,11 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use towpath_iam::Directory;
 use towpath_model::{Clock, Region};
@@ -35,7 +36,7 @@ use crate::api::Api;
 use crate::api::call::{CALL, Call, Found, Keys, Token};
 use crate::api::rights::is_read_only;
 use crate::buckets::Buckets;
-use crate::observe::{S3Call, S3Observer, nobody};
+use crate::observe::{Encryption, S3Call, S3Observer, nobody};
 
 /// Largest XML body: 1,000 keys to delete, or 10,000 parts to complete.
 const MAX_XML: usize = 8 << 20;
@@ -123,16 +124,27 @@ impl S3Server {
         self
     }
 
-    /// Serves plain HTTP until `stop`; then accepts nothing more and gives running requests the time `grace`.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken, grace: Duration) {
+    /// Serves until `stop`; then accepts nothing more and gives running requests the time `grace`.
+    ///
+    /// `accept` makes a stream of a connection: itself, or an encrypted one with what is known of the encryption.
+    pub async fn serve<A, F, S>(self, listener: TcpListener, accept: A, stop: CancellationToken, grace: Duration)
+    where
+        A: Fn(TcpStream) -> F,
+        F: Future<Output = io::Result<(S, Option<Encryption>)>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let places = Arc::new(Semaphore::new(self.limits.max_connections));
         let graceful = GracefulShutdown::new();
         while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
             // Refused only by connections that are gone already.
             let _ = stream.set_nodelay(true);
-            let (server, watcher) = (self.clone(), graceful.watcher());
+            let (server, watcher, accepted) = (self.clone(), graceful.watcher(), accept(stream));
             tokio::spawn(async move {
-                server.connection(stream, peer, false, watcher).await;
+                match timeout(server.limits.header_timeout, accepted).await {
+                    Ok(Ok((stream, encryption))) => server.connection(stream, peer, encryption, watcher).await,
+                    Ok(Err(cause)) => tracing::debug!(%peer, %cause, "no encryption was agreed on"),
+                    Err(_) => tracing::debug!(%peer, "no encryption was agreed on in time"),
+                }
                 drop(place);
             });
         }
@@ -142,8 +154,8 @@ impl S3Server {
         }
     }
 
-    /// Serves one connection to its end, encrypted (`secure`) or not.
-    pub async fn connection<S>(&self, stream: S, peer: SocketAddr, secure: bool, watcher: Watcher)
+    /// Serves one connection to its end.
+    async fn connection<S>(&self, stream: S, peer: SocketAddr, encryption: Option<Encryption>, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -151,8 +163,12 @@ impl S3Server {
         let stream = TokioIo::new(Pulsed { stream, pulse: Arc::clone(&pulse) });
         let server = self.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.call(request, peer, secure).await) }
+            let (server, encryption) = (server.clone(), encryption.clone());
+            // A task of its own: a client that goes away does not stop an operation, or the telling of it, halfway.
+            let answered = tokio::spawn(async move { server.call(request, peer, encryption).await });
+            let lost =
+                || answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.");
+            async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|_| lost())) }
         });
         let builder = Arc::clone(&self.builder);
         let connection = watcher.watch(builder.serve_connection(stream, service).into_owned());
@@ -165,21 +181,30 @@ impl S3Server {
     }
 
     /// Answers one request.
-    pub async fn call(&self, request: Request<Incoming>, peer: SocketAddr, secure: bool) -> Response<s3s::Body> {
+    async fn call(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        encryption: Option<Encryption>,
+    ) -> Response<s3s::Body> {
         let call = Arc::new(Call {
             peer,
-            secure,
-            request_id: format!("{:016X}", rand::random::<u64>()),
+            secure: encryption.is_some(),
+            request_id: Uuid::new_v4(),
             token: token(&request).map(Token),
             found: Default::default(),
         });
-        let told = Told::of(&request);
+        let mut told = Told::of(&request);
+        told.encryption = encryption;
         let resource = request.uri().path().to_owned();
+        let asks = request.headers().contains_key(header::EXPECT) && request.version() == Version::HTTP_11;
+        let continued = Arc::new(AtomicBool::new(false));
         let mut response = match refuse(&request) {
             Some((status, code, message)) => answer(status, code, message),
             None => {
-                let mut request =
-                    request.map(|body| s3s::Body::http_body_unsync(Paced::new(body, self.limits.body_pause)));
+                let mut request = request.map(|body| {
+                    s3s::Body::http_body_unsync(Paced::new(body, self.limits.body_pause, Arc::clone(&continued)))
+                });
                 request.extensions_mut().insert(Arc::clone(&call));
                 match CALL.scope(Arc::clone(&call), self.service.call(request)).await {
                     Ok(response) => response,
@@ -189,19 +214,24 @@ impl S3Server {
                 }
             }
         };
-        let error = complete(&mut response, &resource, &call.request_id);
-        self.tell(&call, told, error, &response);
+        let error = complete(&mut response, &resource, &call.request_id.to_string());
+        self.tell(&call, told, error, &response).await;
+        // A client that asked to be told to go on and got its answer instead must not use the connection again: botocore
+        // takes the next "100 Continue" on it for the headers of an answer.
+        if asks && !continued.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
-    fn tell(&self, call: &Call, told: Told, error: Option<(String, String)>, response: &Response<s3s::Body>) {
+    async fn tell(&self, call: &Call, told: Told, error: Option<(String, String)>, response: &Response<s3s::Body>) {
         let Found { caller, operation, bucket, key, .. } = std::mem::take(&mut *call.found.lock());
         let bucket = bucket.and_then(|name| {
             let owner = self.buckets.get(&name).ok().map(|bucket| bucket.owner);
             Some((name.parse().ok()?, owner))
         });
         let sent = response.body().size_hint().exact().unwrap_or_default();
-        self.observer.observe(S3Call {
+        let observed = self.observer.observe(S3Call {
             caller,
             operation,
             read_only: operation.is_some_and(is_read_only),
@@ -213,9 +243,11 @@ impl S3Server {
             peer: call.peer.ip(),
             user_agent: told.user_agent,
             host: told.host,
-            request_id: call.request_id.clone(),
+            encryption: told.encryption,
+            request_id: call.request_id,
             time: self.clock.now(),
         });
+        observed.await;
     }
 }
 
@@ -231,6 +263,7 @@ struct Told {
     region: Option<Region>,
     user_agent: Option<String>,
     host: Option<String>,
+    encryption: Option<Encryption>,
 }
 
 impl Told {
@@ -242,6 +275,7 @@ impl Told {
             region: signed_region(request),
             user_agent: text("user-agent"),
             host: text("host").or_else(|| request.uri().authority().map(|authority| authority.to_string())),
+            encryption: None,
         }
     }
 }
@@ -379,7 +413,7 @@ async fn next(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     stop: &CancellationToken,
-) -> Option<(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let accept = async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         loop {
@@ -404,11 +438,13 @@ struct Paced {
     inner: Incoming,
     pause: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Set when a body that is not empty is asked for: then the HTTP library tells the client to go on.
+    continued: Arc<AtomicBool>,
 }
 
 impl Paced {
-    fn new(inner: Incoming, pause: Duration) -> Self {
-        Self { inner, pause, deadline: None }
+    fn new(inner: Incoming, pause: Duration, continued: Arc<AtomicBool>) -> Self {
+        Self { inner, pause, deadline: None, continued }
     }
 }
 
@@ -417,6 +453,9 @@ impl Body for Paced {
     type Error = s3s::StdError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if !self.inner.is_end_stream() {
+            self.continued.store(true, Ordering::Relaxed);
+        }
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.deadline = None;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use s3s::S3Result;
 use s3s::auth::{S3Auth, SecretKey};
+use uuid::Uuid;
 
 use towpath_iam::{CredentialError, Directory};
 use towpath_model::Clock;
@@ -26,7 +27,7 @@ tokio::task_local! {
 pub(crate) struct Call {
     pub(crate) peer: SocketAddr,
     pub(crate) secure: bool,
-    pub(crate) request_id: String,
+    pub(crate) request_id: Uuid,
     /// The session token, from its header or the query. Never shown.
     pub(crate) token: Option<Token>,
     pub(crate) found: Mutex<Found>,

@@ -234,7 +234,10 @@ impl Api {
         let input = request.input;
         let object = self.buckets.head(&input.bucket, &object_key(&input.key)?).await;
         let object = object.map_err(|error| self.hidden(&asked, &input.bucket, error))?;
-        let wants = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
+        // One header may list several.
+        let wanted = input.object_attributes.iter().flat_map(|attributes| attributes.as_str().split(','));
+        let wanted: Vec<_> = wanted.map(str::trim).collect();
+        let wants = |name: &str| wanted.contains(&name);
         let sums = Sums::of(object.checksum.as_ref());
         let mut sum = Checksum { checksum_type: sums.scope.clone(), ..Checksum::default() };
         fill_sums!(sum, sums);

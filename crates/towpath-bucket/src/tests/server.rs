@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,11 +24,20 @@ impl Served {
         let directory = Directory::open(Arc::new(MemoryMetaStore::new()), &key, world.clock.clone()).await.unwrap();
         let calls: Arc<Mutex<Vec<S3Call>>> = Arc::default();
         let heard = Arc::clone(&calls);
-        let server = S3Server::new(world.buckets.clone(), directory, world.clock.clone(), limits)
-            .observed_by(Arc::new(move |call| heard.lock().push(call)));
+        let server = S3Server::new(world.buckets.clone(), directory, world.clock.clone(), limits).observed_by(
+            Arc::new(move |call| {
+                heard.lock().push(call);
+                std::future::ready(()).boxed()
+            }),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        tokio::spawn(server.serve(listener, stop.clone(), Duration::from_secs(1)));
+        tokio::spawn(server.serve(
+            listener,
+            |stream| async { Ok((stream, None)) },
+            stop.clone(),
+            Duration::from_secs(1),
+        ));
         Self { world, address, stop, calls }
     }
 
@@ -118,6 +128,31 @@ async fn a_body_that_stops_and_a_connection_that_is_silent_are_ended() {
     assert!(answer.contains("<Code>RequestTimeout</Code>"), "{answer}");
     assert_eq!(served.ask("").await, "");
     assert!(served.world.files().is_empty());
+}
+
+#[tokio::test]
+async fn who_asks_to_go_on_and_is_answered_at_once_is_told_to_use_another_connection() {
+    let served = Served::new(S3Limits::default()).await;
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::logs/*"}]}"#;
+    served.world.buckets.set_policy(&"logs".parse().unwrap(), Some(policy.to_owned())).await.unwrap();
+    for (target, length) in [("/logs/empty", 0), ("/missing/k", 3)] {
+        let head =
+            format!("PUT {target} HTTP/1.1\r\nhost: s3\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n");
+        let answer = served.ask(&head).await;
+        assert!(answer.contains("connection: close") && !answer.contains("100 Continue"), "{answer}");
+    }
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream
+        .write_all(b"PUT /logs/k HTTP/1.1\r\nhost: s3\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        .await
+        .unwrap();
+    let mut buffer = [0; 25];
+    stream.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(&buffer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"abcGET /logs/k HTTP/1.1\r\nhost: s3\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
 }
 
 #[tokio::test]
