@@ -23,10 +23,6 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
 mod throttle;
 mod upload;
 

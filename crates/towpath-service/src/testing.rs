@@ -5,12 +5,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
 use jiff::Timestamp;
+use object_store::ObjectStore;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use towpath_admit::EventIds;
+use towpath_bucket::Buckets;
 use towpath_iam::{Directory, RootKey, SecretKey};
 use towpath_import::{ImportSource, Importer, ImporterSettings, OpenSource, OpenedSource, SourceError};
 use towpath_lake::{Lake, LakeSettings, Objects};
@@ -20,7 +24,9 @@ use towpath_meta::{MemoryMetaStore, MetaStore};
 use towpath_model::{AccountId, Event, ManualClock, Position};
 use towpath_query::{QueryEngine, QueryEngineParts, QuerySettings};
 use towpath_testkit::TestDir;
+use towpath_trail::{BucketError, Delivery, SealError, Sealer, SigningKeys, TrailSettings};
 use towpath_wire::sigv4::{self, Credentials, Secret};
+use zeroize::Zeroizing;
 
 use crate::catalog::Catalog;
 use crate::{HttpRequest, IngestionStatuses, Parts, Service, ServiceSettings};
@@ -86,6 +92,29 @@ impl OpenSource for NoSources {
     }
 }
 
+/// The buckets of the data directory.
+struct TestBuckets(Buckets);
+
+#[async_trait]
+impl towpath_trail::Buckets for TestBuckets {
+    async fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BucketError> {
+        Ok(Arc::new(self.0.store(bucket)))
+    }
+}
+
+/// Keys of digests need no sealing where nothing is stored.
+struct InTheClear;
+
+impl Sealer for InTheClear {
+    fn seal(&self, _: &str, plain: &[u8]) -> Result<String, SealError> {
+        Ok(URL_SAFE_NO_PAD.encode(plain))
+    }
+
+    fn open(&self, _: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        URL_SAFE_NO_PAD.decode(sealed).map(Zeroizing::new).map_err(|cause| SealError(cause.to_string()))
+    }
+}
+
 impl TestService {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
@@ -128,9 +157,31 @@ impl TestService {
         let RootKey::Created(key) = directory.ensure_root(first_account, None).await.unwrap() else {
             panic!("a new directory has no root")
         };
+        let catalog = Arc::new(Catalog::open(meta.clone()).await.unwrap());
+        let buckets = Buckets::open(folder.path().join("buckets"), meta.clone(), clock.clone()).await.unwrap();
+        let trail = TrailSettings::default();
+        let signing_keys = Arc::new(SigningKeys::new(meta.clone(), Arc::new(InTheClear), &trail));
+        let trail_buckets = Arc::new(TestBuckets(buckets.clone()));
+        let delivery = Delivery::builder(
+            meta.clone(),
+            log.clone(),
+            folder.path().join("trails"),
+            trail_buckets.clone(),
+            catalog.clone(),
+            signing_keys.clone(),
+        )
+        .clock(clock.clone())
+        .settings(trail)
+        .open()
+        .await
+        .unwrap();
         let parts = Parts {
             directory,
-            catalog: Catalog::open(meta.clone()).await.unwrap(),
+            catalog,
+            delivery,
+            signing_keys,
+            buckets,
+            trail_buckets,
             statuses: IngestionStatuses::open(meta).await.unwrap(),
             log,
             lake,
