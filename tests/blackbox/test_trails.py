@@ -2,13 +2,18 @@
 
 import gzip
 import json
+import pathlib
 import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 
+import boto3
 import pytest
 
-from conftest import REGION, error_of, new_activity_store, unique
+from conftest import REGION, Server, error_of, new_activity_store, query, store_id, unique
 from trails import (
     ACCOUNT,
     QUICK,
@@ -35,8 +40,6 @@ OTHER = "us-east-1"
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
     """A server that delivers every second and makes digests every two."""
-    from conftest import Server
-
     environment = {**QUICK, "TOWPATH_QUOTAS__TRAILS": "1000", "TOWPATH_QUOTAS__EVENT_DATA_STORES": "1000"}
     server = Server(tmp_path_factory.mktemp("trails") / "data", environment).start()
     yield server
@@ -653,6 +656,66 @@ def test_a_deleted_trail_still_delivers_what_it_took(quick):
     assert not any(named("GetTrail", name=tag)(record) for record in records(quick, bucket))
 
 
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory):
+    """A server whose trails deliver to moto's S3, and a client of that."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = pathlib.Path(sys.executable).with_name("moto_server")
+    process = subprocess.Popen([script, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    endpoint = f"http://127.0.0.1:{port}"
+    client = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+    wait_for("moto", lambda: answers(client.list_buckets))
+    folder = tmp_path_factory.mktemp("endpoint")
+    config = folder / "towpath.toml"
+    config.write_text(
+        f'[[import.endpoint]]\nname = "moto"\nendpoint = "{endpoint}"\nregion = "{REGION}"\npath_style = true\n'
+        'allow_http = true\naccess_key_id = "test"\nsecret_access_key = "test"\n'
+    )
+    server = Server(folder / "data", QUICK, ["--config", config]).start()
+    yield server, client
+    server.stop()
+    process.terminate()
+    process.wait()
+
+
+def answers(call):
+    try:
+        return call()
+    except Exception:  # not yet
+        return None
+
+
+def test_a_trail_delivers_to_a_bucket_behind_an_endpoint(moto):
+    server, s3 = moto
+    cloudtrail, bucket = server.client(), unique("endpoint")
+    code, _ = error_of(cloudtrail.create_trail, Name="elsewhere", S3BucketName=bucket)
+    assert code == "S3BucketDoesNotExistException"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    arn = cloudtrail.create_trail(Name="elsewhere", S3BucketName=bucket, EnableLogFileValidation=True)["TrailARN"]
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0, "the probe is gone"
+    cloudtrail.start_logging(Name=arn)
+    tag = unique("mark")
+    error_of(cloudtrail.get_trail, Name=tag)
+
+    def delivered():
+        found = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []) if "/CloudTrail/" in item["Key"]]
+        texts = (gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in found)
+        return any(named("GetTrail", name=tag)(record) for text in texts for record in json.loads(text)["Records"])
+
+    wait_for("the record", delivered)
+    # The bucket goes away and comes back.
+    status = lambda: cloudtrail.get_trail_status(Name=arn)
+    wait_for("a digest", lambda: "LatestDigestDeliveryTime" in status())
+    for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=bucket)
+    wait_for("the refusal", lambda: status().get("LatestDeliveryError") == "NoSuchBucket")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    wait_for("the recovery", lambda: "LatestDeliveryError" not in status(), timeout=90)
+
+
 # Organizations.
 
 
@@ -752,8 +815,6 @@ def test_an_organization_store_takes_the_events_of_members(new_server):
     assert created["OrganizationEnabled"]
     tag = unique("mark")
     error_of(member.get_trail, Name=tag)
-    from conftest import query, store_id
-
     store = store_id(created["EventDataStoreArn"])
     rows = query(root, f"SELECT recipientaccountid FROM {store} WHERE eventname = 'GetTrail' AND eventjson LIKE '%{tag}%'")
     assert [row[0][1] for row in rows] == ["000000000001"]
