@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
@@ -41,6 +41,8 @@ const STEP_ROWS: usize = 2048;
 const INPUT_BYTES: u64 = 2 << 20;
 /// Bytes per part of an upload.
 const PART_BYTES: usize = 8 << 20;
+/// How long joining rests for each millisecond of work while events come in.
+const REST: Duration = Duration::from_millis(2);
 /// A file this many times as large as all smaller ones of its day is not rewritten for them.
 const LATE_RATIO: u64 = 8;
 /// A file from the hot tail with this many rows is rewritten even alone, for its filters and smaller size.
@@ -154,6 +156,7 @@ impl Inner {
         let mut writer = FileWriter::new(of, rows, level, Effort::Lasting, self.clock.now()).map_err(bad)?;
         let path = writer.file().path();
         self.state.lock().in_flight.insert(path.clone());
+        let inputs = job.inputs.len();
         let written = (|| {
             let mut upload = Upload::start(self, &path)?;
             let mut merge = Merge::open(self, &job.inputs)?;
@@ -165,7 +168,7 @@ impl Inner {
                 let started = Instant::now();
                 writer.write(&batch).map_err(bad)?;
                 upload.write(writer.take())?;
-                self.give_way(started);
+                self.give_way(started, inputs);
             }
             if writer.file().rows == 0 {
                 upload.abort();
@@ -182,10 +185,12 @@ impl Inner {
         written
     }
 
-    /// Leaves the processor to ingestion while much is hot. Not for async threads.
-    fn give_way(&self, started: Instant) {
-        if self.state.lock().hot_bytes > self.settings.hot_bytes / 2 {
-            std::thread::sleep(started.elapsed());
+    /// Leaves the processor to ingestion while events come in, unless so many files have gathered that a job is full: their
+    /// number stays bounded under load without end. Not for async threads.
+    fn give_way(&self, started: Instant, inputs: usize) {
+        let busy = self.state.lock().hot_bytes > self.settings.hot_bytes / 8;
+        if busy && inputs < self.settings.compact_files && !self.stopping.load(Ordering::Relaxed) {
+            std::thread::sleep(REST * started.elapsed().as_millis().min(1000) as u32);
         }
     }
 }

@@ -62,7 +62,7 @@ impl Default for LogSettings {
             queue_appends: 10_000,
             append_bytes: 16 * MIB,
             group_bytes: 8 * MIB,
-            ring_bytes: 64 * MIB,
+            ring_bytes: 32 * MIB,
             retry_pause_ms: 50,
             compression: Compression::None,
             accept_damage: false,
