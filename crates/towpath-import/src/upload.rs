@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use towpath_meta::{Key, MetaError, Write};
 use towpath_model::{Destination, StoreId};
@@ -252,6 +252,10 @@ impl UploadTask {
                     }
                     let _ = answer.send(ended);
                     if over {
+                        // The marks are of no use any more; left-over ones would only take room, so nobody waits.
+                        if let Err(cause) = self.shared.records.forget_done(id).await {
+                            warn!(import = %id, %cause, "marks of an upload that is over are not deleted");
+                        }
                         return;
                     }
                 }
@@ -356,8 +360,6 @@ impl UploadTask {
         self.written();
         self.import = over.clone();
         info!(import = %over.id, status = over.status.as_str(), files = over.statistics.files_completed, "upload ended");
-        // The marks are of no use any more; left-over ones would only take room.
-        self.shared.records.forget_done(over.id).await?;
         Ok(over)
     }
 }
