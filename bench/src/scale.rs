@@ -13,7 +13,7 @@ use crate::put::scratch;
 use crate::results;
 use crate::server::Server;
 
-/// A measurement may grow by this factor from the first to the last hundredth before it counts as a cliff.
+/// A median may grow by this factor from the first to the last tenth before it counts as a cliff.
 const CLIFF: f64 = 3.0;
 
 /// `towpath-bench scale`.
@@ -39,7 +39,7 @@ struct Measured {
     stores: usize,
     queries: usize,
     concurrent: usize,
-    /// CreateEventDataStore: median of the first and the last tenth, in milliseconds.
+    /// CreateEventDataStore: the first and the last tenth, in milliseconds.
     create: Growth,
     /// A query from StartQuery to its rows: likewise.
     query: Growth,
@@ -55,10 +55,13 @@ struct Measured {
     server_memory: u64,
 }
 
+/// Medians, and what 99 of 100 stay within, of the first and the last tenth.
 #[derive(Debug, Serialize)]
 struct Growth {
     first: f64,
     last: f64,
+    first_p99: f64,
+    last_p99: f64,
 }
 
 impl Scale {
@@ -158,14 +161,26 @@ async fn pages(api: &Api, of: &str, count: usize) -> anyhow::Result<Vec<Duration
 
 fn growth(times: &[Duration]) -> Growth {
     let tenth = (times.len() / 10).max(1);
-    Growth { first: millis(&times[..tenth]), last: millis(&times[times.len() - tenth..]) }
+    let (early, late) = (&times[..tenth], &times[times.len() - tenth..]);
+    Growth {
+        first: millis(early),
+        last: millis(late),
+        first_p99: quantile(early, 0.99),
+        last_p99: quantile(late, 0.99),
+    }
 }
 
 /// The median in milliseconds.
 fn millis(times: &[Duration]) -> f64 {
+    quantile(times, 0.5)
+}
+
+/// What this share of the times stays within, in milliseconds.
+fn quantile(times: &[Duration], share: f64) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort();
-    sorted.get(sorted.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
 /// The verdicts over what was measured: name, target, measured, met.
@@ -174,7 +189,8 @@ pub fn verdicts(measured: &Value) -> Vec<(String, String, String, bool)> {
     let count = |name: &str| measured[name].as_u64().unwrap_or_default();
     let grows = |name: &str, what: String| {
         let (first, last) = (number(&format!("/{name}/first")), number(&format!("/{name}/last")));
-        let text = format!("median {first:.1} ms at first, {last:.1} ms at last");
+        let (early, late) = (number(&format!("/{name}/first_p99")), number(&format!("/{name}/last_p99")));
+        let text = format!("median {first:.1} ms (p99 {early:.1}) at first, {last:.1} ms (p99 {late:.1}) at last");
         (what, format!("at most {CLIFF} times slower at the end"), text, first > 0.0 && last <= CLIFF * first)
     };
     let (alone, together) = (number("/alone_per_second"), number("/concurrent_per_second"));
@@ -205,5 +221,6 @@ mod tests {
         let times: Vec<Duration> = (0..100).map(Duration::from_millis).collect();
         let growth = growth(&times);
         assert_eq!((growth.first, growth.last), (5.0, 95.0));
+        assert_eq!((growth.first_p99, growth.last_p99), (9.0, 99.0));
     }
 }
