@@ -22,6 +22,7 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::ParquetAccessPlan;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -191,10 +192,10 @@ impl Bound {
         let (whole, cut): (Vec<_>, Vec<_>) = files.into_iter().partition(|candidate| range.covers(&candidate.file));
         let mut inputs = Vec::new();
         if !whole.is_empty() {
-            inputs.push(self.scan_files(state, kind, named(kind, whole), columns.indices.clone(), moments)?);
+            inputs.push(self.scan_files(state, kind, named(kind, whole, target), columns.indices.clone(), moments)?);
         }
         if !cut.is_empty() {
-            inputs.push(self.scan_cut_files(state, kind, named(kind, cut), columns, moments, range)?);
+            inputs.push(self.scan_cut_files(state, kind, named(kind, cut, target), columns, moments, range)?);
         }
         let hot = visible(&self.snapshot.hot, range)?;
         if !hot.is_empty() {
@@ -274,23 +275,44 @@ struct NamedFiles {
     statistics: Statistics,
 }
 
-/// Names files, the newest first.
-fn named(kind: StoreKind, mut candidates: Vec<Candidate>) -> NamedFiles {
+/// Names files, the newest first. Files that are too few for `target` partitions are named in parts.
+fn named(kind: StoreKind, mut candidates: Vec<Candidate>, target: usize) -> NamedFiles {
     candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.file.times.1, candidate.file.times.0)));
     let schema = file_schema(kind);
-    let each = candidates.len() <= MAX_STATISTICS;
     let all: Vec<_> = candidates.iter().map(|candidate| candidate.file.clone()).collect();
-    let files = candidates.into_iter().map(|Candidate { file, groups }| {
+    let statistics_of_all = statistics(&all, &schema);
+    let mut files = Vec::with_capacity(candidates.len());
+    for Candidate { file, groups } in candidates {
+        let parts = parts(&file, groups.as_ref(), target.div_ceil(all.len()));
+        if !parts.is_empty() {
+            files.extend(parts.into_iter().map(|part| partitioned_file(&file).with_extension(part)));
+            continue;
+        }
         let mut named = partitioned_file(&file);
-        if each {
+        if all.len() <= MAX_STATISTICS {
             named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(&file), &schema)));
         }
-        match groups {
+        files.push(match groups {
             None => named,
             Some(groups) => named.with_extension(groups),
-        }
-    });
-    NamedFiles { files: files.collect(), statistics: statistics(&all, &schema) }
+        });
+    }
+    NamedFiles { files, statistics: statistics_of_all }
+}
+
+/// The row groups of a file in up to `count` parts; none if one part is all there is.
+fn parts(file: &DataFile, chosen: Option<&ParquetAccessPlan>, count: usize) -> Vec<ParquetAccessPlan> {
+    let groups = file.filters.values().map(Vec::len).max().unwrap_or(0);
+    let wanted: Vec<_> = (0..groups).filter(|group| chosen.is_none_or(|chosen| chosen.should_scan(*group))).collect();
+    if count < 2 || wanted.len() < 2 {
+        return Vec::new();
+    }
+    let part = |of: &[usize]| {
+        let mut plan = ParquetAccessPlan::new_none(groups);
+        of.iter().for_each(|group| plan.scan(*group));
+        plan
+    };
+    wanted.chunks(wanted.len().div_ceil(count)).map(part).collect()
 }
 
 /// True of rows that occurred at one of these moments: what the page index can find them by.

@@ -174,6 +174,8 @@ fn config(settings: &QuerySettings) -> SessionConfig {
     options.execution.parquet.reorder_filters = true;
     options.execution.parquet.enable_page_index = true;
     options.execution.parquet.bloom_filter_on_read = true;
+    // Scans spread files and their row groups themselves; ranges of bytes would open files once more for nothing.
+    options.optimizer.repartition_file_scans = false;
     // What a sort keeps back for merging what it spilled; of little memory it may not be most.
     options.execution.sort_spill_reservation_bytes =
         options.execution.sort_spill_reservation_bytes.min(settings.memory_bytes_per_query / 16);
