@@ -53,7 +53,10 @@ impl Inner {
         let state = self.state.lock();
         // A file per store costs the same for few rows as for many, so that many stores wait longer. The log has the
         // rows in the meantime, and their size bounds the wait as it does for one store.
-        let patience = (state.tails.stores() / STORES_A_FLUSH).clamp(1, MOST_PATIENCE) as u64;
+        let patience = match state.tails.crowded() {
+            true => 1,
+            false => (state.tails.stores() / STORES_A_FLUSH).clamp(1, MOST_PATIENCE) as u64,
+        };
         let age = Duration::from_secs(self.settings.flush_seconds * patience);
         match state.hot_since {
             Some(since) => now.duration_since(since).unsigned_abs() >= age,

@@ -161,6 +161,11 @@ impl Tails {
         tails.fold(Figures::default(), |sum, tail| sum.with(tail.rows.figures()))
     }
 
+    /// True when rows lie in so many tails that a store's are in many places; a flush puts them together.
+    pub fn crowded(&self) -> bool {
+        self.shared >= MAX_SHARED
+    }
+
     /// How many stores have hot rows.
     pub fn stores(&self) -> usize {
         self.of_store.len()
