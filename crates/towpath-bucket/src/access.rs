@@ -96,9 +96,9 @@ fn allowed(decision: Decision, request: &Request<'_>) -> Result<(), BucketError>
 }
 
 /// Checks a policy that is about to be put on a bucket: the language, and that it speaks of this bucket alone.
-pub(crate) fn check_policy(bucket: &BucketName, text: &str) -> Result<(), BucketError> {
+pub(crate) fn check_policy(bucket: &BucketName, text: &str) -> Result<Policy, BucketError> {
     let malformed = |problem: String| BucketError::MalformedPolicy(problem);
-    Policy::parse(text, PolicyKind::Resource).map_err(|error| malformed(error.to_string()))?;
+    let policy = Policy::parse(text, PolicyKind::Resource).map_err(|error| malformed(error.to_string()))?;
     let document: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
     let arn = bucket.arn();
     let own = |resource: &str| {
@@ -114,7 +114,7 @@ pub(crate) fn check_policy(bucket: &BucketName, text: &str) -> Result<(), Bucket
             return Err(malformed(format!("Statement[{index}]: Policy has invalid resource {strange}")));
         }
     }
-    Ok(())
+    Ok(policy)
 }
 
 /// The elements of a list, or the one value that is written without a list.

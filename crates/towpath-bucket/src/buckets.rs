@@ -71,6 +71,7 @@ pub struct NewBucket {
 impl OpenBucket {
     fn new(record: Bucket, version: Version, alive: Arc<AsyncRwLock<bool>>) -> Arc<Self> {
         let policy = record.policy.as_deref().map(|text| Policy::from_stored(text, PolicyKind::Resource));
+        let policy = policy.map(|policy| policy.pinned(&record.policy_ids));
         let objects = KeySpace::new(AREA, &record.id);
         Arc::new(Self { record, version, policy, objects, alive })
     }
@@ -204,13 +205,27 @@ impl Buckets {
         known.values().filter(|bucket| bucket.record.owner == owner).map(|bucket| bucket.record.clone()).collect()
     }
 
-    /// Sets or removes the policy of a bucket.
+    /// Sets or removes the policy of a bucket. It is about whoever has the names in it; see
+    /// [`Buckets::set_policy_about`].
     pub async fn set_policy(&self, name: &BucketName, policy: Option<String>) -> Result<(), BucketError> {
-        if let Some(text) = &policy {
-            crate::access::check_policy(name, text)?;
-        }
+        self.set_policy_about(name, policy, |_| BTreeMap::new()).await
+    }
+
+    /// Sets or removes the policy of a bucket. `ids` finds the unique ids of the users and roles that it names, by ARN;
+    /// the policy is then not about others who get the same names later.
+    pub async fn set_policy_about(
+        &self,
+        name: &BucketName,
+        policy: Option<String>,
+        ids: impl FnOnce(&Policy) -> BTreeMap<String, String>,
+    ) -> Result<(), BucketError> {
+        let policy_ids = match &policy {
+            Some(text) => ids(&crate::access::check_policy(name, text)?),
+            None => BTreeMap::new(),
+        };
         self.change(name, move |bucket| {
             bucket.policy = policy;
+            bucket.policy_ids = policy_ids;
             Ok(())
         })
         .await
@@ -272,6 +287,7 @@ impl Inner {
             region: new.region,
             created: self.clock.now(),
             policy: None,
+            policy_ids: BTreeMap::new(),
             object_lock: new.object_lock.then(ObjectLock::default),
             tags: new.tags,
         };

@@ -46,8 +46,28 @@ impl Buckets {
         organization: Option<&str>,
         trail: &Arn,
     ) -> Result<(), DeliveryRefusal> {
+        let prefix = prefix.filter(|prefix| !prefix.is_empty()).map(|prefix| format!("{prefix}/")).unwrap_or_default();
+        // An organization's trail needs both: the management account had a trail of its own before.
+        let roots = organization.map(|id| format!("{prefix}AWSLogs/{id}/{account}"));
+        let roots = roots.into_iter().chain([format!("{prefix}AWSLogs/{account}")]);
+        let folders = roots.flat_map(|root| FOLDERS.map(|folder| format!("{root}/{folder}/")));
+        self.check_folders(bucket, folders, trail)
+    }
+
+    /// Decides whether results of queries may be delivered into a folder of a bucket; `stores` names the event data
+    /// stores that they are of, `arn:aws:cloudtrail:<region>:<account>:eventdatastore/*`.
+    pub fn check_result_delivery(&self, bucket: &str, folder: &str, stores: &Arn) -> Result<(), DeliveryRefusal> {
+        self.check_folders(bucket, [folder.to_owned()], stores)
+    }
+
+    fn check_folders(
+        &self,
+        bucket: &str,
+        folders: impl IntoIterator<Item = String>,
+        source: &Arn,
+    ) -> Result<(), DeliveryRefusal> {
         let name: BucketName = bucket.parse().map_err(|_| DeliveryRefusal::InvalidName(bucket.to_owned()))?;
-        let (caller, context) = (Caller::service(SERVICE), delivery_context(trail));
+        let (caller, context) = (Caller::service(SERVICE), delivery_context(source));
         let check = |action: &str, key: Option<&str>| {
             self.authorize(&caller, action, name.as_str(), key, &context).map_err(|error| match error {
                 BucketError::NoSuchBucket(name) => DeliveryRefusal::NoSuchBucket(name),
@@ -55,15 +75,7 @@ impl Buckets {
             })
         };
         check("s3:GetBucketAcl", None)?;
-        let prefix = prefix.filter(|prefix| !prefix.is_empty()).map(|prefix| format!("{prefix}/")).unwrap_or_default();
-        // An organization's trail needs both: the management account had a trail of its own before.
-        let roots = organization.map(|id| format!("{prefix}AWSLogs/{id}/{account}"));
-        for root in roots.into_iter().chain([format!("{prefix}AWSLogs/{account}")]) {
-            for folder in FOLDERS {
-                check("s3:PutObject", Some(&format!("{root}/{folder}/")))?;
-            }
-        }
-        Ok(())
+        folders.into_iter().try_for_each(|folder| check("s3:PutObject", Some(&folder)))
     }
 }
 

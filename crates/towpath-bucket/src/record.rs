@@ -29,6 +29,9 @@ pub struct Bucket {
     /// Its policy, as it was put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// The unique ids of the users and roles that the policy names, by ARN: it is not about others of the same name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) policy_ids: BTreeMap<String, String>,
     /// Its object lock; cannot be turned off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_lock: Option<ObjectLock>,

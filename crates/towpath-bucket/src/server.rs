@@ -93,7 +93,7 @@ pub struct S3Server {
 impl S3Server {
     /// A server over `buckets` for the identities of `directory`.
     pub fn new(buckets: Buckets, directory: Directory, clock: Arc<dyn Clock>, limits: S3Limits) -> Self {
-        let api = Api { buckets: buckets.clone(), clock: Arc::clone(&clock) };
+        let api = Api { buckets: buckets.clone(), clock: Arc::clone(&clock), directory: directory.clone() };
         let mut config = S3Config::default();
         config.xml_max_body_size = MAX_XML;
         // Forms are refused before they get there.

@@ -119,7 +119,8 @@ impl Api {
         request: S3Request<PutBucketPolicyInput>,
     ) -> S3Result<S3Response<PutBucketPolicyOutput>> {
         let name = bucket_name(&request.input.bucket)?;
-        self.buckets.set_policy(&name, Some(request.input.policy)).await?;
+        let ids = |policy: &towpath_iam::Policy| self.directory.ids_of(policy);
+        self.buckets.set_policy_about(&name, Some(request.input.policy), ids).await?;
         Ok(S3Response::new(PutBucketPolicyOutput {}))
     }
 

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
+use towpath_iam::Directory;
 use towpath_model::Clock;
 
 use self::convert::error;
@@ -26,6 +27,7 @@ use crate::buckets::Buckets;
 pub(crate) struct Api {
     pub(crate) buckets: Buckets,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) directory: Directory,
 }
 
 impl Api {

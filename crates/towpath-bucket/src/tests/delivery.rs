@@ -113,6 +113,42 @@ async fn a_policy_that_is_none_or_speaks_of_another_bucket_is_refused() {
 }
 
 #[tokio::test]
+async fn a_policy_is_not_about_another_user_of_the_same_name() {
+    use towpath_iam::{Directory, KeyOwner, SecretKey};
+    let world = World::new().await;
+    let key = SecretKey::generate().unwrap();
+    let directory = Directory::open(Arc::new(MemoryMetaStore::new()), &key, world.clock.clone()).await.unwrap();
+    let account: towpath_model::AccountId = "222222222222".parse().unwrap();
+    directory.ensure_root(account, None).await.unwrap();
+    let name: towpath_iam::EntityName = "jane".parse().unwrap();
+    let caller = async || {
+        directory.create_user(account, name.clone(), "/".parse().unwrap()).await.unwrap();
+        let made = directory.create_access_key(account, KeyOwner::User(name.clone())).await.unwrap();
+        let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+        let policy = "all".parse().unwrap();
+        directory.put_user_policy(account, name.clone(), policy, everything.to_owned()).await.unwrap();
+        (Caller::from(&directory.resolve(made.id.as_str(), None, jiff::Timestamp::UNIX_EPOCH).unwrap()), made.id)
+    };
+    let (first, id) = caller().await;
+    let shared = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::222222222222:user/jane"},
+        "Action": "s3:GetObject", "Resource": "arn:aws:s3:::logs/*"}]});
+    let ids = |policy: &towpath_iam::Policy| directory.ids_of(policy);
+    world.buckets.set_policy_about(&"logs".parse().unwrap(), Some(shared.to_string()), ids).await.unwrap();
+    let may = |buckets: &Buckets, caller: &Caller| {
+        buckets.authorize(caller, "s3:GetObject", "logs", Some("k"), &Context::new()).is_ok()
+    };
+    assert!(may(&world.buckets, &first));
+
+    directory.delete_access_key(account, id).await.unwrap();
+    directory.delete_user_policy(account, name.clone(), "all".parse().unwrap()).await.unwrap();
+    directory.delete_user(account, name.clone()).await.unwrap();
+    let (second, _) = caller().await;
+    assert!(!may(&world.buckets, &second));
+    assert!(!may(&world.reopened().await, &second));
+}
+
+#[tokio::test]
 async fn strangers_need_the_policy_of_the_bucket() {
     let world = World::new().await;
     let anyone = Caller::anonymous();
