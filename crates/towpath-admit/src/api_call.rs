@@ -41,6 +41,8 @@ pub enum ApiSource {
     Iam,
     /// Accounts.
     Organizations,
+    /// Buckets of the data directory and their objects.
+    S3,
     /// What AWS has no service for: uploads, following events, the server itself.
     Towpath,
 }
@@ -54,6 +56,7 @@ impl ApiSource {
             Self::Sts => "sts.amazonaws.com",
             Self::Iam => "iam.amazonaws.com",
             Self::Organizations => "organizations.amazonaws.com",
+            Self::S3 => "s3.amazonaws.com",
             Self::Towpath => "towpath",
         }
     }
