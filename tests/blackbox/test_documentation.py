@@ -34,7 +34,7 @@ def test_documented_commands_work(new_server, tmp_path, pages):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TOWPATH_"))}
     environment["PATH"] = f"{programs}:{pathlib.Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", text.replace("http://127.0.0.1:4747", server.endpoint)],
+        ["bash", "-c", text.replace("http://127.0.0.1:4747", server.endpoint).replace("http://127.0.0.1:4748", server.s3_endpoint)],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -105,3 +105,144 @@ impl CatalogState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use towpath_meta::{MemoryMetaStore, MetaStore};
+    use towpath_model::{FeatureSet, Member, TrailSelectors};
+
+    use super::*;
+    use crate::catalog::CatalogError;
+
+    const ORGANIZATION: &str = "o-abcdefghij";
+
+    fn account(digit: u64) -> AccountId {
+        format!("{digit:012}").parse().unwrap()
+    }
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    /// A logging trail of an account with its home in eu-central-1.
+    fn trail(owner: u64, name: &str, multi_region: bool, organization: bool) -> Trail {
+        let made = "2026-01-01T00:00:00Z".parse().unwrap();
+        Trail {
+            id: TrailId::random(),
+            account: account(owner),
+            home_region: region("eu-central-1"),
+            name: name.parse().unwrap(),
+            bucket: "bucket".to_owned(),
+            prefix: None,
+            kms_key_id: None,
+            log_file_validation: false,
+            sns_topic_arn: None,
+            cloud_watch_logs: None,
+            include_global_service_events: true,
+            multi_region,
+            organization: organization.then(|| ORGANIZATION.parse().unwrap()),
+            selectors: TrailSelectors::Default,
+            insight_selectors: Vec::new(),
+            aggregations: Vec::new(),
+            logging: true,
+            started: Some(made),
+            stopped: None,
+            created: made,
+            updated: made,
+        }
+    }
+
+    /// Account 1 manages 2, an administrator, and 3; account 4 is alone.
+    fn organization() -> Organization {
+        let joined = "2026-01-01T00:00:00Z".parse().unwrap();
+        let member = |delegated_administrator| Member { joined, delegated_administrator };
+        Organization {
+            id: ORGANIZATION.parse().unwrap(),
+            management: account(1),
+            members: BTreeMap::from([(account(2), member(true)), (account(3), member(false))]),
+            feature_set: FeatureSet::All,
+            trusted_access: true,
+            created: joined,
+        }
+    }
+
+    async fn catalog(trails: &[&Trail]) -> (Arc<dyn MetaStore>, Catalog) {
+        let meta: Arc<dyn MetaStore> = Arc::new(MemoryMetaStore::new());
+        let catalog = Catalog::open(meta.clone()).await.unwrap();
+        let changed = catalog.change(|_, change| {
+            trails.iter().for_each(|trail| change.put_trail(Trail::clone(trail)));
+            change.put_organization(organization());
+            Ok::<_, CatalogError>(())
+        });
+        changed.await.unwrap();
+        (meta, catalog)
+    }
+
+    fn names<'a>(trails: impl Iterator<Item = &'a Arc<Trail>>) -> Vec<&'a str> {
+        let mut names: Vec<_> = trails.map(|trail| trail.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[tokio::test]
+    async fn members_see_the_trails_of_their_organization_and_strangers_do_not() {
+        let (own, shared) = (trail(1, "own", false, false), trail(1, "shared", false, true));
+        let (_, catalog) = catalog(&[&own, &shared]).await;
+        let state = catalog.state();
+        assert_eq!(names(state.trails_seen_by(account(1))), ["own", "shared"]);
+        for member in [2, 3] {
+            assert_eq!(names(state.trails_seen_by(account(member))), ["shared"]);
+        }
+        assert!(names(state.trails_seen_by(account(4))).is_empty());
+        let may_change = [1, 2, 3, 4].map(|digit| state.may_change(account(digit), &shared));
+        assert_eq!(may_change, [true, true, false, false]);
+        assert!(!state.may_change(account(2), &own));
+    }
+
+    #[tokio::test]
+    async fn a_multi_region_trail_is_seen_in_every_region_and_another_at_home() {
+        let (multi, single) = (trail(4, "multi", true, false), trail(4, "single", false, false));
+        let (_, catalog) = catalog(&[&multi, &single]).await;
+        let state = catalog.state();
+        assert_eq!(names(state.trails_in(account(4), &region("eu-central-1"))), ["multi", "single"]);
+        assert_eq!(names(state.trails_in(account(4), &region("ap-south-1"))), ["multi"]);
+        let named = |at: &str| state.trail_named(account(4), &region(at), &multi.name).map(|found| found.id);
+        assert_eq!((named("eu-central-1"), named("ap-south-1")), (Some(multi.id), None));
+    }
+
+    #[tokio::test]
+    async fn an_event_goes_to_the_trails_that_want_it() {
+        let (own, shared) = (trail(3, "own", false, false), trail(1, "shared", true, true));
+        let (_, catalog) = catalog(&[&own, &shared]).await;
+        let state = catalog.state();
+        let facts = EventFacts { category: "Management", ..EventFacts::default() };
+        let wanted = |digit: u64, at: &str| state.trails_for(account(digit), &region(at), &facts).to_vec();
+        assert_eq!(wanted(3, "eu-central-1"), [own.id, shared.id]);
+        assert_eq!(wanted(3, "us-east-1"), [shared.id]);
+        assert_eq!(wanted(1, "eu-central-1"), [shared.id]);
+        assert!(wanted(4, "eu-central-1").is_empty());
+        let data = EventFacts { category: "Data", ..EventFacts::default() };
+        assert!(state.trails_for(account(3), &region("eu-central-1"), &data).is_empty());
+    }
+
+    #[tokio::test]
+    async fn trails_and_organizations_are_there_after_a_restart() {
+        let shared = trail(1, "shared", true, true);
+        let (meta, first) = catalog(&[&shared]).await;
+        let state = Catalog::open(meta.clone()).await.unwrap().state();
+        assert_eq!(state.trail(shared.id).map(|found| Trail::clone(found)), Some(shared.clone()));
+        assert_eq!(**state.organization(account(3)).unwrap(), organization());
+        assert_eq!(TrailSource::trails(&first).len(), 1);
+
+        let removed = first.change(|_, change| {
+            change.delete_trail(&shared);
+            change.delete_organization(&organization().id);
+            Ok::<_, CatalogError>(())
+        });
+        removed.await.unwrap();
+        let state = Catalog::open(meta).await.unwrap().state();
+        assert!(state.trail(shared.id).is_none() && state.organization(account(3)).is_none());
+    }
+}
