@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,12 +39,18 @@ class Server:
         self.arguments = list(arguments)
         self.process = None
         self.endpoint = None
+        self.s3_endpoint = None
         self.stderr = None
 
     def start(self, timeout=60):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TOWPATH_"))}
         env.update(TOWPATH_LOG="warn", **self.environment)
         command = [BINARY, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self.arguments]
+        if "--s3-listen" not in self.arguments:
+            # The ready line names one address, so this one is chosen here.
+            s3_address = f"127.0.0.1:{free_port()}"
+            command += ["--s3-listen", s3_address]
+            self.s3_endpoint = f"http://{s3_address}"
         self.stderr = open(self.data_dir.parent / f"{self.data_dir.name}.stderr", "ab")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=env, text=True)
         self.endpoint, ready = None, threading.Event()
@@ -94,7 +101,7 @@ class Server:
         config.setdefault("retries", {"total_max_attempts": 1})
         return boto3.client(
             service,
-            endpoint_url=self.endpoint,
+            endpoint_url=self.s3_endpoint if service == "s3" else self.endpoint,
             region_name=region,
             aws_access_key_id=access_key,
             aws_secret_access_key=secret,
@@ -107,6 +114,7 @@ class Server:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TOWPATH_"))}
         env.update(
             AWS_ENDPOINT_URL=self.endpoint,
+            AWS_ENDPOINT_URL_S3=self.s3_endpoint or "",
             AWS_ACCESS_KEY_ID=access_key,
             AWS_SECRET_ACCESS_KEY=secret,
             AWS_REGION=region,
@@ -131,6 +139,13 @@ class Server:
         if check and done.returncode != 0:
             raise AssertionError(f"{arguments}: {done.stderr}\n{done.stdout}")
         return done
+
+
+def free_port():
+    """A port that nothing listens at, most likely still so a moment later."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,11 @@ use crate::config::{LogFormat, Logging};
 /// Begins to log. A panic becomes a line like any other, so that it is found where people look.
 pub fn start(settings: &Logging) {
     // The filter was checked with the settings.
-    let filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&settings.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // It logs every refused request as an error, and whole requests with their session tokens where all is logged.
+    if let Some(quiet) = "s3s=off".parse().ok().filter(|_| !settings.filter.contains("s3s")) {
+        filter = filter.add_directive(quiet);
+    }
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     let started = match settings.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -9,6 +9,7 @@ mod http;
 mod logging;
 mod metrics;
 mod parts;
+mod s3;
 mod signals;
 mod stop_plan;
 mod tasks;
@@ -41,7 +42,7 @@ pub struct Serve {
     /// Address of the API, of /healthz, /readyz and /metrics [default: 127.0.0.1:4747]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Reserved: trail delivery will be served there; this version opens nothing at it
+    /// Address of the buckets of the data directory, served over the S3 protocol [default: 127.0.0.1:4748]
     #[arg(long, value_name = "ADDR")]
     s3_listen: Option<String>,
     /// Number of the account that the first start makes [default: 000000000000]
@@ -71,8 +72,10 @@ pub enum ServeError {
     #[error(transparent)]
     DataDir(#[from] data_dir::DataDirError),
     /// The address.
-    #[error("cannot listen on {address}; choose another --listen, or stop what uses the address")]
+    #[error("cannot listen on {address}; choose another {flag}, or stop what uses the address")]
     Listen {
+        /// Which address it is.
+        flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// The reason.
@@ -153,11 +156,12 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
     }
     let tls = Tls::load(&settings.tls)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let address = settings.listen;
-    let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
-    let address = listener.local_addr().map_err(|cause| ServeError::Listen { address, cause })?;
-    if !address.ip().is_loopback() && tls.is_none() {
-        warn!(%address, "requests from other machines arrive unencrypted; set tls.certificate and tls.key");
+    let (listener, address) = listen("--listen", settings.listen).await?;
+    let (s3_listener, s3_address) = listen("--s3-listen", settings.s3_address()).await?;
+    for address in [address, s3_address] {
+        if !address.ip().is_loopback() && tls.is_none() {
+            warn!(%address, "requests from other machines arrive unencrypted; set tls.certificate and tls.key");
+        }
     }
     if let Some(tls) = &tls {
         let hangups = signals::hangups().map_err(|cause| ServeError::System { step: "take over SIGHUP", cause })?;
@@ -168,7 +172,7 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
     let gate = Gate::default();
     let server = HttpServer::new(Surface::new(gate.clone(), settings.http.clone(), metrics.clone()));
     let stop = CancellationToken::new();
-    let http = tokio::spawn(server.serve(listener, tls, stop.clone()));
+    let http = tokio::spawn(server.serve(listener, tls.clone(), stop.clone()));
 
     let stopped = signals.stop();
     tokio::pin!(stopped);
@@ -180,15 +184,19 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
         None => Ok(()),
         Some(Err(refused)) => Err(refused),
         Some(Ok(parts)) => {
+            let s3 = tokio::spawn(s3::serve(parts.s3_server(), s3_listener, tls, stop.clone(), parts.lost()));
             gate.open(parts.handler());
             print_line(&format!("towpath ready on {scheme}://{address}"));
-            info!(%address, "ready");
+            info!(%address, %s3_address, "ready");
             stopped.await;
             let plan = StopPlan::begin();
             plan.watch();
             gate.close();
             stop.cancel();
-            StopPlan::until(plan.connections(), "connections", finish(http)).await;
+            tokio::join!(
+                StopPlan::until(plan.connections(), "connections", finish(http)),
+                StopPlan::until(plan.connections(), "S3 connections", finish(s3)),
+            );
             parts.stop(&plan).await;
             Ok(())
         }
@@ -197,6 +205,13 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
     outcome?;
     info!("stopped");
     Ok(())
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |cause| ServeError::Listen { flag, address, cause };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
 }
 
 /// Reads certificate and key anew at each SIGHUP.
@@ -227,9 +242,6 @@ fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Option
             Some(nearest) => warn!(%variable, "unknown variable; did you mean {nearest}?"),
             None => info!(%variable, "variable is no setting and is passed over"),
         }
-    }
-    if let Some(address) = settings.s3_listen {
-        warn!(%address, "s3_listen is reserved; this version opens nothing there");
     }
 }
 
