@@ -12,11 +12,14 @@ import sys
 import urllib.error
 import urllib.request
 
+import boto3
 import boto3.s3.transfer
 import botocore.compat
+import botocore.config
 import botocore.exceptions
 import pytest
 from conftest import REGION, error_of, query, unique
+from test_serve import authority, encrypted  # noqa: F401  a fixture and a starter
 
 MEGABYTE = 1 << 20
 
@@ -329,7 +332,7 @@ class TestRights:
         made = made[0] if isinstance(made, list) else made
         lowered = {key.lower().replace("_", "").replace(" ", ""): value for key, value in made.items()}
         sts = server.client("sts", key=(lowered["accesskeyid"], lowered["secretaccesskey"]))
-        granted = sts.assume_role(RoleArn=f"arn:aws:iam::000000000000:role/{name}", RoleSessionName="s")["Credentials"]
+        granted = sts.assume_role(RoleArn=f"arn:aws:iam::000000000000:role/{name}", RoleSessionName="session")["Credentials"]
         key, token = (granted["AccessKeyId"], granted["SecretAccessKey"]), granted["SessionToken"]
         session = server.client("s3", key=key, token=token)
         assert session.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
@@ -494,6 +497,29 @@ class TestCrashes:
         folder = server.data_dir / "buckets" / "crash-test"
         while len([path for path in folder.rglob("*") if path.is_file()]) != len(listed):
             assert datetime.datetime.now() < deadline, "files without an object stay"
+
+
+class TestEncryption:
+    def test_the_port_of_the_buckets_is_encrypted_with_the_servers_certificate(self, new_server, authority):  # noqa: F811
+        certificate, key, _ = authority.write_pair()
+        server = encrypted(new_server, certificate, key)
+        access_key, secret = server.root_key
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=server.s3_endpoint.replace("http://", "https://"),
+            region_name=REGION,
+            verify=str(authority.bundle),
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            config=botocore.config.Config(retries={"total_max_attempts": 1}),
+        )
+        s3.create_bucket(Bucket="encrypted", CreateBucketConfiguration={"LocationConstraint": REGION})
+        deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::encrypted/*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+        s3.put_bucket_policy(Bucket="encrypted", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+        s3.put_object(Bucket="encrypted", Key="k", Body=b"x" * MEGABYTE)
+        assert s3.get_object(Bucket="encrypted", Key="k")["Body"].read() == b"x" * MEGABYTE
+        with pytest.raises(botocore.exceptions.BotoCoreError):
+            server.client("s3").list_buckets()
 
 
 def botocore_has_crt():
