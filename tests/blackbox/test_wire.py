@@ -141,7 +141,7 @@ def test_input_is_held_against_the_model(server):
 def test_operations_that_are_not_there_yet_say_so(server):
     client = server.client()
     assert error_of(client.list_dashboards)[0] == "UnsupportedOperationException"
-    assert error_of(client.describe_trails)[0] == "UnsupportedOperationException"
+    assert error_of(client.get_insight_selectors, TrailName="trail")[0] == "UnsupportedOperationException"
 
 
 @pytest.mark.parametrize(
