@@ -44,8 +44,11 @@ struct Queued {
 #[derive(Default)]
 struct OnTheWay {
     next: u64,
-    records: HashMap<u64, (SmallVec<[StoreId; 2]>, Shared<oneshot::Receiver<()>>)>,
+    records: HashMap<u64, (SmallVec<[StoreId; 2]>, Settled)>,
 }
+
+/// Ready when a record is durable, or will never be.
+type Settled = Shared<oneshot::Receiver<()>>;
 
 impl Records {
     /// Appends to `log`; `reads` says what the answers of calls that only read wait for.
