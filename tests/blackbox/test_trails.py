@@ -643,6 +643,25 @@ def test_a_trail_outlives_restarts_and_a_prefix_is_in_front(new_server):
     assert_valid(validate(server, trail))
 
 
+def test_the_chain_of_digests_goes_on_in_another_bucket(quick):
+    trail = new_trail(quick, EnableLogFileValidation=True)
+    first, cloudtrail = trail["S3BucketName"], quick.client()
+    wait_for("a digest", lambda: keys(quick, first, "CloudTrail-Digest"))
+    second = new_bucket(quick)
+    assert cloudtrail.update_trail(Name=trail["TrailARN"], S3BucketName=second)["S3BucketName"] == second
+    tag = unique("mark")
+    error_of(cloudtrail.get_trail, Name=tag)
+    wait_for_record(quick, second, named("GetTrail", name=tag))
+    cloudtrail.stop_logging(Name=trail["TrailARN"])
+    wait_for_record(quick, second, named("StopLogging", name=trail["TrailARN"]))
+    delivered = len(keys(quick, first, "CloudTrail")) + len(keys(quick, second, "CloudTrail"))
+    wait_for("all files in digests", lambda: counts(validate(quick, trail))[1] == (delivered, delivered))
+    digests = len(keys(quick, first, "CloudTrail-Digest")) + len(keys(quick, second, "CloudTrail-Digest"))
+    assert assert_valid(validate(quick, trail)) == (digests, delivered)
+    ids = [record["eventID"] for bucket in (first, second) for record in records(quick, bucket)]
+    assert len(ids) == len(set(ids))
+
+
 def test_a_deleted_trail_still_delivers_what_it_took(quick):
     trail = new_trail(quick, EnableLogFileValidation=True)
     bucket, arn = trail["S3BucketName"], trail["TrailARN"]
