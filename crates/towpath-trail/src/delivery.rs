@@ -253,6 +253,11 @@ impl Delivery {
         crate::notify::dead_letters(self.shared.meta.as_ref(), after, limit).await
     }
 
+    /// The message that was given up with this key.
+    pub async fn dead_letter(&self, key: &str) -> Result<Option<crate::notify::DeadLetter>, DeliveryError> {
+        crate::notify::dead_letter(self.shared.meta.as_ref(), key).await
+    }
+
     /// Sends a message that was given up once more.
     pub async fn retry_dead_letter(&self, key: &str) -> Result<bool, DeliveryError> {
         let found = crate::notify::revive(self.shared.meta.as_ref(), key).await?;

@@ -27,6 +27,7 @@ pub mod notify;
 mod object_key;
 mod record;
 mod settings;
+mod sign_file;
 mod signing_key;
 mod stager;
 mod upload;
@@ -44,4 +45,5 @@ pub use digest::{Digest, DigestFile, SIGNATURE_ALGORITHM, SignedDigest, string_t
 pub use error::{DeliveryError, OpenError, RunError};
 pub use object_key::{Folder, KeyError, KeyPlace, digest_key, digest_prefix, log_file_key};
 pub use settings::{SettingsError, TrailSettings};
+pub use sign_file::{ResultFile, SIGN_FILE, SignFile, SignFileError};
 pub use signing_key::{PublicKey, SealError, Sealer, SigningKeyError, SigningKeys};

@@ -108,6 +108,13 @@ pub struct DeadLetter {
     pub notice: Notice,
 }
 
+impl DeadLetter {
+    /// What could not be told: `topic`, `log-group` or `webhook`.
+    pub fn target(&self) -> &str {
+        self.key.split('/').nth(TARGET_PART).unwrap_or_default()
+    }
+}
+
 impl Target {
     const fn as_str(self) -> &'static str {
         match self {
@@ -278,6 +285,16 @@ impl Sender {
     }
 }
 
+// Where a target stands in the key of a dead letter.
+const TARGET_PART: usize = 3;
+
+/// One message that was given up.
+pub(crate) async fn dead_letter(meta: &dyn MetaStore, key: &str) -> Result<Option<DeadLetter>, DeliveryError> {
+    let Some(key) = Key::new(key).ok().filter(|key| key.is_under(&record::dead_area())) else { return Ok(None) };
+    let found = meta.get_json::<DeadLetter>(&key).await.map_err(DeliveryError::meta("read a dead letter"))?;
+    Ok(found.map(|found| DeadLetter { key: key.to_string(), ..found.value }))
+}
+
 /// Lists messages that were given up.
 pub(crate) async fn dead_letters(
     meta: &dyn MetaStore,
@@ -301,7 +318,7 @@ pub(crate) async fn revive(meta: &dyn MetaStore, key: &str) -> Result<bool, Deli
     let doing = DeliveryError::meta("revive a dead letter");
     let Some(key) = Key::new(key).ok().filter(|key| key.is_under(&record::dead_area())) else { return Ok(false) };
     let Some(found) = meta.get_json::<DeadLetter>(&key).await.map_err(&doing)? else { return Ok(false) };
-    let target = key.parts().nth(3).unwrap_or_default().into_owned();
+    let target = key.parts().nth(TARGET_PART).unwrap_or_default().into_owned();
     // It gets the same patience as a new one.
     let notice =
         Notice { attempts: 0, delivered: found.value.died.max(found.value.notice.delivered), ..found.value.notice };
