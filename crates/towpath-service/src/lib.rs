@@ -14,6 +14,7 @@ mod ingestion_status;
 mod operations;
 mod parts;
 mod purge;
+mod query_delivery;
 mod records;
 mod refusal;
 mod s3_calls;
@@ -28,6 +29,7 @@ mod upload;
 
 pub use ingestion_status::IngestionStatuses;
 pub use parts::Parts;
+pub use query_delivery::QueryDeliveries;
 pub use service::{HttpRequest, MAX_UPLOAD_BODY, Service};
 pub use settings::{AuditReads, ServiceSettings, ThrottlePreset, ThrottleSettings};
 pub use throttle::operation_names;

@@ -16,6 +16,7 @@ use towpath_wire::ApiError;
 
 use crate::catalog::{Catalog, CatalogState, Change};
 use crate::ingestion_status::IngestionStatuses;
+use crate::query_delivery::QueryDeliveries;
 use crate::refusal::{CatalogRefusal, internal};
 use crate::settings::ServiceSettings;
 
@@ -36,6 +37,8 @@ pub struct Parts {
     pub lake: Lake,
     /// Queries and look-ups.
     pub queries: QueryEngine,
+    /// Deliveries of query results to buckets.
+    pub query_deliveries: QueryDeliveries,
     /// Imports.
     pub imports: Importer,
     /// The delivery of trails.

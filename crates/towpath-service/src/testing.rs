@@ -29,7 +29,7 @@ use towpath_wire::sigv4::{self, Credentials, Secret};
 use zeroize::Zeroizing;
 
 use crate::catalog::Catalog;
-use crate::{HttpRequest, IngestionStatuses, Parts, Service, ServiceSettings};
+use crate::{HttpRequest, IngestionStatuses, Parts, QueryDeliveries, Service, ServiceSettings};
 
 pub(crate) const ACCOUNT: &str = "000000000000";
 pub(crate) const REGION: &str = "eu-central-1";
@@ -182,6 +182,7 @@ impl TestService {
             signing_keys,
             buckets,
             trail_buckets,
+            query_deliveries: QueryDeliveries::open(meta.clone()).await.unwrap(),
             statuses: IngestionStatuses::open(meta).await.unwrap(),
             log,
             lake,

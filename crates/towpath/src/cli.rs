@@ -48,6 +48,10 @@ enum Command {
     Iam(command::iam::Iam),
     /// Organizations and the accounts in them
     Organization(command::organization::Organization),
+    /// Messages about delivered log files that were given up
+    Trails(command::trails::Trails),
+    /// Check what trails and queries delivered against its signatures
+    Verify(command::verify::Verify),
     /// Print completions for a shell
     Completions(command::manual::Completions),
     /// Print the manual page, or write one per command into a folder
@@ -70,6 +74,8 @@ impl Cli {
             Command::Send(send) => send.run().await,
             Command::Iam(iam) => iam.run().await,
             Command::Organization(organization) => organization.run().await,
+            Command::Trails(trails) => trails.run().await,
+            Command::Verify(verify) => verify.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
             Command::Version(version) => version.run().await,
@@ -149,6 +155,11 @@ mod tests {
             "towpath iam key create --user alice --account-id 000000000001",
             "towpath organization create --management 000000000001",
             "towpath organization add-account 000000000002 --output json",
+            "towpath trails dead-letters",
+            "towpath verify trail arn:aws:cloudtrail:eu-west-1:000000000001:trail/audit --start 30d --output json",
+            "towpath verify trail --folder copy --public-keys keys.json",
+            "towpath verify query-results s3://bucket/prefix/AWSLogs/000000000001/CloudTrail-Lake/Query/2026/11/21/id",
+            "towpath verify query-results results --public-keys keys.json",
             "towpath completions bash",
             "towpath man",
             "towpath version --server",

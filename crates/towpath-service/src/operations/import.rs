@@ -1,5 +1,7 @@
 //! Imports from buckets: start, get, list, failures, stop.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use towpath_import::{
     Import, ImportError, ImportId, ImportSource, ImportStatus, ListFilter, NewImport, Owner, SourceError, Statistics,
@@ -67,6 +69,7 @@ async fn new(
     let state = context.catalog();
     let store = importable(name.find(&state)?)?;
     context.touched("AWS::CloudTrail::EventDataStore", &store.arn());
+    require_readable(context, &source.s3_location_uri)?;
     let new = NewImport {
         owner: owner(context),
         destination: Destination { store: store.id, kind: store.kind },
@@ -80,9 +83,40 @@ async fn new(
     context.parts.imports.start(new).await.map_err(refused)
 }
 
+/// Refuses a bucket of the data directory that the caller may not list and read; other buckets have a say of their own.
+fn require_readable(context: &Context<'_>, uri: &str) -> Result<(), ApiError> {
+    let Some((bucket, prefix)) = uri.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+    else {
+        return Ok(());
+    };
+    let buckets = &context.parts.buckets;
+    if buckets.get(bucket).is_err() {
+        return Ok(());
+    }
+    let caller = context.caller;
+    let reader = towpath_bucket::Caller {
+        principal: Arc::clone(&caller.principal),
+        identity: Arc::clone(&caller.rights.identity),
+        session: caller.rights.session.clone(),
+        access_key_id: Some(caller.access_key_id.clone()),
+    };
+    let facts = towpath_iam::Context::new().with("aws:SourceIp", &caller.source_ip.to_string());
+    let prefix = prefix.trim_end_matches('/');
+    let objects = if prefix.is_empty() { "*".to_owned() } else { format!("{prefix}/*") };
+    for (action, key) in [("s3:ListBucket", None), ("s3:GetObject", Some(objects.as_str()))] {
+        buckets.authorize(&reader, action, bucket, key, &facts).map_err(|error| {
+            refuse(errors::INVALID_IMPORT_SOURCE_EXCEPTION, format!("the source cannot be read: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
 async fn retry(context: &Context<'_>, id: &str) -> Result<Import, ApiError> {
     let owner = owner(context);
     let (id, import) = find(context, "StartImport", id).await?;
+    if let ImportSource::S3 { uri, .. } = &import.source {
+        require_readable(context, uri)?;
+    }
     let state = context.catalog();
     let store = state.store(import.destination.store).ok_or_else(|| {
         refuse(

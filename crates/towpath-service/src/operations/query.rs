@@ -15,6 +15,7 @@ use towpath_wire::{cloudtrail as wire, errors};
 
 use super::Context;
 use super::store_name::{StoreName, require_active};
+use crate::query_delivery;
 use crate::refusal::{internal, refuse};
 
 /// What stands in a result for SQL's NULL: a JSON null would make several SDKs lose the cell.
@@ -43,12 +44,6 @@ pub(crate) async fn start(
     if input.query_parameters.is_some() {
         return Err(refuse(errors::INVALID_PARAMETER_EXCEPTION, "QueryParameters need QueryAlias"));
     }
-    if input.delivery_s3_uri.is_some() {
-        return Err(refuse(
-            errors::UNSUPPORTED_OPERATION_EXCEPTION,
-            "delivery of query results to a bucket is not supported yet; leave DeliveryS3Uri out and use GetQueryResults",
-        ));
-    }
     let owner = owner(context, input.event_data_store_owner_account_id.as_deref())?;
     let query = context.parts.queries.parse(&statement).map_err(refused)?;
     let mut stores = Vec::new();
@@ -58,11 +53,20 @@ pub(crate) async fn start(
     if stores.is_empty() {
         context.authorize("StartQuery", &context.any("eventdatastore"))?;
     }
+    let delivery = match &input.delivery_s3_uri {
+        Some(uri) => Some(query_delivery::check(context, owner, uri).await?),
+        None => None,
+    };
     let scope = Scope { account: owner, region: context.caller.region.clone() };
     let read: Vec<_> = stores.iter().map(|store| store.id).collect();
     let seen = context.records.seen(&read);
     let started = context.parts.queries.begin(query, scope, stores, seen).await.map_err(refused)?;
     let id = started.id();
+    if let Some(delivery) = &delivery {
+        // Before the answer: whoever has it can rely on the delivery.
+        let added = context.parts.query_deliveries.add(id, delivery).await;
+        added.map_err(|cause| internal("note a delivery of results", cause))?;
+    }
     // It runs already; the answer waits until it is durable, as its record.
     context.answer_after(async move { started.kept().await.map(drop).map_err(refused) });
     Ok(wire::StartQueryResponse {
@@ -117,7 +121,11 @@ pub(crate) async fn describe(context: &Context<'_>, input: wire::DescribeQueryRe
     check_store(context, input.event_data_store.as_deref())?;
     let (_, record) = find(context, "DescribeQuery", &id, input.event_data_store_owner_account_id.as_deref()).await?;
     let statistics = record.statistics;
+    let delivery = query_delivery::shown(context, &record.id.to_string()).await?;
+    let (delivery_s3_uri, delivery_status) = delivery.unzip();
     let answer = wire::DescribeQueryResponse {
+        delivery_s3_uri,
+        delivery_status,
         query_id: Some(record.id.to_string()),
         query_string: Some(record.statement),
         query_status: Some(status_to_wire(record.status)),

@@ -14,6 +14,8 @@ mod store_name;
 pub mod stores;
 pub mod tail;
 mod time;
+pub mod trails;
+pub mod verify;
 pub mod version;
 
 use std::error::Error;

@@ -32,6 +32,14 @@ pub fn flow() -> ProgressBar {
     bar
 }
 
+/// Steps of which more become known on the way; `{msg}` tells where they are.
+pub fn steps(noun: &str) -> ProgressBar {
+    let bar = hidden_without_terminal(ProgressBar::new(0));
+    bar.set_style(style(&format!("{{wide_bar}} {{pos}}/{{len}} {noun}, {{msg}} {{elapsed}}")).progress_chars("━━─"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 fn hidden_without_terminal(bar: ProgressBar) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());

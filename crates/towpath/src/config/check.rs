@@ -33,6 +33,7 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     check.quotas(settings);
     check.throttles(settings);
     check.trail(settings);
+    check.notify(settings);
     for (name, endpoint) in &settings.import.endpoint {
         check.endpoint(&format!("import.endpoint.{name}"), endpoint);
     }
@@ -156,6 +157,50 @@ impl Check {
         self.between("trail.digest_interval", trail.digest_interval, "1s", "1d");
         self.between("trail.give_up", trail.give_up, "1d", "3650d");
         self.size("trail.file_size", trail.file_size, "64KiB", "1GiB");
+    }
+
+    fn notify(&mut self, settings: &Settings) {
+        let notify = &settings.notify;
+        for (name, service) in [("notify.topics", &notify.topics), ("notify.log_groups", &notify.log_groups)] {
+            self.address(&format!("{name}.endpoint"), service.endpoint.as_deref());
+            let key_id = [service.access_key_id.is_some(), service.access_key_id_env.is_some()];
+            let secret = [service.secret_access_key.is_some(), service.secret_access_key_env.is_some()];
+            for (field, given) in [("access_key_id", key_id), ("secret_access_key", secret)] {
+                let needed = usize::from(service.endpoint.is_some());
+                match given.iter().filter(|given| **given).count() {
+                    2 => self.refuse(
+                        &format!("{name}.{field}"),
+                        "given twice",
+                        format!("given as {field} or {field}_env"),
+                    ),
+                    found if found < needed => {
+                        self.refuse(&format!("{name}.{field}"), "missing", format!("given, or {field}_env"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let webhook = &notify.webhook;
+        self.address("notify.webhook.url", webhook.url.as_deref());
+        let given = [webhook.secret.is_some(), webhook.secret_env.is_some(), webhook.secret_file.is_some()];
+        let given = given.iter().filter(|given| **given).count();
+        if given > 1 || (webhook.url.is_some() && given == 0) {
+            let value = if given == 0 { "missing" } else { "given more than once" };
+            self.refuse("notify.webhook.secret", value, "given as secret, secret_env or secret_file");
+        }
+        if webhook.secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
+            self.refuse("notify.webhook.secret", "shorter than 16 characters", "longer");
+        }
+    }
+
+    fn address(&mut self, name: &str, address: Option<&str>) {
+        let good = |text: &str| {
+            let uri = text.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+        };
+        if let Some(address) = address.filter(|address| !good(address)) {
+            self.refuse(name, address, "an address such as https://host.example.org/path");
+        }
     }
 
     fn endpoint(&mut self, name: &str, endpoint: &S3Endpoint) {

@@ -59,6 +59,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Delivery of trails.
     pub trail: Trail,
+    /// Who is told of delivered log files.
+    pub notify: Notify,
     /// Imports from buckets.
     pub import: Import,
 }
@@ -262,6 +264,48 @@ pub struct Trail {
     pub regions: Vec<Region>,
 }
 
+/// Who is told of delivered log files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notify {
+    /// An SNS-compatible service, for trails with a topic.
+    pub topics: AwsService,
+    /// A CloudWatch-Logs-compatible service, for trails with a log group.
+    pub log_groups: AwsService,
+    /// An address that is told of every file.
+    pub webhook: Webhook,
+}
+
+/// A service that takes requests signed as AWS's are. Without an endpoint it is not used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AwsService {
+    /// Its address.
+    pub endpoint: Option<String>,
+    /// The access key, or
+    pub access_key_id: Option<String>,
+    /// its secret; both may also come from the environment:
+    pub secret_access_key: Option<Secret>,
+    /// the variable that holds the access key,
+    pub access_key_id_env: Option<String>,
+    /// and the variable that holds the secret.
+    pub secret_access_key_env: Option<String>,
+}
+
+/// A webhook. Without an address there is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    /// Where JSON is posted to.
+    pub url: Option<String>,
+    /// The key of the HMAC, at least 16 characters; or
+    pub secret: Option<Secret>,
+    /// the variable that holds it, or
+    pub secret_env: Option<String>,
+    /// the file that holds it; space around it does not count.
+    pub secret_file: Option<PathBuf>,
+}
+
 /// Imports from buckets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -316,6 +360,7 @@ impl Default for Settings {
             throttles: Throttles::default(),
             metrics: Metrics::default(),
             trail: Trail::default(),
+            notify: Notify::default(),
             import: Import::default(),
         }
     }

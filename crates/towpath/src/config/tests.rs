@@ -246,3 +246,27 @@ fn endpoints_are_written_as_tables_or_as_a_list_and_variables_join_in() {
     let nameless = Setup::new().file("[[import.endpoint]]\nregion = \"eu-west-1\"\n");
     assert!(nameless.refusal().contains("name"), "{}", nameless.refusal());
 }
+
+#[test]
+fn who_is_told_of_deliveries_is_named_with_its_keys() {
+    let setup = Setup::new()
+        .file("[notify.webhook]\nurl = \"https://hook.example.org\"\nsecret_env = \"HOOK\"\n")
+        .variable("TOWPATH_NOTIFY_TOPICS_ENDPOINT", "http://127.0.0.1:4000")
+        .variable("TOWPATH_NOTIFY_TOPICS_ACCESS_KEY_ID", "key")
+        .variable("TOWPATH_NOTIFY_TOPICS_SECRET_ACCESS_KEY", "secret");
+    let notify = setup.load().notify;
+    assert_eq!(notify.topics.endpoint.as_deref(), Some("http://127.0.0.1:4000"));
+    assert_eq!(notify.webhook.secret_env.as_deref(), Some("HOOK"));
+    assert_eq!(notify.log_groups, AwsService::default());
+
+    for (text, name) in [
+        ("[notify.topics]\nendpoint = \"http://h\"\n", "notify.topics.access_key_id is missing"),
+        ("[notify.log_groups]\nendpoint = \"h\"\n", "notify.log_groups.endpoint is h"),
+        ("[notify.webhook]\nurl = \"http://h\"\n", "notify.webhook.secret is missing"),
+        ("[notify.webhook]\nurl = \"http://h\"\nsecret = \"short\"\n", "notify.webhook.secret is shorter"),
+        ("[notify.webhook]\nurl = \"http://h\"\nsecret_env = \"A\"\nsecret_file = \"b\"\n", "more than once"),
+    ] {
+        let refusal = Setup::new().file(text).refusal();
+        assert!(refusal.contains(name), "{text}: {refusal}");
+    }
+}

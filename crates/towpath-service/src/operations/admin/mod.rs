@@ -13,6 +13,7 @@ use crate::refusal::internal;
 
 mod access_key;
 mod account;
+mod dead_letter;
 mod organization;
 mod policy;
 mod role;
@@ -72,6 +73,8 @@ const OPERATIONS: &[Entry] = &[
     write("FinishUploadImport", ApiSource::Towpath),
     read("TailEvents", ApiSource::Towpath),
     read("DescribeServer", ApiSource::Towpath),
+    read("ListDeadLetters", ApiSource::Towpath),
+    write("RetryDeadLetter", ApiSource::Towpath),
 ];
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -135,6 +138,8 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         "FinishUploadImport" => json(upload_import::finish(context, input(body)?).await),
         "TailEvents" => json(tail::tail(context, input(body)?).await),
         "DescribeServer" => json(server::describe(context)),
+        "ListDeadLetters" => json(dead_letter::list(context, input(body)?).await),
+        "RetryDeadLetter" => json(dead_letter::retry(context, input(body)?).await),
         _ => Err(ApiError::internal()),
     }
 }
@@ -160,13 +165,8 @@ fn not_json(error: &serde_json::Error) -> ApiError {
 /// Reads an input; unknown members are ignored.
 fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_data() {
-            ApiError::validation(error.to_string())
-        } else {
-            not_json(&error)
-        }
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })
 }
 
 fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Value, ApiError> {

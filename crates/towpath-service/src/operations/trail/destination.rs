@@ -28,7 +28,7 @@ const PROBE_TIME: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// `InvalidS3BucketNameException`.
-pub(super) fn bucket(text: &str) -> Result<String, ApiError> {
+pub(crate) fn bucket(text: &str) -> Result<String, ApiError> {
     let name: Result<towpath_bucket::BucketName, _> = text.parse();
     match name {
         Ok(_) => Ok(text.to_owned()),
@@ -41,7 +41,7 @@ pub(super) fn bucket(text: &str) -> Result<String, ApiError> {
 /// # Errors
 /// `InvalidS3PrefixException` for one that is too long, could not be told from the folders of log files, or is no path
 /// that every kind of bucket keeps as it is.
-pub(super) fn prefix(text: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn prefix(text: &str) -> Result<Option<String>, ApiError> {
     let invalid = |why: &str| Err(refuse(errors::INVALID_S3_PREFIX_EXCEPTION, why));
     if text.chars().count() > MAX_PREFIX {
         return invalid("S3KeyPrefix has at most 200 characters");

@@ -2,7 +2,7 @@
 
 mod aggregation;
 mod create;
-mod destination;
+pub(crate) mod destination;
 mod event_selectors;
 mod life;
 mod list;

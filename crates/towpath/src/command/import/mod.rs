@@ -5,7 +5,7 @@ mod folder;
 mod report;
 mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use self::folder::Folder;
 use self::report::Report;
 use super::send::ReportFormat;
 use super::time::{self, Written};
+use super::verify::before_import::require_valid;
 use super::{Failure, connect, shown};
 use crate::client::{Api, Client, ConnectionArgs, Retry};
 use crate::output::{self, Format, Rows};
@@ -49,6 +50,12 @@ pub struct Import {
     /// Buckets only: role that the import names
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
+    /// Verify the digests first, and import nothing unless all is valid
+    #[arg(long)]
+    verify: bool,
+    /// With --verify: file with public keys, from towpath verify public-keys [default: ask the server]
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    public_keys: Option<PathBuf>,
     /// List imports instead
     #[arg(long, conflicts_with = "path")]
     list: bool,
@@ -83,6 +90,9 @@ impl Import {
     }
 
     async fn import(&self, client: &Client, path: &str, store: &str, report: &mut Report) -> Result<(), Failure> {
+        if self.verify {
+            require_valid(client.clone(), path, self.public_keys.as_deref()).await?;
+        }
         let now = Timestamp::now();
         let seconds = |written: Written| written.instant(now).as_millisecond() as f64 / 1000.0;
         if path.starts_with("s3://") {

@@ -2,6 +2,8 @@
 //! metadata, identities, catalog, buckets, log, trails, lake, queries, imports, and the operations over all of them.
 
 mod endpoints;
+mod import_sources;
+mod notifiers;
 mod root;
 mod settings;
 mod storage_watch;
@@ -29,10 +31,12 @@ use towpath_meta::{MetaError, MetaStore, SqliteMetaStore};
 use towpath_model::{Clock, SystemClock};
 use towpath_query::{QueryEngine, QueryEngineParts};
 use towpath_service::catalog::{Catalog, CatalogError};
-use towpath_service::{HttpRequest, IngestionStatuses, Service};
+use towpath_service::{HttpRequest, IngestionStatuses, QueryDeliveries, Service};
 use towpath_trail::{Delivery, SigningKeys};
 
 use self::endpoints::{Endpoints, MissingVariable};
+use self::import_sources::ImportSources;
+use self::notifiers::{NotifierError, notifiers};
 use self::root::RootError;
 use self::storage_watch::{StorageHealth, WatchedStorage};
 use self::trails::{KeySealer, SIGNING_KEYS, TrailBuckets};
@@ -100,6 +104,9 @@ pub enum PartError {
     /// An endpoint of imports.
     #[error(transparent)]
     Endpoint(#[from] MissingVariable),
+    /// Who is told of deliveries.
+    #[error(transparent)]
+    Notifier(#[from] NotifierError),
     /// The retry window.
     #[error("setting retry_window cannot be used")]
     RetryWindow(#[from] WindowError),
@@ -151,12 +158,14 @@ impl Parts {
         let signing_keys = Arc::new(SigningKeys::new(meta.clone(), sealer, &delivered));
         let trail_buckets = Arc::new(TrailBuckets::new(buckets.clone(), endpoints.clone()));
         let (folder, keys) = (data.join("trails"), signing_keys.clone());
-        let delivery =
+        let mut delivery =
             Delivery::builder(meta.clone(), log.clone(), folder, trail_buckets.clone(), catalog.clone(), keys)
                 .clock(clock.clone())
-                .settings(delivered)
-                .open()
-                .await?;
+                .settings(delivered);
+        for notifier in notifiers(&settings.notify, &clock, trail_buckets.clone(), variable)? {
+            delivery = delivery.notifier(notifier);
+        }
+        let delivery = delivery.open().await?;
         let lake = Lake::builder(meta.clone(), Objects::local(data.join("lake"))?)
             .clock(clock.clone())
             .settings(settings::lake(settings))
@@ -173,7 +182,9 @@ impl Parts {
             spill: data.join("spill"),
         })
         .await?;
-        let imports = Importer::new(meta, Arc::new(log.clone()), endpoints, clock.clone(), ImporterSettings::default());
+        let sources = Arc::new(ImportSources::new(buckets.clone(), endpoints));
+        let deliveries = QueryDeliveries::open(meta.clone()).await?;
+        let imports = Importer::new(meta, Arc::new(log.clone()), sources, clock.clone(), ImporterSettings::default());
 
         let parts = Arc::new(towpath_service::Parts {
             directory,
@@ -182,6 +193,7 @@ impl Parts {
             log: log.clone(),
             lake: lake.clone(),
             queries,
+            query_deliveries: deliveries,
             imports,
             delivery,
             signing_keys,
@@ -213,12 +225,8 @@ impl Parts {
     /// What serves the buckets. Every call is recorded.
     pub fn s3_server(&self) -> S3Server {
         let (parts, service) = (self.service.parts(), self.service.clone());
-        let server = S3Server::new(
-            parts.buckets.clone(),
-            parts.directory.clone(),
-            parts.clock.clone(),
-            S3Limits::default(),
-        );
+        let server =
+            S3Server::new(parts.buckets.clone(), parts.directory.clone(), parts.clock.clone(), S3Limits::default());
         server.observed_by(Arc::new(move |call: S3Call| {
             let service = service.clone();
             async move { service.record_s3(call).await }.boxed()
@@ -308,6 +316,10 @@ fn background(tasks: &mut Tasks, parts: &Arc<towpath_service::Parts>, settings: 
         if let Err(cause) = of.delivery.run(stop).await {
             error!(error = %crate::cli::told(&cause), "the delivery of trails stopped; restart the server");
         }
+    });
+    let of = parts.clone();
+    tasks.start("query-deliveries", move |stop| async move {
+        tokio::select! { () = stop.cancelled() => {}, () = of.deliver_results() => {} }
     });
     let of = parts.clone();
     tasks.start("bucket-sweeper", move |stop| async move {
