@@ -5,14 +5,13 @@ import hmac
 import http.server
 import json
 import threading
-import time
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from conftest import REGION, Server, unique
-from trails import ACCOUNT, QUICK, keys, new_bucket, new_trail, records, wait_for
+from trails import ACCOUNT, QUICK, keys, new_trail, records, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 SECRET = "a secret that both sides know"

@@ -1,4 +1,4 @@
-"""`towpath verify`: trails in their bucket and in copies, query results, and what an import makes of them."""
+"""Verification of trails in buckets and copies, imports of what trails delivered, and signed results of queries."""
 
 import csv
 import gzip
@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 
+import boto3
 import pytest
 import rsa
+from moto.server import ThreadedMotoServer
 
 from conftest import REGION, Server, error_of, new_store, query, store_id, unique
-from trails import ACCOUNT, QUICK, delivery_policy, keys, new_bucket, new_trail, read, records, stop, wait_for
+from trails import ACCOUNT, QUICK, account_with_key, keys, new_trail, read, stop, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -320,3 +322,95 @@ def test_a_bucket_that_takes_no_results_is_refused_before_the_query_runs(quick, 
     s3.put_bucket_policy(Bucket=closed, Policy=result_policy(closed).replace(ACCOUNT, "000000000009"))
     assert start(f"s3://{closed}") == "InsufficientS3BucketPolicyException"
     assert start(f"s3://{'a..b' + unique()}") in ("InvalidS3BucketNameException", "InvalidParameterException", "ValidationException")
+
+
+@pytest.mark.parametrize(
+    "name, status", [("result_1.csv.gz", "ACCESS_DENIED"), ("result_sign.json", "ACCESS_DENIED_SIGNING_FILE")]
+)
+def test_a_policy_that_denies_a_file_shows_in_the_status(quick, results_bucket, name, status):
+    table = store_id(new_store(quick.client()))
+    policy = json.loads(result_policy(results_bucket))
+    denied = f"arn:aws:s3:::{results_bucket}/*/{name}"
+    policy["Statement"].append({"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": denied})
+    quick.client("s3").put_bucket_policy(Bucket=results_bucket, Policy=json.dumps(policy))
+    delivered(quick, f"SELECT eventid FROM {table}", f"s3://{results_bucket}", status)
+    assert not [key for key in keys(quick, results_bucket) if key.endswith(name)]
+
+
+def test_results_go_to_a_bucket_behind_an_endpoint_and_are_verified_there(tmp_path):
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    endpoint, bucket = f"http://{host}:{port}", unique("outside")
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="k", aws_secret_access_key="s")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    config = tmp_path / "towpath.toml"
+    config.write_text(
+        f'[[import.endpoint]]\nname = "moto"\nendpoint = "{endpoint}"\nregion = "{REGION}"\nallow_http = true\n'
+        'access_key_id = "k"\nsecret_access_key = "s"\n'
+    )
+    server = Server(tmp_path / "data", QUICK, ["--config", config]).start()
+    try:
+        table = store_id(new_store(server.client()))
+        query_id = delivered(server, f"SELECT eventid FROM {table}", f"s3://{bucket}")
+        [first, second] = sorted(item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"])
+        assert first.endswith(f"{query_id}/result_1.csv.gz") and second.endswith("result_sign.json")
+        place = f"s3://{bucket}/{second.rsplit('/', 1)[0]}"
+        assert verify(server, "query-results", place, "--s3-endpoint", endpoint)[0] == 0
+        s3.delete_object(Bucket=bucket, Key=first)
+        status, report = verify(server, "query-results", place, "--s3-endpoint", endpoint)
+        assert status == 1 and {"file": "result_1.csv.gz", "verdict": "INVALID: not found"} in report["files"]
+    finally:
+        server.stop()
+        moto.stop()
+
+
+@pytest.mark.parametrize("pause", [0, 0.02, 0.2])
+def test_a_delivery_that_kill_9_interrupts_is_finished_or_failed_after_the_restart(tmp_path, pause):
+    server = Server(tmp_path / "data", QUICK).start()
+    s3, bucket = server.client("s3"), unique("results")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_policy(Bucket=bucket, Policy=result_policy(bucket))
+    table = store_id(new_store(server.client()))
+    statement = f"SELECT n FROM UNNEST(sequence(1, 9000)) AS t(n) WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE eventname = 'x')"
+    query_id = server.client().start_query(QueryStatement=statement, DeliveryS3Uri=f"s3://{bucket}")["QueryId"]
+    time.sleep(pause)
+    server.kill()
+    server.start()
+    try:
+        describe = lambda: server.client().describe_query(QueryId=query_id)
+        described = wait_for("the end", lambda: describe() if describe()["DeliveryStatus"] != "PENDING" else None)
+        finished = described["QueryStatus"] == "FINISHED"
+        assert described["DeliveryStatus"] == ("SUCCESS" if finished else "FAILED"), described
+        found = keys(server, bucket)
+        assert bool([key for key in found if key.endswith("result_sign.json")]) == finished
+        if finished:
+            assert verify(server, "query-results", f"s3://{bucket}/{found[0].rsplit('/', 1)[0]}")[0] == 0
+    finally:
+        server.stop()
+
+
+def test_a_cancelled_query_delivers_nothing(quick, results_bucket):
+    client = quick.client()
+    table = store_id(new_store(client))
+    client.list_trails()
+    long = " CROSS JOIN ".join(f"UNNEST(sequence(1, 10000)) AS t{n}(n{n})" for n in range(3))
+    statement = f"SELECT max(n0 * n1 + n2) FROM {long} WHERE EXISTS (SELECT 1 FROM {table} LIMIT 1)"
+    query_id = client.start_query(QueryStatement=statement, DeliveryS3Uri=f"s3://{results_bucket}")["QueryId"]
+    client.cancel_query(QueryId=query_id)
+    status = lambda: client.describe_query(QueryId=query_id)["DeliveryStatus"]
+    assert wait_for("the status", lambda: status() if status() != "PENDING" else None) == "CANCELLED"
+    assert keys(quick, results_bucket) == []
+
+
+def test_another_account_cannot_import_from_a_bucket_that_it_may_not_read(quick, trail):
+    stranger = account_with_key(quick, "000000000077")
+    client = quick.client(key=stranger)
+    store = client.create_event_data_store(Name=unique("import"), StartIngestion=False)["EventDataStoreArn"]
+    source = {
+        "S3LocationUri": f"s3://{trail['S3BucketName']}",
+        "S3BucketRegion": REGION,
+        "S3BucketAccessRoleArn": "arn:aws:iam::000000000077:role/import",
+    }
+    code, message = error_of(client.start_import, Destinations=[store], ImportSource={"S3": source})
+    assert code == "InvalidImportSourceException" and "not authorized" in message, (code, message)

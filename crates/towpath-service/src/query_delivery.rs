@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
@@ -33,6 +35,9 @@ use crate::refusal::{internal, refuse};
 
 /// Compressed bytes after which a result file is followed by another; a file is in memory until it is put.
 const FILE_BYTES: usize = 64 << 20;
+
+/// Deliveries that are under way at a time; each may have one file in memory.
+const AT_ONCE: usize = 4;
 
 /// How often queries are looked at that have not ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -189,16 +194,25 @@ pub(crate) async fn check(context: &Context<'_>, account: AccountId, uri: &str) 
 }
 
 impl Parts {
-    /// Delivers results of queries as they end; runs until it is dropped.
+    /// Delivers results of queries as they end; runs until it is dropped. A bucket that answers slowly holds up no other.
     pub async fn deliver_results(&self) {
         let deliveries = &self.query_deliveries;
         let mut swept = tokio::time::Instant::now();
+        let (mut running, mut busy) = (FuturesUnordered::new(), BTreeSet::new());
         loop {
-            let open: Vec<String> = deliveries.open.lock().iter().cloned().collect();
-            let nothing = open.is_empty();
+            let open: Vec<String> = deliveries.open.lock().difference(&busy).cloned().collect();
+            let nothing = open.is_empty() && running.is_empty();
             for id in open {
-                if let Err(cause) = self.deliver_ended(&id).await {
-                    warn!(query = id, %cause, "cannot note the delivery of results; it is tried again");
+                if running.len() >= AT_ONCE {
+                    break;
+                }
+                match self.ended(&id).await {
+                    Ok(None) => {}
+                    Ok(Some((delivery, status))) => {
+                        busy.insert(id.clone());
+                        running.push(self.deliver_ended(id, delivery, status));
+                    }
+                    Err(cause) => warn!(query = id, %cause, "cannot look at a delivery of results; it is tried again"),
                 }
             }
             if swept.elapsed() >= SWEEP {
@@ -208,35 +222,47 @@ impl Parts {
                 }
             }
             let pause = if nothing { SWEEP } else { LOOK };
-            tokio::select! { () = deliveries.added.notified() => {}, () = tokio::time::sleep(pause) => {} }
+            tokio::select! {
+                Some(id) = running.next(), if !running.is_empty() => { busy.remove(&id); }
+                () = deliveries.added.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 
-    /// Delivers the results of a query if it has ended.
-    async fn deliver_ended(&self, id: &str) -> Result<(), MetaError> {
+    /// The delivery of a query that has ended.
+    async fn ended(&self, id: &str) -> Result<Option<(ResultDelivery, QueryStatus)>, MetaError> {
         let Some(delivery) = self.query_deliveries.get(id).await? else {
             self.query_deliveries.open.lock().remove(id);
-            return Ok(());
+            return Ok(None);
         };
         let scope = Scope { account: delivery.account, region: delivery.region.clone() };
-        let status = match self.queries.describe(&scope, id).await {
-            Ok(record) if record.status.is_open() => return Ok(()),
-            Ok(record) => record.status,
+        match self.queries.describe(&scope, id).await {
+            Ok(record) if record.status.is_open() => Ok(None),
+            Ok(record) => Ok(Some((delivery, record.status))),
             // StartQuery has not made the query durable, or it is forgotten.
-            Err(QueryError::QueryIdNotFound { .. }) => QueryStatus::Failed,
+            Err(QueryError::QueryIdNotFound { .. }) => Ok(Some((delivery, QueryStatus::Failed))),
             Err(cause) => {
                 warn!(query = id, %cause, "cannot look at a query; it is tried again");
-                return Ok(());
+                Ok(None)
             }
-        };
+        }
+    }
+
+    async fn deliver_ended(&self, id: String, delivery: ResultDelivery, status: QueryStatus) -> String {
+        let scope = Scope { account: delivery.account, region: delivery.region.clone() };
         let outcome = match status {
-            QueryStatus::Finished => self.deliver(id, &scope, &delivery).await,
+            QueryStatus::Finished => self.deliver(&id, &scope, &delivery).await,
             QueryStatus::Cancelled => DeliveryStatus::Cancelled,
             // What ends early is not delivered.
             _ => DeliveryStatus::Failed,
         };
         info!(query = id, bucket = delivery.bucket, status = outcome.as_str(), "results delivered");
-        self.query_deliveries.end(id, delivery, outcome).await
+        if let Err(cause) = self.query_deliveries.end(&id, delivery, outcome).await {
+            warn!(query = id, %cause, "cannot note a delivery of results; it begins anew");
+            tokio::time::sleep(LOOK).await;
+        }
+        id
     }
 
     async fn deliver(&self, id: &str, scope: &Scope, delivery: &ResultDelivery) -> DeliveryStatus {

@@ -100,7 +100,7 @@ fn require_readable(context: &Context<'_>, uri: &str) -> Result<(), ApiError> {
         session: caller.rights.session.clone(),
         access_key_id: Some(caller.access_key_id.clone()),
     };
-    let facts = towpath_iam::Context::new().with("aws:SourceIp", &caller.source_ip.to_string());
+    let facts = towpath_iam::Context::new().with("aws:SourceIp", caller.source_ip.to_string());
     let prefix = prefix.trim_end_matches('/');
     let objects = if prefix.is_empty() { "*".to_owned() } else { format!("{prefix}/*") };
     for (action, key) in [("s3:ListBucket", None), ("s3:GetObject", Some(objects.as_str()))] {

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Deepest folder that is entered; a deeper one is a mistake.
 const MAX_DEPTH: usize = 64;
 
+/// The folder that a trail writes its digests to: signed lists of log files, and no events.
+const DIGESTS: &str = "CloudTrail-Digest";
+
 /// A file to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -33,7 +36,8 @@ pub struct WalkError {
 }
 
 /// Walks a folder, or yields the one file that `root` is. Entries come in the order of their names; hidden ones (a dot
-/// begins the name) and symbolic links are passed over. After an error the walk goes on.
+/// begins the name), symbolic links and the folders of digests beside log files are passed over. After an error the walk
+/// goes on.
 pub struct Walk {
     root: PathBuf,
     /// Folders that are open, each with its remaining entries, the last of them next.
@@ -69,6 +73,9 @@ impl Walk {
         let metadata = if top { fs::metadata(&path) } else { fs::symlink_metadata(&path) };
         let metadata: Metadata = metadata.map_err(|cause| WalkError { path: path.clone(), cause })?;
         if metadata.is_dir() {
+            if !top && path.file_name().is_some_and(|name| name == DIGESTS) {
+                return Ok(None);
+            }
             return self.enter(&path).map(|()| None);
         }
         if !metadata.is_file() {
@@ -118,6 +125,19 @@ mod tests {
         assert_eq!(names(folder.path()), ["a.json", "b/10.json", "b/2.json.gz", "c/d/e.json"]);
         assert_eq!(names(&folder.path().join("b")), ["10.json", "2.json.gz"]);
         assert_eq!(names(&folder.path().join("a.json")), ["a.json"]);
+    }
+
+    #[test]
+    fn digests_beside_log_files_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["AWSLogs/1/CloudTrail/x/a.json.gz", "AWSLogs/1/CloudTrail-Digest/x/d.json.gz"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "{}").unwrap();
+        }
+        assert_eq!(names(folder.path()), ["AWSLogs/1/CloudTrail/x/a.json.gz"]);
+        // Whoever names the folder itself is told what its files are.
+        assert_eq!(names(&folder.path().join("AWSLogs/1/CloudTrail-Digest")), ["x/d.json.gz"]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
-use object_store::{Certificate, ClientOptions, ObjectStore};
+use object_store::{Certificate, ClientOptions, ObjectStore, RetryConfig};
 use towpath_trail::{BucketError, Buckets};
 
 use super::super::Failure;
@@ -15,12 +16,18 @@ use crate::client::{ClientError, Connection, ConnectionArgs, resolve};
 /// The port that Towpath serves its buckets at unless it is told otherwise.
 const S3_PORT: u16 = 4748;
 
+/// After this time a request that fails is not tried again.
+const RETRY_TIME: Duration = Duration::from_secs(30);
+
 /// Flags that say where buckets are.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct S3Args {
     /// Address of the S3 service [default: AWS_ENDPOINT_URL_S3, else port 4748 of the server]
     #[arg(long, value_name = "URL")]
     pub s3_endpoint: Option<String>,
+    /// Region of the buckets [default: the one of the trail]
+    #[arg(long, value_name = "REGION")]
+    pub s3_region: Option<String>,
     /// Profile with the access key for the buckets [default: the one for the server]
     #[arg(long, value_name = "NAME")]
     pub s3_profile: Option<String>,
@@ -38,6 +45,9 @@ impl S3Buckets {
         let variable = |name: &str| std::env::var(name).ok();
         let endpoint = endpoint_of(s3, connection, variable)?;
         let mut connection = connection.clone();
+        if let Some(region) = &s3.s3_region {
+            connection.region.clone_from(region);
+        }
         if s3.s3_profile.is_some() {
             let args = ConnectionArgs { profile: s3.s3_profile.clone(), ..ConnectionArgs::default() };
             let read = |path: &Path| std::fs::read_to_string(path).ok();
@@ -80,7 +90,8 @@ impl Buckets for S3Buckets {
             .with_endpoint(&self.endpoint)
             .with_access_key_id(&credentials.access_key_id)
             .with_secret_access_key(credentials.secret_access_key.expose())
-            .with_client_options(options);
+            .with_client_options(options)
+            .with_retry(RetryConfig { max_retries: 4, retry_timeout: RETRY_TIME, ..RetryConfig::default() });
         if let Some(token) = &credentials.session_token {
             builder = builder.with_token(token.expose());
         }

@@ -8,10 +8,11 @@ use futures::TryStreamExt;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use object_store::ObjectStore;
+use object_store::path::Path;
 use serde_json::{Value, json};
 use towpath_model::{AccountId, Region};
-use towpath_trail::Buckets;
-use towpath_trail::verify::{KeySource, Progress, VerifyTrail};
+use towpath_trail::verify::{Count, KeySource, Progress, VerifyTrail};
+use towpath_trail::{Buckets, KeyPlace};
 
 use super::super::time::{self, Written};
 use super::super::{Failure, connect, progress, text};
@@ -205,10 +206,29 @@ pub async fn verify(
             parallel: asked.parallel,
             progress: counting(bar.clone()),
         };
-        reports.push(verification.run().await.map_err(|error| Failure::other(Box::new(error)))?);
+        let mut report = verification.run().await.map_err(|error| Failure::other(Box::new(error)))?;
+        if report.digests == Count::default() && report.backfill_digests == Count::default() {
+            // Digests that are all gone leave no trace but the files that they named.
+            report.undigested_log_files = log_files(&verification).await?;
+        }
+        reports.push(report);
     }
     bar.finish_and_clear();
     Ok(Outcome { trail: String::new(), bucket: found.bucket, reports, allow_unchecked: false })
+}
+
+/// How many log files there are.
+async fn log_files(of: &VerifyTrail) -> Result<u64, Failure> {
+    let place = KeyPlace::new(of.prefix.as_deref(), of.organization.as_ref(), of.account);
+    let folder = Path::parse(format!("{}CloudTrail/{}", place.root(), of.region));
+    let folder = folder.map_err(|error| Failure::other(Box::new(error)))?;
+    let store = opened(of.buckets.as_ref(), &of.bucket).await?;
+    let (mut found, mut count) = (store.list(Some(&folder)), 0);
+    while let Some(object) = found.try_next().await.map_err(|error| Failure::other(Box::new(error)))? {
+        // Empty objects are folder marks and probes.
+        count += u64::from(object.size > 0);
+    }
+    Ok(count)
 }
 
 fn counting(bar: ProgressBar) -> Arc<dyn Fn(Progress) + Send + Sync> {
