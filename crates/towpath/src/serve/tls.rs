@@ -158,7 +158,7 @@ mod tests {
             Tls::load(&settings).map(|tls| tls.is_some())
         };
         assert!(load("one.pem", "one.key").unwrap());
-        assert!(!Tls::load(&config::Tls::default()).unwrap().is_some());
+        assert!(Tls::load(&config::Tls::default()).unwrap().is_none());
         for (certificate, key, problem) in [
             ("absent", "one.key", "setting tls.certificate names FOLDER/absent, which cannot be read"),
             ("one.pem", "absent", "setting tls.key names FOLDER/absent, which cannot be read"),
