@@ -34,7 +34,8 @@ pub use event_data_store::{
 };
 pub use event_selector::{DataResource, EventSelector, ReadWriteType};
 pub use organization::{
-    FeatureSet, MAX_DELEGATED_ADMINISTRATORS, Member, Organization, OrganizationId, OrganizationIdError, OrganizationRole,
+    FeatureSet, MAX_DELEGATED_ADMINISTRATORS, Member, Organization, OrganizationId, OrganizationIdError,
+    OrganizationRole,
 };
 pub use position::Position;
 pub use quotas::Quotas;

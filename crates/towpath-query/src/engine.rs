@@ -24,7 +24,7 @@ use crate::ledger_writer::LedgerWriter;
 use crate::live::{LiveQueries, LiveQuery};
 use crate::memory::ProcessMemory;
 use crate::page_token::PageTokens;
-use crate::result_file::{ResultReader, Row};
+use crate::result_file::{ResultReader, Row, ending};
 use crate::run::{INTERRUPTED, LOST, run};
 use crate::scan_counters::ScanCounters;
 use crate::sql::{ParsedQuery, Planner};
@@ -479,16 +479,28 @@ impl Shared {
         self.clock.now().checked_sub(self.settings.keep).unwrap_or(Timestamp::MIN)
     }
 
+    /// Closes the queries that were open when the process ended: as their result files say they ended, else as failed.
     async fn close_interrupted(&self) -> Result<(), MetaError> {
         for mut record in self.ledger.open_queries().await? {
-            remove_file(&self.result_path(record.id));
-            record.status = QueryStatus::Failed;
-            record.error = Some(INTERRUPTED.to_owned());
-            record.statistics.rows = 0;
-            tracing::info!(query = %record.id, "query was interrupted");
+            if let Some(ended) = self.ended_before(&record) {
+                record = ended;
+            } else {
+                remove_file(&self.result_path(record.id));
+                record.status = QueryStatus::Failed;
+                record.error = Some(INTERRUPTED.to_owned());
+                record.statistics.rows = 0;
+                tracing::info!(query = %record.id, "query was interrupted");
+            }
             self.ledger.write(&[Entry::Ended(Arc::new(record))]).await?;
         }
         Ok(())
+    }
+
+    /// How a query had ended whose end the ledger does not know.
+    pub(crate) fn ended_before(&self, open: &QueryRecord) -> Option<QueryRecord> {
+        let ending = ending(&self.result_path(open.id)).ok()?;
+        let record: QueryRecord = serde_json::from_slice(&ending).ok()?;
+        (record.id == open.id && !record.status.is_open()).then_some(record)
     }
 
     /// The record of a query that had ended and whose results are gone: from now on it has failed.

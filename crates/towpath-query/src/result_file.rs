@@ -5,11 +5,14 @@
 //! chunk  := rows(u32) length(u32) crc32c(u32) body            body: LZ4 of the rows' cells, at most 1,000 rows
 //! body   := columns(varint) cell*
 //! cell   := varint(0) for NULL, else varint(length + 1) text
-//! index  := entry* entries(u32) rows(u64) crc32c(u32) "TOWROWSI"
+//! index  := entry* ending entries(u32) ending's length(u32) rows(u64) crc32c(u32) "TOWROWSI"
 //! entry  := offset(u64) first row(u64)
+//! ending := JSON of the query's record as it is when the file is whole
 //! ```
 //!
 //! Numbers are little-endian. A file belongs to its query and is read when the query's record says that it is whole.
+//! The ending stands in the file too, so that a query whose end was told, and not yet kept in the ledger when the process
+//! was killed, has ended so for good.
 //! It is not synced: what a crash of the machine cut short, or left blank, is told by its length and checksums.
 
 use std::fs::File;
@@ -31,7 +34,7 @@ const MAGIC: &[u8; 8] = b"TOWROWS1";
 const INDEX_MAGIC: &[u8; 8] = b"TOWROWSI";
 const CHUNK_HEAD: usize = 12;
 const ENTRY: usize = 16;
-const TAIL: usize = 4 + 8 + 4 + 8;
+const TAIL: usize = 4 + 4 + 8 + 4 + 8;
 
 /// One row: its cells in select order, `None` for NULL.
 pub type Row = Vec<Option<String>>;
@@ -132,21 +135,28 @@ impl ResultWriter {
         self.text_bytes + self.chunk.len() as u64
     }
 
-    /// Drops cells of a row that was not ended, writes the rest and the index.
-    pub(crate) fn finish(mut self) -> io::Result<ResultIndex> {
+    /// Drops cells of a row that was not ended and writes the rest: all rows can be read.
+    pub(crate) fn finish_rows(&mut self) -> io::Result<&ResultIndex> {
         self.chunk.truncate(self.row_end);
         self.flush_chunk()?;
+        Ok(&self.index)
+    }
+
+    /// Writes the index and how the query ended, after which the file is whole.
+    pub(crate) fn finish(mut self, ending: &[u8]) -> io::Result<()> {
+        self.finish_rows()?;
         let mut tail = Vec::with_capacity(self.index.entries.len() * ENTRY + TAIL);
         for (offset, first) in &self.index.entries {
             tail.extend_from_slice(&offset.to_le_bytes());
             tail.extend_from_slice(&first.to_le_bytes());
         }
+        tail.extend_from_slice(ending);
         tail.extend_from_slice(&(self.index.entries.len() as u32).to_le_bytes());
+        tail.extend_from_slice(&(ending.len() as u32).to_le_bytes());
         tail.extend_from_slice(&self.index.rows.to_le_bytes());
         tail.extend_from_slice(&crc32c(&tail).to_le_bytes());
         tail.extend_from_slice(INDEX_MAGIC);
-        self.file.write_all_at(&tail, self.written)?;
-        Ok(self.index)
+        self.file.write_all_at(&tail, self.written)
     }
 
     fn flush_chunk(&mut self) -> io::Result<()> {
@@ -171,6 +181,47 @@ impl ResultWriter {
     }
 }
 
+/// The ending of the query whose whole file this is.
+///
+/// # Errors
+/// When there is no file, or it is cut short or changed.
+pub(crate) fn ending(path: &Path) -> io::Result<Vec<u8>> {
+    Ok(Index::read(&File::open(path)?)?.ending)
+}
+
+/// What a whole file ends with.
+struct Index {
+    entries: Vec<(u64, u64)>,
+    ending: Vec<u8>,
+    rows: u64,
+}
+
+impl Index {
+    fn read(file: &File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let tail_at = length.checked_sub(TAIL as u64).ok_or_else(|| damaged("file is too short"))?;
+        let mut tail = [0; TAIL];
+        file.read_exact_at(&mut tail, tail_at)?;
+        if &tail[TAIL - 8..] != INDEX_MAGIC {
+            return Err(damaged("index is missing"));
+        }
+        let entries = u32_at(&tail, 0) as usize * ENTRY;
+        let ending = u32_at(&tail, 4) as usize;
+        let index_at = tail_at.checked_sub((entries + ending) as u64).ok_or_else(|| damaged("index is too long"))?;
+        let mut bytes = vec![0; (length - index_at) as usize];
+        file.read_exact_at(&mut bytes, index_at)?;
+        let sealed = bytes.len() - 12;
+        if crc32c(&bytes[..sealed]) != u32_at(&bytes, sealed) {
+            return Err(damaged("index has a wrong checksum"));
+        }
+        Ok(Self {
+            entries: bytes[..entries].chunks_exact(ENTRY).map(|entry| (u64_at(entry, 0), u64_at(entry, 8))).collect(),
+            ending: bytes[entries..entries + ending].to_vec(),
+            rows: u64_at(&tail, 8),
+        })
+    }
+}
+
 /// Reads rows by number.
 pub(crate) struct ResultReader {
     file: Arc<File>,
@@ -181,28 +232,10 @@ impl ResultReader {
     /// Opens a finished file of so many rows.
     pub(crate) fn open(path: &Path, rows: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let tail_at = length.checked_sub(TAIL as u64).ok_or_else(|| damaged("file is too short"))?;
-        let mut tail = [0; TAIL];
-        file.read_exact_at(&mut tail, tail_at)?;
-        if &tail[TAIL - 8..] != INDEX_MAGIC {
-            return Err(damaged("index is missing"));
-        }
-        let entries = u64::from(u32_at(&tail, 0));
-        let index_at = tail_at.checked_sub(entries * ENTRY as u64).ok_or_else(|| damaged("index is too long"))?;
-        let mut bytes = vec![0; (length - index_at) as usize];
-        file.read_exact_at(&mut bytes, index_at)?;
-        let sealed = bytes.len() - 12;
-        if crc32c(&bytes[..sealed]) != u32_at(&bytes, sealed) {
-            return Err(damaged("index has a wrong checksum"));
-        }
-        if u64_at(&tail, 4) != rows {
+        let Index { rows: found, entries, .. } = Index::read(&file)?;
+        if found != rows {
             return Err(damaged("file is of another result"));
         }
-        let entries: Vec<_> = bytes[..entries as usize * ENTRY]
-            .chunks_exact(ENTRY)
-            .map(|entry| (u64_at(entry, 0), u64_at(entry, 8)))
-            .collect();
         Ok(Self { file: Arc::new(file), index: ResultIndex { entries, rows } })
     }
 
@@ -343,7 +376,9 @@ mod tests {
             }
             writer.end_row().unwrap();
         }
-        writer.finish().unwrap()
+        let index = writer.finish_rows().unwrap().clone();
+        writer.finish(b"so").unwrap();
+        index
     }
 
     fn numbered(rows: usize) -> Vec<Row> {
@@ -356,6 +391,7 @@ mod tests {
         let path = folder.path().join("rows");
         let rows = numbered(2500);
         assert_eq!(write(&path, &rows).rows(), 2500);
+        assert_eq!(ending(&path).unwrap(), b"so");
 
         let reader = ResultReader::open(&path, 2500).unwrap();
         assert_eq!(reader.rows(), 2500);
@@ -400,7 +436,7 @@ mod tests {
                 writer.end_row().unwrap();
             }
         }
-        writer.finish().unwrap();
+        writer.finish(b"").unwrap();
         let rows = ResultReader::open(&path, 1).unwrap().read(0, 10, usize::MAX).unwrap();
         assert_eq!(rows, [vec![Some("a".to_owned()), Some("b".to_owned())]]);
     }

@@ -7,8 +7,8 @@
 //!    +---cancel-------+----------------> CANCELLED    rows stay readable
 //! ```
 //!
-//! The end of a query is told at once and kept a moment later. A crash in between leaves a query that the next start
-//! closes as FAILED. Rows are written before the end is told, but not synced: a crash of the machine may take them, or
+//! The end of a query is told at once and kept a moment later. When the process is killed in between, the next start finds
+//! the end in the file of its rows; a query that left no whole file is closed as FAILED. Rows are written before the end is told, but not synced: a crash of the machine may take them, or
 //! parts of them, after the end was kept. Checksums tell when they are read, and the query has FAILED then; wrong rows
 //! are never answered.
 
@@ -124,17 +124,22 @@ async fn run_now(
         discard(&path);
         return record;
     }
-    let file = writer.file();
-    match writer.finish() {
-        Ok(index) => {
-            live.set_rows(file, index);
-            closed(live, ending)
-        }
+    match finish(live, writer, ending) {
+        Ok(record) => record,
         Err(cause) => {
             discard(&path);
             closed(live, Ending::Failed(cause.into()))
         }
     }
+}
+
+/// Writes what is left, and how the query ended, to its file.
+fn finish(live: &LiveQuery, mut writer: ResultWriter, ending: Ending) -> io::Result<QueryRecord> {
+    let index = writer.finish_rows()?.clone();
+    live.set_rows(writer.file(), index);
+    let record = closed(live, ending);
+    writer.finish(&serde_json::to_vec(&record)?)?;
+    Ok(record)
 }
 
 /// Executes the plan and writes each row as it comes.

@@ -407,7 +407,8 @@ fn the_delivered_files_hold_every_record_and_repeats_have_the_same_key() {
     let (mut files, mut total, mut keys) = (0, 0, std::collections::HashSet::new());
     for line in gunzip(&delivery).split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let file: Value = serde_json::from_slice(line).unwrap();
-        let ids = file["eventIDs"].as_array().unwrap().iter().map(|id| EventKey::of_event_id(id.as_str().unwrap()).unwrap());
+        let ids =
+            file["eventIDs"].as_array().unwrap().iter().map(|id| EventKey::of_event_id(id.as_str().unwrap()).unwrap());
         let texts: Vec<_> = ids.map(|key| &by_key[&key][..]).collect();
         let object = [&b"{\"Records\":["[..], &texts.join(&b","[..]), b"]}"].concat();
 

@@ -207,7 +207,7 @@ fn read_format(directory: &Path) -> Result<Option<()>, DataDirError> {
     let version = std::str::from_utf8(&bytes)
         .ok()
         .and_then(|text| text.strip_prefix(FORMAT_PREFIX)?.strip_suffix('\n'))
-        .filter(|version| *version != "1" && version.len() <= 16 && version.chars().all(|c| c.is_ascii_alphanumeric()));
+        .filter(|version| version.len() <= 16 && version.chars().all(|c| c.is_ascii_alphanumeric()));
     Err(match version {
         Some(version) => DataDirError::UnknownFormat { path: directory.to_owned(), found: version.to_owned() },
         None => DataDirError::Damaged { path },
