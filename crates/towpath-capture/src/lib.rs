@@ -1,1 +1,0 @@
-//! The capture gateway: protocol decoders, identity, service profiles.
