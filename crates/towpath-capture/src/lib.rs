@@ -1,0 +1,14 @@
+//! Capture: from a call that was seen on the wire to its CloudTrail record. No sockets.
+//!
+//! 1. [`Exchange`] is what a proxy saw.
+//! 2. `model` knows the services: operations, shapes and protocols, read at run time from botocore's `data` folder or
+//!    from Smithy ASTs.
+//! 3. `decode` tells which operation a request is and turns request and answer into [`Value`]s.
+//! 4. `profile` says what is particular to a service: names, redaction, resources, read or write.
+//! 5. `record` writes the record.
+
+mod exchange;
+mod value;
+
+pub use exchange::{Body, Ending, Exchange, Request, Response, Tls};
+pub use value::{Field, Value};

@@ -1,0 +1,43 @@
+//! A record on its way from the gateway to the log, and where it goes.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use towpath_model::{AccountId, Region};
+use uuid::Uuid;
+
+/// A finished record with what the log needs to know of it, so that nobody parses it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapturedRecord {
+    /// Its `eventID`. A record that is sent twice is one event.
+    pub event_id: Uuid,
+    /// The account whose event it is (`recipientAccountId`).
+    pub account: AccountId,
+    /// `awsRegion`.
+    pub region: Region,
+    /// `eventTime`.
+    pub time: Timestamp,
+    /// The record, one JSON object.
+    pub json: Bytes,
+}
+
+/// Takes records into the log.
+#[async_trait]
+pub trait RecordSink: Send + Sync + 'static {
+    /// Returns when all records are durable in the log. Sending the same records again is safe.
+    ///
+    /// # Errors
+    /// See [`SinkError`]; after an error none, some or all of them may be in the log.
+    async fn append(&self, records: &[CapturedRecord]) -> Result<(), SinkError>;
+}
+
+/// Why records were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Busy, unreachable or stopping: the same records may be taken later.
+    #[error("the log does not take records now: {0}")]
+    Later(String),
+    /// These records will never be taken: by index, and why.
+    #[error("the log refuses {} records, the first of them because {}", .0.len(), .0.first().map_or("", |(_, why)| why))]
+    Never(Vec<(usize, String)>),
+}
