@@ -7,8 +7,10 @@
 //! 4. `profile` says what is particular to a service: names, redaction, resources, read or write.
 //! 5. `record` writes the record.
 
+mod captured;
 mod exchange;
 mod value;
 
+pub use captured::CapturedRecord;
 pub use exchange::{Body, Ending, Exchange, Request, Response, Tls};
 pub use value::{Field, Value};

@@ -3,6 +3,6 @@
 //! A call passes through unchanged; its record is made afterwards from what was kept of it, and goes to the log with
 //! durable acknowledgement. What cannot be recorded is refused or told in a gap record, as the upstream's policy says.
 
-mod captured;
+mod sink;
 
-pub use captured::{CapturedRecord, RecordSink, SinkError};
+pub use sink::{RecordSink, SinkError};

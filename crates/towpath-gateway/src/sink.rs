@@ -1,25 +1,7 @@
-//! A record on its way from the gateway to the log, and where it goes.
+//! Where records go: the log, in this process or behind a server's API.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use jiff::Timestamp;
-use towpath_model::{AccountId, Region};
-use uuid::Uuid;
-
-/// A finished record with what the log needs to know of it, so that nobody parses it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CapturedRecord {
-    /// Its `eventID`. A record that is sent twice is one event.
-    pub event_id: Uuid,
-    /// The account whose event it is (`recipientAccountId`).
-    pub account: AccountId,
-    /// `awsRegion`.
-    pub region: Region,
-    /// `eventTime`.
-    pub time: Timestamp,
-    /// The record, one JSON object.
-    pub json: Bytes,
-}
+use towpath_capture::CapturedRecord;
 
 /// Takes records into the log.
 #[async_trait]

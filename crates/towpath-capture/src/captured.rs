@@ -1,0 +1,21 @@
+//! A finished record on its way to the log.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use towpath_model::{AccountId, Region};
+use uuid::Uuid;
+
+/// A finished record with what the log needs to know of it, so that nobody parses it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapturedRecord {
+    /// Its `eventID`. A record that is sent twice is one event.
+    pub event_id: Uuid,
+    /// The account whose event it is (`recipientAccountId`).
+    pub account: AccountId,
+    /// `awsRegion`.
+    pub region: Region,
+    /// `eventTime`.
+    pub time: Timestamp,
+    /// The record, one JSON object.
+    pub json: Bytes,
+}
