@@ -1,5 +1,7 @@
 //! A finished record on its way to the log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use towpath_model::{AccountId, Region};
@@ -16,6 +18,9 @@ pub struct CapturedRecord {
     pub region: Region,
     /// `eventTime`.
     pub time: Timestamp,
+    /// The channel that it enters by, as an entry of PutAuditEvents whose `eventData` is `json` and whose id is
+    /// `event_id`; `None` for a record that is an event of its account. Only OpenAPI upstreams name channels.
+    pub channel: Option<Arc<str>>,
     /// The record, one JSON object.
     pub json: Bytes,
 }
