@@ -132,7 +132,7 @@ impl Digester {
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
         let trail = &known.trail;
-        let session = Shared::session(trail);
+        let session = known.session();
         let home = ChainId { trail: trail.id, account: trail.account, region: trail.home_region.clone() };
         let mut wanted: Vec<ChainId> = touched.iter().filter(|id| id.trail == trail.id).cloned().collect();
         if session.is_some() {
@@ -153,11 +153,19 @@ impl Digester {
                 (None, None) => now,
             };
             let before = self.chains().get(&id).cloned();
-            let (backfill, backfilled, next) = match &before {
-                Some((chain, _)) => (chain.backfill.clone(), chain.backfilled, chain.next),
-                None => (None, None, 0),
+            let chain = match &before {
+                Some((chain, _)) => Chain { start, session, previous: None, ..chain.clone() },
+                None => Chain {
+                    id: id.clone(),
+                    start,
+                    session,
+                    previous: None,
+                    last: None,
+                    backfill: None,
+                    backfilled: None,
+                    next: 0,
+                },
             };
-            let chain = Chain { id: id.clone(), start, session, previous: None, backfill, backfilled, next };
             self.commit(chain, before.map(|(_, version)| version), Vec::new(), "begin a chain of digests").await?;
         }
         Ok(())
@@ -172,7 +180,7 @@ impl Digester {
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
         let Some((chain, _)) = self.chains().get(id).cloned() else { return Ok(()) };
-        let wanted = Shared::session(&known.trail);
+        let wanted = known.session();
         match chain.session {
             Some(session) if wanted == Some(session) => self.make_regular(id, known, now).await,
             Some(_) => {
@@ -325,8 +333,8 @@ impl Digester {
         let made = link(&signed.hash, &signed.signature);
         let mut next = Chain { next: chain.next + 1, ..chain };
         match kind {
-            Kind::Regular => (next.start, next.previous) = (end, Some(made)),
-            Kind::Final => (next.start, next.previous, next.session) = (end, None, None),
+            Kind::Regular => (next.start, next.previous, next.last) = (end, Some(made.clone()), Some(made)),
+            Kind::Final => (next.start, next.previous, next.last, next.session) = (end, None, Some(made), None),
             Kind::Backfill => (next.backfilled, next.backfill) = (Some(end), Some(made)),
         }
         let doing = "commit a digest";

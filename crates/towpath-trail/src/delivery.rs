@@ -277,11 +277,6 @@ impl Delivery {
 }
 
 impl Shared {
-    /// The session of logging that asks for digests, by its start.
-    pub(crate) fn session(trail: &Trail) -> Option<Timestamp> {
-        (trail.logging && trail.log_file_validation).then_some(trail.started.unwrap_or(trail.created))
-    }
-
     pub(crate) fn known(&self, trail: TrailId) -> Option<Known> {
         self.known.lock().get(&trail).cloned()
     }
@@ -299,7 +294,7 @@ impl Shared {
                 match known.get(&trail.id) {
                     Some(before) if before.trail == **trail && !before.deleted => {}
                     Some(before) => changed.push(before.changed_to((**trail).clone(), now)),
-                    None => changed.push(Known { trail: (**trail).clone(), ended: None, deleted: false }),
+                    None => changed.push(Known { trail: (**trail).clone(), since: None, ended: None, deleted: false }),
                 }
             }
             for before in known.values().filter(|known| !known.deleted && !present.contains(&known.trail.id)) {
@@ -351,12 +346,29 @@ impl Shared {
 }
 
 impl Known {
-    /// The trail after a change; notes the end of a session.
-    fn changed_to(&self, trail: Trail, now: Timestamp) -> Self {
-        let (before, after) = (Shared::session(&self.trail), Shared::session(&trail));
-        let ended = if before.is_some() && before != after { Some(now) } else { self.ended };
-        Self { trail, ended, deleted: false }
+    /// The session of logging that asks for digests, by its start: what was delivered before is in no digest.
+    pub(crate) fn session(&self) -> Option<Timestamp> {
+        let trail = &self.trail;
+        let started = trail.started.unwrap_or(trail.created);
+        asks_for_digests(trail).then(|| self.since.map_or(started, |since| since.max(started)))
     }
+
+    /// The trail after a change; notes the beginning and the end of a session.
+    fn changed_to(&self, trail: Trail, now: Timestamp) -> Self {
+        let goes_on = self.trail.logging && self.trail.started == trail.started;
+        let since = match (asks_for_digests(&self.trail), asks_for_digests(&trail)) {
+            (true, true) if goes_on => self.since,
+            (false, true) if goes_on => Some(trail.updated),
+            _ => None,
+        };
+        let changed = Self { trail, since, ended: self.ended, deleted: false };
+        let (before, after) = (self.session(), changed.session());
+        if before.is_some() && before != after { Self { ended: Some(now), ..changed } } else { changed }
+    }
+}
+
+fn asks_for_digests(trail: &Trail) -> bool {
+    trail.logging && trail.log_file_validation
 }
 
 /// Keeps the log's events for the delivery.

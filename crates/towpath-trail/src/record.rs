@@ -28,6 +28,9 @@ pub(crate) struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Known {
     pub(crate) trail: Trail,
+    /// When validation was switched on, where that was after logging had started.
+    #[serde(default)]
+    pub(crate) since: Option<Timestamp>,
     /// When it was noticed that the last session of logging with digests had ended.
     pub(crate) ended: Option<Timestamp>,
     /// The trail was deleted.
@@ -98,6 +101,9 @@ pub(crate) struct Chain {
     pub(crate) session: Option<Timestamp>,
     /// What the next digest continues; none at the beginning of a session.
     pub(crate) previous: Option<Link>,
+    /// The newest digest, also after the session that it ended.
+    #[serde(default)]
+    pub(crate) last: Option<Link>,
     /// What the next backfill digest continues.
     pub(crate) backfill: Option<Link>,
     /// End of the last backfill digest.
