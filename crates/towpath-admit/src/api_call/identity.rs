@@ -153,6 +153,20 @@ impl UserIdentity {
         Self::of("Unknown")
     }
 
+    /// The sender of a request without credentials, as S3 records have it: an account of nobody.
+    pub fn anonymous() -> Self {
+        Self { principal_id: Some("Anonymous".to_owned()), ..Self::of("AWSAccount") }
+    }
+
+    /// Somebody with an access key that nobody knows more of than the account.
+    pub fn unknown_key(account: AccountId, access_key_id: &str) -> Self {
+        Self {
+            account_id: Some(account),
+            access_key_id: Some(access_key_id.to_owned()),
+            ..Self::of("Unknown")
+        }
+    }
+
     /// The caller's ARN, where it has one.
     pub fn arn(&self) -> Option<&str> {
         self.arn.as_deref()

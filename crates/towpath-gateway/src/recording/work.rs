@@ -1,0 +1,139 @@
+//! Decoding: from a finished call to its records, on threads of its own.
+//!
+//! Most callers are known from memory. A call whose key must be asked for elsewhere waits for the answer in a task and
+//! then comes back to a thread.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use towpath_admit::UserIdentity;
+use towpath_capture::{CapturedRecord, Exchange};
+
+use super::gap::{Gap, Gaps, Reason};
+use super::room::Taken;
+use super::ticket::NotDurable;
+use super::upstream::{RecordedUpstream, Routed};
+use super::Shared;
+use crate::identity::Identified;
+
+/// Turns calls into records.
+pub trait Describe: Send + Sync + 'static {
+    /// The records of a call; none if the call is of a kind that is not recorded.
+    fn records(&self, exchange: &Exchange, routed: &Routed, caller: UserIdentity) -> Vec<CapturedRecord>;
+}
+
+/// A finished call on its way to its records.
+pub(super) struct Job {
+    pub(super) upstream: Arc<RecordedUpstream>,
+    pub(super) exchange: Box<Exchange>,
+    pub(super) routed: Routed,
+    pub(super) waiting: Waiting,
+    /// Set when the caller was asked for elsewhere.
+    pub(super) caller: Option<UserIdentity>,
+}
+
+/// The records of one call, or of a gap: durable together.
+pub(super) struct Group {
+    pub(super) records: Vec<CapturedRecord>,
+    pub(super) waiting: Waiting,
+}
+
+/// Who waits for records to be durable. Dropped before they are, the call counts as lost.
+pub(super) struct Waiting {
+    gaps: Arc<Gaps>,
+    what: Option<What>,
+}
+
+enum What {
+    Call {
+        upstream: Arc<RecordedUpstream>,
+        began: Timestamp,
+        // Held, not read: the room is given back when the records are durable.
+        _taken: Taken,
+        tell: Option<oneshot::Sender<Result<(), NotDurable>>>,
+    },
+    Gap(Gap),
+}
+
+impl Waiting {
+    pub(super) fn call(
+        gaps: Arc<Gaps>,
+        upstream: Arc<RecordedUpstream>,
+        began: Timestamp,
+        taken: Taken,
+        tell: Option<oneshot::Sender<Result<(), NotDurable>>>,
+    ) -> Self {
+        Self { gaps, what: Some(What::Call { upstream, began, _taken: taken, tell }) }
+    }
+
+    pub(super) fn gap(gaps: Arc<Gaps>, gap: Gap) -> Self {
+        Self { gaps, what: Some(What::Gap(gap)) }
+    }
+
+    /// The records are durable.
+    pub(super) fn durable(mut self) {
+        if let Some(What::Call { tell: Some(tell), .. }) = self.what.take() {
+            // Who no longer waits has gone away.
+            let _ = tell.send(Ok(()));
+        }
+    }
+
+    /// The log will never take the records.
+    pub(super) fn refused(mut self) {
+        match self.what.take() {
+            Some(What::Call { upstream, began, tell, .. }) => {
+                self.gaps.lost(&upstream, 1, began, Reason::Refused);
+                if let Some(tell) = tell {
+                    let _ = tell.send(Err(NotDurable::Refused));
+                }
+            }
+            Some(What::Gap(gap)) => {
+                metrics::counter!("towpath_gateway_gap_records_refused_total").increment(1);
+                tracing::error!(upstream = %gap.upstream, at_least = gap.at_least, "the log refuses a gap record");
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        match self.what.take() {
+            Some(What::Call { upstream, began, tell, .. }) => {
+                self.gaps.lost(&upstream, 1, began, Reason::Stopped);
+                if let Some(tell) = tell {
+                    let _ = tell.send(Err(NotDurable::Stopped));
+                }
+            }
+            Some(What::Gap(gap)) => self.gaps.put_back(gap),
+            None => {}
+        }
+    }
+}
+
+/// Decodes until the recording is closed and nothing is left.
+pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, runtime: &tokio::runtime::Handle) {
+    while let Some(mut job) = jobs.blocking_recv() {
+        let caller = match job.caller.take() {
+            Some(caller) => caller,
+            None => match shared.identities.identify(&job.upstream, &job.exchange, &job.routed) {
+                Identified::Known(caller) => caller,
+                Identified::Ask(ask) => {
+                    let shared = shared.clone();
+                    runtime.spawn(async move {
+                        job.caller = Some(shared.identities.ask(ask).await);
+                        shared.submit(job);
+                    });
+                    continue;
+                }
+            },
+        };
+        let records = shared.describe.records(&job.exchange, &job.routed, caller);
+        if records.is_empty() {
+            job.waiting.durable();
+            continue;
+        }
+        shared.write(Group { records, waiting: job.waiting });
+    }
+}
