@@ -18,6 +18,7 @@ use crate::chain::Digester;
 use crate::error::{DeliveryError, OpenError, RunError};
 use crate::notify::{Notifier, Notifiers};
 use crate::record::{self, ChainId, Known, Progress, Staged};
+use crate::recorded::RecordedChain;
 use crate::settings::TrailSettings;
 use crate::signing_key::SigningKeys;
 use crate::upload::Uploads;
@@ -242,6 +243,12 @@ impl Delivery {
     /// What became of a trail's deliveries so far.
     pub fn status(&self, trail: TrailId) -> TrailStatus {
         self.shared.statuses.lock().get(&trail).cloned().unwrap_or_default()
+    }
+
+    /// The newest digests that were put for a trail, by account and region. A deleted trail is forgotten once all of it
+    /// is delivered.
+    pub async fn recorded_chains(&self, trail: TrailId) -> Result<Vec<RecordedChain>, DeliveryError> {
+        crate::recorded::chains_of(&self.shared, trail).await
     }
 
     /// Messages that were given up, at most `limit` of them after the one with the key `after`, oldest first per target.

@@ -168,6 +168,10 @@ pub(crate) fn chain_area() -> Key {
     key(&["chain"])
 }
 
+pub(crate) fn chain_area_of(trail: TrailId) -> Key {
+    key(&["chain", &trail.to_string()])
+}
+
 pub(crate) fn chain_key(chain: &ChainId) -> Key {
     key(&["chain", &chain.trail.to_string(), chain.account.as_str(), chain.region.as_str()])
 }

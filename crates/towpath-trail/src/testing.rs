@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use flate2::read::MultiGzDecoder;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -64,6 +64,9 @@ pub(crate) struct FailingStore {
     // The call to fail, and whether it fails after it was done.
     plan: Mutex<Option<(u64, bool)>>,
     down: Mutex<bool>,
+    // When objects were put, by the clock of the test.
+    clock: Mutex<Option<Arc<ManualClock>>>,
+    modified: Mutex<HashMap<Path, SystemTime>>,
 }
 
 impl std::fmt::Display for FailingStore {
@@ -105,6 +108,9 @@ impl FailingStore {
 #[async_trait]
 impl ObjectStore for FailingStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
+        if let Some(clock) = &*self.clock.lock() {
+            self.modified.lock().insert(path.clone(), clock.now().into());
+        }
         match self.next() {
             None => self.inner.put_opts(path, payload, options).await,
             Some(false) => Err(injected()),
@@ -135,7 +141,12 @@ impl ObjectStore for FailingStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
-        self.inner.list(prefix)
+        let modified = self.modified.lock().clone();
+        let by_the_clock = move |meta: ObjectMeta| match modified.get(&meta.location) {
+            Some(at) => ObjectMeta { last_modified: (*at).into(), ..meta },
+            None => meta,
+        };
+        self.inner.list(prefix).map_ok(by_the_clock).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
@@ -149,11 +160,16 @@ impl ObjectStore for FailingStore {
 
 /// Buckets by name.
 #[derive(Default)]
-pub(crate) struct TestBuckets(Mutex<HashMap<String, Arc<FailingStore>>>);
+pub(crate) struct TestBuckets {
+    stores: Mutex<HashMap<String, Arc<FailingStore>>>,
+    clock: Option<Arc<ManualClock>>,
+}
 
 impl TestBuckets {
     pub(crate) fn get(&self, name: &str) -> Arc<FailingStore> {
-        self.0.lock().entry(name.to_owned()).or_default().clone()
+        let store = self.stores.lock().entry(name.to_owned()).or_default().clone();
+        store.clock.lock().clone_from(&self.clock);
+        store
     }
 }
 
@@ -213,11 +229,12 @@ impl World {
     pub(crate) async fn new() -> Self {
         let disk = SimDisk::new(1);
         let log = Log::builder(disk.process()).settings(LogSettings::default()).open().unwrap();
+        let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
         let world = Self {
             meta: Arc::new(FailingMetaStore::new(MemoryMetaStore::new())),
             log,
-            clock: Arc::new(ManualClock::at(START.parse().unwrap())),
-            buckets: Arc::default(),
+            buckets: Arc::new(TestBuckets { clock: Some(clock.clone()), ..TestBuckets::default() }),
+            clock,
             trails: Arc::default(),
             settings: TrailSettings { stop_grace_ms: 0, ..TrailSettings::default() },
             folder: tempfile::tempdir().unwrap(),
@@ -294,12 +311,17 @@ impl World {
 
     /// Appends events with these texts.
     pub(crate) async fn append_texts(&self, texts: Vec<String>, trails: &[TrailId], region: &str) {
+        self.append_of("000000000001", texts, trails, region).await;
+    }
+
+    /// Appends events of an account.
+    pub(crate) async fn append_of(&self, account: &str, texts: Vec<String>, trails: &[TrailId], region: &str) {
         let event = |json: String| Event {
             key: EventKey::of(None, json.as_bytes()),
             time: EventTime::from(self.now()),
             admitted: self.now(),
             category: Category::Management,
-            account: "000000000001".parse().unwrap(),
+            account: account.parse().unwrap(),
             region: region.parse().unwrap(),
             destinations: Default::default(),
             trails: trails.iter().copied().collect(),

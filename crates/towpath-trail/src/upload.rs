@@ -274,7 +274,9 @@ impl TrailUpload {
                         events += facts.events;
                         let id = ChainId { trail: file.trail, account: file.account, region: file.region.clone() };
                         writes.extend(self.notices(&file, now).map_err(&doing)?);
-                        if facts.validated {
+                        // What is delivered while validation is on is in a digest.
+                        let session = self.shared.known(file.trail).and_then(|known| known.session());
+                        if facts.validated || session.is_some() {
                             let delivered = Delivered {
                                 bucket: file.bucket.clone(),
                                 key: file.key.clone(),

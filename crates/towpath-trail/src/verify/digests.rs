@@ -19,6 +19,8 @@ pub(super) struct Checked {
     pub(super) known: Vec<(String, String)>,
     /// Start and end of the newest digest.
     pub(super) newest: Option<(Timestamp, Timestamp)>,
+    /// Hexadecimal SHA-256 of each digest's text, by key; none for what cannot be read.
+    pub(super) hashes: HashMap<String, Option<String>>,
 }
 
 /// The public keys, looked up further for backfill digests.
@@ -79,6 +81,11 @@ pub(super) async fn check(
     }
     for (digest, outcome) in own.iter().zip(outcomes) {
         let kind = kind_of(digest.listed.backfill);
+        let hash = match &digest.content {
+            Content::Digest { hash, .. } => Some(hash.clone()),
+            Content::Missing | Content::Unreadable => None,
+        };
+        checked.hashes.insert(digest.listed.key.clone(), hash);
         if let Some(content) = digest_of(digest) {
             match outcome {
                 Ok(()) | Err(Verdict::NotCheckedOffline) => {

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::digests::Checked;
 use super::fetch::instant_of;
-use super::{ObjectKind, Progress, Report, Verdict, VerifyError, VerifyTrail, later};
+use super::{ObjectKind, Progress, Report, Session, Verdict, VerifyError, VerifyTrail, later};
 use crate::digest::DigestFile;
 use crate::object_key::Folder;
 
@@ -79,19 +79,69 @@ async fn find_unlisted(
     named: &HashSet<(&str, &str)>,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let store = asked.buckets.open(&asked.bucket).await?;
-    let report_gaps = report.gaps.clone();
     let first = report.covered_from.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
     let Some((start, end)) = checked.newest else { return Ok(()) };
+    let gaps = report.gaps.clone();
     // What was put after the newest digest, the next one names; unless it is much older than that.
     let recent = later(end, start.duration_since(end) * 2);
-    let vouched = |time: Timestamp| {
-        let at = |text: &String| text.parse::<Timestamp>().ok();
-        report_gaps
-            .iter()
-            .all(|gap| at(&gap.from).is_none_or(|from| time < from) || at(&gap.to).is_none_or(|to| time >= to))
-            && first.is_some_and(|first| time >= first)
+    let vouched = |at: Timestamp| first.is_some_and(|first| at >= first) && gaps.iter().all(|gap| !gap.holds(at));
+    let judge = |file: &Found| match file.time {
+        Some(time) if time >= end || (time >= recent && file.modified >= end) => Standing::Pending,
+        // Names have minutes alone: the first minute of a session is as good as in it, if the file was put in it.
+        Some(time) if !vouched(end_of_minute(time)) || !(vouched(time) || vouched(file.modified)) => {
+            Standing::Undigested
+        }
+        _ => Standing::Unlisted,
     };
+    judge_files(asked, named, judge, report).await
+}
+
+/// Judges log files where there is no digest at all. `sessions` are the times in which the trail wrote digests for other
+/// accounts and regions: a file of such a time was in a digest that is gone.
+pub(super) async fn without_digests(
+    asked: &VerifyTrail,
+    checked: &Checked,
+    sessions: &[Session],
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let named: HashSet<(&str, &str)> =
+        checked.known.iter().map(|(bucket, key)| (bucket.as_str(), key.as_str())).collect();
+    let within = |at: Timestamp| sessions.iter().any(|session| session.holds(at));
+    let judge = |file: &Found| match (file.time, sessions.iter().map(|session| session.until).max()) {
+        (_, None) => Standing::Undigested,
+        (None, Some(_)) => Standing::Unlisted,
+        (Some(time), Some(until)) if end_of_minute(time) >= until || file.modified >= until => Standing::Pending,
+        (Some(time), _) if within(end_of_minute(time)) && (within(time) || within(file.modified)) => Standing::Unlisted,
+        _ => Standing::Undigested,
+    };
+    judge_files(asked, &named, judge, report).await
+}
+
+/// A log file that no digest names.
+struct Found {
+    /// The minute in its name; none if it has another form.
+    time: Option<Timestamp>,
+    /// When it was put, by the clock of its bucket; a copy made with `aws s3 sync` keeps it.
+    modified: Timestamp,
+}
+
+enum Standing {
+    /// A digest should name it.
+    Unlisted,
+    /// The next digest will.
+    Pending,
+    /// It was delivered while there were no digests.
+    Undigested,
+}
+
+/// Lists the log files and notes how each stands that is not `named`.
+async fn judge_files(
+    asked: &VerifyTrail,
+    named: &HashSet<(&str, &str)>,
+    judge: impl Fn(&Found) -> Standing,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let store = asked.buckets.open(&asked.bucket).await?;
     for folder in Folder::ALL {
         let prefix = format!("{}{}/{}", asked.place().root(), folder.as_str(), asked.region);
         let read = |cause| VerifyError::Read { what: format!("the listing of {prefix}"), cause };
@@ -104,21 +154,25 @@ async fn find_unlisted(
                 continue;
             }
             let time = key.strip_suffix(".json.gz").and_then(|key| instant_of(key.rsplit('_').nth(1)?));
-            match time {
-                Some(time) if time < asked.from => {}
-                Some(time) if time >= end || (time >= recent && modified(&meta) >= end) => {
-                    report.pending_log_files += 1
+            if time.is_some_and(|time| time < asked.from) {
+                continue;
+            }
+            match judge(&Found { time, modified: modified(&meta) }) {
+                Standing::Pending => report.pending_log_files += 1,
+                Standing::Undigested => report.undigested_log_files += 1,
+                Standing::Unlisted => {
+                    report.note(asked, ObjectKind::LogFile, (&asked.bucket, key), Err(Verdict::Unlisted));
                 }
-                // Names have minutes alone: the first minute of a session is as good as in it.
-                Some(time) if !vouched(later(time, SignedDuration::from_secs(59))) => report.undigested_log_files += 1,
-                _ => report.note(asked, ObjectKind::LogFile, (&asked.bucket, key), Err(Verdict::Unlisted)),
             }
         }
     }
     Ok(())
 }
 
-/// When an object was put, by the clock of its bucket; a copy made with `aws s3 sync` keeps it.
+fn end_of_minute(minute: Timestamp) -> Timestamp {
+    later(minute, SignedDuration::from_secs(59))
+}
+
 fn modified(meta: &ObjectMeta) -> Timestamp {
     Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or(Timestamp::MIN)
 }

@@ -5,7 +5,8 @@
 //!
 //! - each digest's `previousDigestHashValue` against the text of the one before,
 //! - neighbouring digests that are missing together, of which only the newest is named by a digest that is left,
-//! - log files that no digest names.
+//! - log files that no digest names, also where a region or an account has lost all its digests,
+//! - digests that the server remembers and the bucket has lost ([`VerifyTrail::recorded`]).
 //!
 //! A copy made with `aws s3 sync` has lost the user metadata and with it the signatures. There a digest is checked with
 //! the signature that its successor repeats; the newest of a session has no successor and counts as unchecked unless its
@@ -15,8 +16,11 @@ mod digests;
 mod fetch;
 mod keys;
 mod log_files;
+mod recorded;
 mod report;
 
+#[cfg(test)]
+mod evidence_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,10 +28,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use object_store::ObjectStore;
 use towpath_model::{AccountId, OrganizationId, Region, TrailName};
 
 use crate::buckets::{BucketError, Buckets};
 use crate::object_key::{KeyPlace, digest_prefix};
+use crate::recorded::RecordedDigest;
+
+use digests::Checked;
+use fetch::Listed;
 
 pub use keys::{KeyFileError, KeySource, SavedKeys};
 pub use report::{Count, Finding, Gap, Missing, ObjectKind, Report, Verdict};
@@ -60,6 +69,10 @@ pub struct VerifyTrail {
     pub offline: bool,
     /// Signatures known from elsewhere, by object key; for digests whose metadata is not at hand.
     pub signatures: HashMap<String, String>,
+    /// The newest digests that the server remembers to have put, if it was asked.
+    pub recorded: Vec<RecordedDigest>,
+    /// False when it is known that the trail takes no events of this region: log files there are another trail's.
+    pub takes_region: bool,
     /// Objects that are read at the same time; at least 1.
     pub parallel: usize,
     /// Told of each object that was checked.
@@ -111,27 +124,52 @@ pub enum VerifyError {
 }
 
 impl VerifyTrail {
-    /// Verifies.
+    /// Verifies one account and region. Log files without any digest are counted; [`verify_all`] judges them.
     ///
     /// # Errors
     /// When objects or keys cannot be read at all; whatever is wrong with them is in the report.
     pub async fn run(&self) -> Result<Report, VerifyError> {
+        let (mut report, checked) = self.check().await?;
+        if checked.newest.is_none() {
+            log_files::without_digests(self, &checked, &[], &mut report).await?;
+        }
+        report.finish();
+        Ok(report)
+    }
+
+    async fn check(&self) -> Result<(Report, Checked), VerifyError> {
         let mut report = Report::new(self);
         let store = self.buckets.open(&self.bucket).await?;
         let listed = fetch::list_digests(self, store.as_ref()).await?;
+        let checked = self.check_listed(store.as_ref(), listed, &mut report).await?;
+        recorded::check(self, &checked, &mut report).await?;
+        Ok((report, checked))
+    }
+
+    async fn check_listed(
+        &self,
+        store: &dyn ObjectStore,
+        listed: Vec<Listed>,
+        report: &mut Report,
+    ) -> Result<Checked, VerifyError> {
         if listed.is_empty() {
-            return Ok(report);
+            return Ok(Checked::default());
         }
         let until = later(self.to, SignedDuration::from_hours(2));
         let keys = self.keys.public_keys(&self.region, self.from, until).await.map_err(VerifyError::Keys)?;
         if keys.is_empty() {
             return Err(VerifyError::NoKeys { from: self.from, to: until });
         }
-        let fetched = fetch::read_digests(self, store.as_ref(), listed).await?;
-        let checked = digests::check(self, fetched, keys, &mut report).await?;
-        log_files::check(self, &checked, &mut report).await?;
-        report.finish();
-        Ok(report)
+        let fetched = fetch::read_digests(self, store, listed).await?;
+        let checked = digests::check(self, fetched, keys, report).await?;
+        log_files::check(self, &checked, report).await?;
+        Ok(checked)
+    }
+
+    /// True when another verification is of the same trail, for another account or region.
+    fn same_trail(&self, other: &Self) -> bool {
+        (&self.trail, &self.home_region, &self.organization, &self.bucket, &self.prefix)
+            == (&other.trail, &other.home_region, &other.organization, &other.bucket, &other.prefix)
     }
 
     pub(crate) fn place(&self) -> KeyPlace {
@@ -141,6 +179,50 @@ impl VerifyTrail {
     pub(crate) fn digest_prefix(&self) -> String {
         digest_prefix(&self.place(), &self.region)
     }
+}
+
+/// A time in which a trail wrote digests, as those of one account and region show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    from: Timestamp,
+    /// Start of the newest digest: what was delivered before is in it at the latest.
+    pub(crate) until: Timestamp,
+    gaps: Vec<Gap>,
+}
+
+impl Session {
+    fn of(report: &Report, checked: &Checked) -> Option<Self> {
+        let from = report.covered_from.as_ref()?.parse().ok()?;
+        Some(Self { from, until: checked.newest?.0, gaps: report.gaps.clone() })
+    }
+
+    /// True when the trail wrote digests at this time.
+    pub(crate) fn holds(&self, at: Timestamp) -> bool {
+        at >= self.from && at < self.until && self.gaps.iter().all(|gap| !gap.holds(at))
+    }
+}
+
+/// Verifies chains, one after the other. Where an account and region have log files and no digest, the other chains of
+/// the same trail tell whether it wrote digests then: all its chains keep the same hours.
+///
+/// # Errors
+/// As [`VerifyTrail::run`].
+pub async fn verify_all(chains: &[VerifyTrail]) -> Result<Vec<Report>, VerifyError> {
+    let mut done = Vec::with_capacity(chains.len());
+    for chain in chains {
+        done.push(chain.check().await?);
+    }
+    let sessions: Vec<Option<Session>> = done.iter().map(|(report, checked)| Session::of(report, checked)).collect();
+    for (asked, (report, checked)) in chains.iter().zip(&mut done) {
+        if checked.newest.is_none() {
+            let others =
+                chains.iter().zip(&sessions).filter(|(other, _)| asked.takes_region && asked.same_trail(other));
+            let sessions: Vec<Session> = others.filter_map(|(_, session)| session.clone()).collect();
+            log_files::without_digests(asked, checked, &sessions, report).await?;
+        }
+        report.finish();
+    }
+    Ok(done.into_iter().map(|(report, _)| report).collect())
 }
 
 pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {

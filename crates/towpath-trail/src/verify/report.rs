@@ -20,7 +20,8 @@ pub struct Report {
     pub to: Timestamp,
     /// Start of the oldest valid digest.
     pub covered_from: Option<String>,
-    /// End of the newest valid digest. Digests that were deleted after it leave no trace in the bucket.
+    /// End of the newest valid digest. Digests that were deleted after it leave no trace in the bucket; only the server
+    /// remembers them.
     pub covered_until: Option<String>,
     /// Regular digests.
     pub digests: Count,
@@ -98,6 +99,8 @@ pub enum Verdict {
     Hash,
     /// It is not the digest that its successor continued.
     PreviousHash,
+    /// It is not the digest that the server remembers.
+    NotRecorded,
     /// Two digests name it.
     NamedTwice,
     /// No digest names it.
@@ -120,10 +123,18 @@ pub struct Gap {
 pub struct Missing {
     /// End of the last digest before, if one is left.
     pub from: Option<String>,
-    /// Start of the first digest after.
+    /// Start of the first digest after; or the end of the newest one that the server remembers.
     pub to: String,
     /// How many are gone, judged by the period of the digest after; at least 1.
     pub digests: u64,
+}
+
+impl Gap {
+    /// True for a time in it; a gap whose ends cannot be read holds every time.
+    pub(super) fn holds(&self, at: Timestamp) -> bool {
+        let time = |text: &String| text.parse::<Timestamp>().ok();
+        time(&self.from).is_none_or(|from| at >= from) && time(&self.to).is_none_or(|to| at < to)
+    }
 }
 
 impl Verdict {
@@ -140,6 +151,7 @@ impl Verdict {
             Self::Signature => "INVALID: signature verification failed".to_owned(),
             Self::Hash => "INVALID: hash value doesn't match".to_owned(),
             Self::PreviousHash => "INVALID: is not the digest that the next one continues".to_owned(),
+            Self::NotRecorded => "INVALID: is not the digest that the server put".to_owned(),
             Self::NamedTwice => "INVALID: is named by more than one digest".to_owned(),
             Self::Unlisted => "INVALID: is not named by any digest".to_owned(),
             Self::NotCheckedOffline => "signature not available offline".to_owned(),
@@ -182,11 +194,7 @@ impl Report {
         place: (&str, &str),
         outcome: Result<(), Verdict>,
     ) {
-        let count = match kind {
-            ObjectKind::Digest => &mut self.digests,
-            ObjectKind::BackfillDigest => &mut self.backfill_digests,
-            ObjectKind::LogFile => &mut self.log_files,
-        };
+        let count = self.count_of(kind);
         let verdict = match outcome {
             Ok(()) => {
                 count.valid += 1;
@@ -201,6 +209,28 @@ impl Report {
         let message = verdict.message(asked.home_region.as_str());
         let (bucket, key) = (place.0.to_owned(), place.1.to_owned());
         self.findings.push(Finding { kind, bucket, key, verdict, message });
+    }
+
+    /// Notes that an object is wrong which had passed the other checks, or adds nothing if it had not.
+    pub(super) fn replace(&mut self, asked: &VerifyTrail, kind: ObjectKind, place: (&str, &str), verdict: Verdict) {
+        let known = |finding: &Finding| finding.bucket == place.0 && finding.key == place.1;
+        match self.findings.iter().position(known) {
+            Some(at) if self.findings[at].verdict != Verdict::NotCheckedOffline => return,
+            Some(at) => {
+                self.findings.remove(at);
+                self.count_of(kind).unchecked -= 1;
+            }
+            None => self.count_of(kind).valid -= 1,
+        }
+        self.note(asked, kind, place, Err(verdict));
+    }
+
+    fn count_of(&mut self, kind: ObjectKind) -> &mut Count {
+        match kind {
+            ObjectKind::Digest => &mut self.digests,
+            ObjectKind::BackfillDigest => &mut self.backfill_digests,
+            ObjectKind::LogFile => &mut self.log_files,
+        }
     }
 
     pub(super) fn finish(&mut self) {

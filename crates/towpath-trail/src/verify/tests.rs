@@ -29,6 +29,8 @@ pub(crate) fn request(world: &World, trail: &Trail, region: &str) -> VerifyTrail
         keys: Arc::new(world.keys()),
         offline: false,
         signatures: HashMap::new(),
+        recorded: Vec::new(),
+        takes_region: true,
         parallel: 4,
         progress: Arc::new(|_| {}),
     }
