@@ -1,32 +1,24 @@
 //! Towpath's own API calls as CloudTrail records, exact in form.
 //!
 //! Each call to Towpath, allowed or denied, is an event in the account it concerns. The service describes the call
-//! ([`ApiCall`]); this file writes the record: keys in the order of delivered records, fields cut or left out at the
-//! published sizes, secrets never present because [`Parameters`] cannot hold them.
-
-use std::borrow::Cow;
+//! ([`ApiCall`]); the record is written as those of captured calls are ([`CallRecord`]). Secrets are never present because
+//! [`Parameters`] cannot hold them.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use towpath_model::{AccountId, Arn, Category, Event, EventFacts, EventTime, Region, eventtime_text};
+use towpath_model::{AccountId, Arn, Category, Event, EventFacts, EventTime, Region};
 
 mod identity;
 mod parameters;
+mod record;
 
 pub use identity::{RoleSession, UserIdentity};
 pub use parameters::Parameters;
-
-/// The version of the record format that is written.
-const EVENT_VERSION: &str = "1.11";
-/// The longest userAgent, errorCode, errorMessage and requestID, in bytes; longer ones are cut.
-const MAX_TEXT_BYTES: usize = 1024;
-/// The longest requestParameters and responseElements, in bytes; longer ones are left out.
-const MAX_PARAMETERS_BYTES: usize = 100 * 1024;
+pub use record::{CallRecord, EventType, RecordResource};
 
 /// The service that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +77,36 @@ pub enum Plane {
     Data,
 }
 
+impl Plane {
+    /// The category of its records.
+    pub const fn category(self) -> Category {
+        match self {
+            Self::Management => Category::Management,
+            Self::Data => Category::Data,
+        }
+    }
+}
+
 /// A resource that a call concerned.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Resource {
     /// Its owner.
-    #[serde(rename = "accountId")]
     pub account: AccountId,
     /// Such as `AWS::CloudTrail::Channel`.
-    #[serde(rename = "type")]
     pub kind: &'static str,
     /// Its ARN.
-    #[serde(rename = "ARN")]
     pub arn: Arn,
+}
+
+impl Resource {
+    fn printed(&self) -> RecordResource<'_> {
+        RecordResource {
+            account: Some(self.account),
+            kind: Some(self.kind.into()),
+            arn: Some(self.arn.as_str().into()),
+            arn_prefix: None,
+        }
+    }
 }
 
 /// The TLS connection that a call came through.
@@ -112,6 +122,9 @@ pub struct TlsDetails {
     /// The host that the client asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_provided_host_header: Option<String>,
+    /// The group that keys were exchanged in, such as `x25519` or `X25519MLKEM768`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
 }
 
 /// A call to Towpath's API.
@@ -158,50 +171,10 @@ pub struct RecordCopy {
     pub shared: Option<Uuid>,
 }
 
-/// A record in the order of its keys.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'a> {
-    event_version: &'static str,
-    user_identity: Cow<'a, UserIdentity>,
-    event_time: String,
-    event_source: &'static str,
-    event_name: &'a str,
-    aws_region: &'a str,
-    #[serde(rename = "sourceIPAddress")]
-    source_ip: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_message: Option<&'a str>,
-    request_parameters: Option<Cow<'a, RawValue>>,
-    response_elements: Option<Cow<'a, RawValue>>,
-    #[serde(rename = "requestID")]
-    request_id: &'a str,
-    #[serde(rename = "eventID")]
-    event_id: Uuid,
-    read_only: bool,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    resources: &'a [Resource],
-    event_type: &'static str,
-    management_event: bool,
-    recipient_account_id: AccountId,
-    #[serde(rename = "sharedEventID", skip_serializing_if = "Option::is_none")]
-    shared_event_id: Option<Uuid>,
-    event_category: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_details: Option<&'a TlsDetails>,
-}
-
 impl ApiCall {
     /// The category of its records.
     pub const fn category(&self) -> Category {
-        match self.plane {
-            Plane::Management => Category::Management,
-            Plane::Data => Category::Data,
-        }
+        self.plane.category()
     }
 
     /// Writes one account's copy. The event has no destinations and no trails yet.
@@ -225,41 +198,39 @@ impl ApiCall {
     }
 
     fn record(&self, copy: &RecordCopy) -> Bytes {
+        let nothing = Parameters::none();
         let (error_code, error_message) = match &self.outcome {
             Outcome::Success(_) => (None, None),
-            Outcome::Failure { code, message } => (Some(cut(code)), message.as_deref().map(cut)),
+            Outcome::Failure { code, message } => (Some(code.as_str()), message.as_deref()),
         };
         let response = match &self.outcome {
-            Outcome::Success(response) if !self.read_only || self.name == "AssumeRole" => {
-                response.capped("responseElements")
-            }
-            _ => None,
+            Outcome::Success(response) if !self.read_only || self.name == "AssumeRole" => response,
+            _ => &nothing,
         };
-        let record = Record {
-            event_version: EVENT_VERSION,
-            user_identity: self.identity.seen_by(copy.recipient),
-            event_time: eventtime_text(self.time),
+        let resources: Vec<_> = self.resources.iter().map(Resource::printed).collect();
+        let record = CallRecord {
+            identity: &self.identity,
+            time: self.time,
             event_source: self.source.as_str(),
-            event_name: cut(&self.name),
-            aws_region: self.region.as_str(),
-            source_ip: cut(&self.source_ip),
-            user_agent: self.user_agent.as_deref().map(cut),
+            event_name: &self.name,
+            region: &self.region,
+            source_ip: &self.source_ip,
+            user_agent: self.user_agent.as_deref(),
             error_code,
             error_message,
-            request_parameters: self.request.capped("requestParameters"),
-            response_elements: response,
-            request_id: cut(&self.request_id),
-            event_id: copy.event_id,
+            request: &self.request,
+            response,
+            additional: &nothing,
+            request_id: Some(&self.request_id),
             read_only: self.read_only,
-            resources: &self.resources,
-            event_type: "AwsApiCall",
-            management_event: self.plane == Plane::Management,
-            recipient_account_id: copy.recipient,
-            shared_event_id: copy.shared,
-            event_category: self.category().as_str(),
-            tls_details: self.tls.as_ref(),
+            resources: &resources,
+            event_type: EventType::ApiCall,
+            api_version: None,
+            plane: self.plane,
+            service_details: &nothing,
+            tls: self.tls.as_ref(),
         };
-        Bytes::from(serde_json::to_vec(&record).expect("texts, numbers and checked JSON are always written"))
+        record.json(copy)
     }
 
     /// The type and ARN of each resource, for [`ApiCall::facts`].
@@ -284,11 +255,6 @@ impl ApiCall {
             ..EventFacts::default()
         }
     }
-}
-
-/// The longest prefix of whole characters that has at most [`MAX_TEXT_BYTES`].
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
 #[cfg(test)]

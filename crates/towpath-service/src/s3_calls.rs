@@ -57,6 +57,7 @@ fn events(state: &CatalogState, call: S3Call) -> Vec<Event> {
         tls_version: encryption.version.clone(),
         cipher_suite: encryption.cipher_suite.clone(),
         client_provided_host_header: call.host.clone(),
+        key_exchange: None,
     });
     let api_call = ApiCall {
         identity: identity(&call, caller, &region),

@@ -13,8 +13,6 @@ use uuid::Uuid;
 
 use crate::json::{Raw, Scan};
 
-use super::MAX_PARAMETERS_BYTES;
-
 /// Members whose values are never recorded: they are left out wherever they stand.
 const DROPPED: [&str; 9] = [
     "SecretAccessKey",
@@ -106,6 +104,22 @@ impl Parameters {
         })
     }
 
+    /// Takes a JSON object that was made for a record: names spelled as records spell them, what must not be recorded
+    /// left out. Text that is no JSON object, and an object without members, is none.
+    pub fn of_printed(text: String) -> Self {
+        if text == "{}" || !text.starts_with('{') { Self::none() } else { Self::checked(text) }
+    }
+
+    /// True if nothing is printed but `null`.
+    pub const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The JSON text, if there is any.
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_deref().map(RawValue::get)
+    }
+
     fn of(value: &impl Serialize) -> Self {
         Self::checked(serde_json::to_string(value).expect("texts and lists are always written"))
     }
@@ -115,11 +129,11 @@ impl Parameters {
         Self(RawValue::from_string(text).ok())
     }
 
-    /// The text for a record; a longer one than allowed is replaced by an object that says so.
-    pub(super) fn capped(&self, field: &str) -> Option<Cow<'_, RawValue>> {
+    /// The text for a record; a longer one than `limit` bytes is replaced by an object that says so.
+    pub(super) fn capped(&self, field: &str, limit: usize) -> Option<Cow<'_, RawValue>> {
         let text = self.0.as_deref()?;
         let length = text.get().len();
-        if length <= MAX_PARAMETERS_BYTES {
+        if length <= limit {
             return Some(Cow::Borrowed(text));
         }
         let note = format!(r#"{{"reason":"{field} too large","omitted":true,"originalSize":{length}}}"#);

@@ -375,6 +375,7 @@ impl Handler for Operations {
             tls_version: facts.version.map(str::to_owned),
             cipher_suite: facts.cipher_suite,
             client_provided_host_header: host(&uri, &headers),
+            key_exchange: None,
         });
         async move { service.call(HttpRequest { method, uri, headers, body, peer, tls }).await }.boxed()
     }
