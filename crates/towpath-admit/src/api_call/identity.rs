@@ -1,58 +1,96 @@
 //! `userIdentity`: who made a call, in the forms that records have.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use towpath_model::{AccountId, Arn, eventtime_text};
 
 /// Who made a call. Made by the functions below, so that each kind has exactly its fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+///
+/// The form and the order of its members are those of delivered records: type, principalId, arn, accountId, accessKeyId,
+/// userName, identityProvider, sessionContext, invokedBy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserIdentity {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    kind: Option<Cow<'static, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     principal_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     arn: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account_id: Option<AccountId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account_id: Option<Owner>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     access_key_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     user_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity_provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session_context: Option<SessionContext>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invoked_by: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The account of a caller, or what stands in its place where there is no caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Owner {
+    Account(AccountId),
+    Nobody(Nobody),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Nobody {
+    #[serde(rename = "ANONYMOUS_PRINCIPAL")]
+    Anonymous,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SessionContext {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session_issuer: Option<SessionIssuer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    web_id_federation_data: Option<Federation>,
     attributes: Attributes,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     source_identity: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SessionIssuer {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Cow<'static, str>,
     principal_id: String,
     arn: String,
     account_id: AccountId,
-    user_name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_name: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Federation {
+    federated_provider: String,
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Attributes {
     creation_date: String,
-    mfa_authenticated: &'static str,
+    mfa_authenticated: Cow<'static, str>,
+}
+
+impl Attributes {
+    fn new(created: Timestamp, mfa: bool) -> Self {
+        Self { creation_date: eventtime_text(created), mfa_authenticated: if mfa { "true" } else { "false" }.into() }
+    }
 }
 
 /// A session of a role.
@@ -81,16 +119,22 @@ pub struct RoleSession {
 }
 
 impl UserIdentity {
-    const fn of(kind: &'static str) -> Self {
+    fn nobody() -> Self {
         Self {
-            kind,
+            kind: None,
             principal_id: None,
             arn: None,
             account_id: None,
             access_key_id: None,
             user_name: None,
+            identity_provider: None,
             session_context: None,
+            invoked_by: None,
         }
+    }
+
+    fn of(kind: &'static str) -> Self {
+        Self { kind: Some(Cow::Borrowed(kind)), ..Self::nobody() }
     }
 
     /// The root of an account.
@@ -98,7 +142,7 @@ impl UserIdentity {
         Self {
             principal_id: Some(account.to_string()),
             arn: Some(Arn::iam(account, "root").to_string()),
-            account_id: Some(account),
+            account_id: Some(Owner::Account(account)),
             access_key_id: Some(access_key_id.to_owned()),
             ..Self::of("Root")
         }
@@ -109,7 +153,7 @@ impl UserIdentity {
         Self {
             principal_id: Some(user_id.to_owned()),
             arn: Some(arn.to_string()),
-            account_id: Some(account),
+            account_id: Some(Owner::Account(account)),
             access_key_id: Some(access_key_id.to_owned()),
             user_name: Some(user_name.to_owned()),
             ..Self::of("IAMUser")
@@ -119,52 +163,168 @@ impl UserIdentity {
     /// A session of a role.
     pub fn assumed_role(session: &RoleSession) -> Self {
         let issuer = SessionIssuer {
-            kind: "Role",
+            kind: "Role".into(),
             principal_id: session.role_id.clone(),
             arn: session.role_arn.to_string(),
             account_id: session.account,
-            user_name: session.role_name.clone(),
-        };
-        let attributes = Attributes {
-            creation_date: eventtime_text(session.created),
-            mfa_authenticated: if session.mfa { "true" } else { "false" },
+            user_name: Some(session.role_name.clone()),
         };
         Self {
             principal_id: Some(format!("{}:{}", session.role_id, session.session_name)),
             arn: Some(session.session_arn.to_string()),
-            account_id: Some(session.account),
+            account_id: Some(Owner::Account(session.account)),
             access_key_id: Some(session.access_key_id.clone()),
             session_context: Some(SessionContext {
                 session_issuer: Some(issuer),
-                attributes,
+                web_id_federation_data: None,
+                attributes: Attributes::new(session.created, session.mfa),
                 source_identity: session.source_identity.clone(),
             }),
             ..Self::of("AssumedRole")
         }
     }
 
-    /// Somebody of another account.
-    pub fn aws_account(account: AccountId, principal_id: &str) -> Self {
-        Self { principal_id: Some(principal_id.to_owned()), account_id: Some(account), ..Self::of("AWSAccount") }
+    /// A federated user (GetFederationToken): `issuer` is the root or the IAM user whose key asked for the token.
+    ///
+    /// An issuer of another kind, or without a principal id, is left out.
+    pub fn federated_user(
+        account: AccountId,
+        name: &str,
+        access_key_id: &str,
+        issuer: Option<&Self>,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            principal_id: Some(format!("{account}:{name}")),
+            arn: Some(format!("arn:aws:sts::{account}:federated-user/{name}")),
+            account_id: Some(Owner::Account(account)),
+            access_key_id: Some(access_key_id.to_owned()),
+            session_context: Some(SessionContext {
+                session_issuer: issuer.and_then(Self::as_issuer),
+                web_id_federation_data: None,
+                attributes: Attributes::new(created, false),
+                source_identity: None,
+            }),
+            ..Self::of("FederatedUser")
+        }
     }
 
-    /// Somebody who could not be identified, such as the sender of an unsigned request.
-    pub const fn unknown() -> Self {
+    /// Who calls AssumeRoleWithWebIdentity: `provider` is the issuer, such as `accounts.google.com`.
+    pub fn web_identity_user(provider: &str, application: &str, user: &str) -> Self {
+        Self {
+            principal_id: Some(format!("{provider}:{application}:{user}")),
+            user_name: Some(user.to_owned()),
+            identity_provider: Some(provider.to_owned()),
+            ..Self::of("WebIdentityUser")
+        }
+    }
+
+    /// Who calls AssumeRoleWithSAML: `qualifier` is the assertion's name qualifier, `subject` its subject.
+    pub fn saml_user(qualifier: &str, subject: &str) -> Self {
+        Self {
+            principal_id: Some(format!("{qualifier}:{subject}")),
+            user_name: Some(subject.to_owned()),
+            identity_provider: Some(qualifier.to_owned()),
+            ..Self::of("SAMLUser")
+        }
+    }
+
+    /// A service that calls for itself.
+    pub fn aws_service(principal: &str) -> Self {
+        Self { invoked_by: Some(principal.to_owned()), ..Self::of("AWSService") }
+    }
+
+    /// Who stands in an AwsServiceEvent, which nobody called for: the account, and the service that made the event.
+    pub fn service_event(account: AccountId, service: &str) -> Self {
+        Self { account_id: Some(Owner::Account(account)), invoked_by: Some(service.to_owned()), ..Self::nobody() }
+    }
+
+    /// Somebody of another account.
+    pub fn aws_account(account: AccountId, principal_id: &str) -> Self {
+        Self {
+            principal_id: Some(principal_id.to_owned()),
+            account_id: Some(Owner::Account(account)),
+            ..Self::of("AWSAccount")
+        }
+    }
+
+    /// The sender of a request without credentials, as S3's records have it.
+    pub fn anonymous() -> Self {
+        Self {
+            principal_id: Some(String::new()),
+            account_id: Some(Owner::Nobody(Nobody::Anonymous)),
+            ..Self::of("AWSAccount")
+        }
+    }
+
+    /// Somebody who could not be identified.
+    pub fn unknown() -> Self {
         Self::of("Unknown")
     }
 
-    /// The sender of a request without credentials, as S3 records have it: an account of nobody.
-    pub fn anonymous() -> Self {
-        Self { principal_id: Some("Anonymous".to_owned()), ..Self::of("AWSAccount") }
-    }
-
-    /// Somebody with an access key that nobody knows more of than the account.
-    pub fn unknown_key(account: AccountId, access_key_id: &str) -> Self {
+    /// Somebody with an access key of which nothing is known but, at best, the account.
+    pub fn unknown_key(account: Option<AccountId>, access_key_id: &str) -> Self {
         Self {
-            account_id: Some(account),
+            account_id: account.map(Owner::Account),
             access_key_id: Some(access_key_id.to_owned()),
             ..Self::of("Unknown")
         }
+    }
+
+    /// An IAM user who failed to sign in to the console, or a root who did: no ARN, and no key. `user_name` is
+    /// `HIDDEN_DUE_TO_SECURITY_REASONS` where no such user exists.
+    pub fn failed_sign_in(account: AccountId, user_name: &str) -> Self {
+        Self {
+            account_id: Some(Owner::Account(account)),
+            access_key_id: Some(String::new()),
+            user_name: Some(user_name.to_owned()),
+            ..Self::of("IAMUser")
+        }
+    }
+
+    /// The same caller with the temporary key of a session that it made (GetSessionToken).
+    #[must_use]
+    pub fn in_session(mut self, access_key_id: &str, created: Timestamp, mfa: bool) -> Self {
+        self.access_key_id = Some(access_key_id.to_owned());
+        self.session_context = Some(SessionContext {
+            session_issuer: None,
+            web_id_federation_data: None,
+            attributes: Attributes::new(created, mfa),
+            source_identity: None,
+        });
+        self
+    }
+
+    /// The same session, begun with the word of an identity provider. Nothing changes for who has no session.
+    #[must_use]
+    pub fn federated_by(mut self, provider: &str, attributes: BTreeMap<String, String>) -> Self {
+        if let Some(session) = &mut self.session_context {
+            session.web_id_federation_data = Some(Federation { federated_provider: provider.to_owned(), attributes });
+        }
+        self
+    }
+
+    /// The same caller, by way of a service (`secretsmanager.amazonaws.com`) that calls on its behalf.
+    #[must_use]
+    pub fn invoked_by(mut self, service: &str) -> Self {
+        self.invoked_by = Some(service.to_owned());
+        self
+    }
+
+    fn as_issuer(&self) -> Option<SessionIssuer> {
+        let kind = self.kind.clone().filter(|kind| matches!(&**kind, "Root" | "IAMUser"))?;
+        Some(SessionIssuer {
+            kind,
+            principal_id: self.principal_id.clone()?,
+            arn: self.arn.clone()?,
+            account_id: self.account()?,
+            user_name: self.user_name.clone(),
+        })
+    }
+
+    /// Its `type`; empty for who stands in an AwsServiceEvent.
+    pub fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or_default()
     }
 
     /// The caller's ARN, where it has one.
@@ -172,18 +332,122 @@ impl UserIdentity {
         self.arn.as_deref()
     }
 
+    /// The caller's unique id, where it has one.
+    pub fn principal_id(&self) -> Option<&str> {
+        self.principal_id.as_deref()
+    }
+
     /// The caller's account, where it is known.
     pub const fn account(&self) -> Option<AccountId> {
-        self.account_id
+        match self.account_id {
+            Some(Owner::Account(account)) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// The service that called on the caller's behalf, or for itself.
+    pub fn invoker(&self) -> Option<&str> {
+        self.invoked_by.as_deref()
     }
 
     /// What an account may read about the caller: of a stranger only the account and the principal.
-    pub(super) fn seen_by(&self, recipient: AccountId) -> Cow<'_, Self> {
-        match (self.account_id, &self.principal_id) {
+    pub fn seen_by(&self, recipient: AccountId) -> Cow<'_, Self> {
+        match (self.account(), &self.principal_id) {
             (Some(account), Some(principal)) if account != recipient => {
                 Cow::Owned(Self::aws_account(account, principal))
             }
             _ => Cow::Borrowed(self),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn account() -> AccountId {
+        "123456789012".parse().unwrap()
+    }
+
+    fn at() -> Timestamp {
+        "2026-11-21T05:00:00Z".parse().unwrap()
+    }
+
+    fn alice() -> UserIdentity {
+        let arn = "arn:aws:iam::123456789012:user/alice".parse().unwrap();
+        UserIdentity::iam_user("AIDAEXAMPLE", &arn, account(), "AKIAEXAMPLE", "alice")
+    }
+
+    fn text(identity: &UserIdentity) -> String {
+        serde_json::to_string(identity).unwrap()
+    }
+
+    #[test]
+    fn each_kind_has_the_members_of_real_records_in_their_order() {
+        assert_eq!(
+            text(&alice().in_session("ASIAEXAMPLE", at(), true)),
+            r#"{"type":"IAMUser","principalId":"AIDAEXAMPLE","arn":"arn:aws:iam::123456789012:user/alice","accountId":"123456789012","accessKeyId":"ASIAEXAMPLE","userName":"alice","sessionContext":{"attributes":{"creationDate":"2026-11-21T05:00:00Z","mfaAuthenticated":"true"}}}"#
+        );
+        assert_eq!(
+            text(&UserIdentity::federated_user(account(), "bob", "ASIAEXAMPLE", Some(&alice()), at())),
+            r#"{"type":"FederatedUser","principalId":"123456789012:bob","arn":"arn:aws:sts::123456789012:federated-user/bob","accountId":"123456789012","accessKeyId":"ASIAEXAMPLE","sessionContext":{"sessionIssuer":{"type":"IAMUser","principalId":"AIDAEXAMPLE","arn":"arn:aws:iam::123456789012:user/alice","accountId":"123456789012","userName":"alice"},"attributes":{"creationDate":"2026-11-21T05:00:00Z","mfaAuthenticated":"false"}}}"#
+        );
+        assert_eq!(
+            text(&UserIdentity::web_identity_user("accounts.google.com", "app", "user1")),
+            r#"{"type":"WebIdentityUser","principalId":"accounts.google.com:app:user1","userName":"user1","identityProvider":"accounts.google.com"}"#
+        );
+        assert_eq!(
+            text(&UserIdentity::aws_service("secretsmanager.amazonaws.com")),
+            r#"{"type":"AWSService","invokedBy":"secretsmanager.amazonaws.com"}"#
+        );
+        assert_eq!(
+            text(&UserIdentity::anonymous()),
+            r#"{"type":"AWSAccount","principalId":"","accountId":"ANONYMOUS_PRINCIPAL"}"#
+        );
+        assert_eq!(
+            text(&UserIdentity::service_event(account(), "AWS Internal")),
+            r#"{"accountId":"123456789012","invokedBy":"AWS Internal"}"#
+        );
+    }
+
+    #[test]
+    fn a_call_by_way_of_a_service_says_so_last() {
+        let called = UserIdentity::root(account(), "AKIAEXAMPLE").invoked_by("cloudformation.amazonaws.com");
+        assert!(text(&called).ends_with(r#","accessKeyId":"AKIAEXAMPLE","invokedBy":"cloudformation.amazonaws.com"}"#));
+    }
+
+    #[test]
+    fn an_identity_that_was_written_is_read_as_the_same() {
+        let role = RoleSession {
+            role_id: "AROAEXAMPLE".to_owned(),
+            role_arn: "arn:aws:iam::123456789012:role/Admin".parse().unwrap(),
+            role_name: "Admin".to_owned(),
+            account: account(),
+            session_name: "me".to_owned(),
+            session_arn: "arn:aws:sts::123456789012:assumed-role/Admin/me".parse().unwrap(),
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            created: at(),
+            mfa: false,
+            source_identity: Some("me".to_owned()),
+        };
+        let attributes = BTreeMap::from([("aud".to_owned(), "x".to_owned())]);
+        let role = UserIdentity::assumed_role(&role).federated_by("accounts.google.com", attributes);
+        for identity in
+            [alice(), role, UserIdentity::anonymous(), UserIdentity::unknown(), UserIdentity::saml_user("q", "s")]
+        {
+            assert_eq!(serde_json::from_value::<UserIdentity>(json!(identity)).unwrap(), identity);
+        }
+    }
+
+    #[test]
+    fn a_stranger_sees_the_account_and_the_principal_alone() {
+        let stranger = "999999999999".parse().unwrap();
+        assert_eq!(
+            text(&alice().seen_by(stranger)),
+            r#"{"type":"AWSAccount","principalId":"AIDAEXAMPLE","accountId":"123456789012"}"#
+        );
+        assert_eq!(*alice().seen_by(account()), alice());
     }
 }

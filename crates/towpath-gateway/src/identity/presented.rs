@@ -82,7 +82,7 @@ impl Presented {
     pub fn claimed(&self, account: AccountId) -> UserIdentity {
         match self {
             Self::Anonymous => UserIdentity::anonymous(),
-            Self::Key { id, .. } => UserIdentity::unknown_key(account, id),
+            Self::Key { id, .. } => UserIdentity::unknown_key(Some(account), id),
             Self::Bearer => UserIdentity::unknown(),
         }
     }
