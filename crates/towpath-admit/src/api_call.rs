@@ -17,7 +17,7 @@ mod parameters;
 mod record;
 
 pub use identity::{RoleSession, UserIdentity};
-pub use parameters::Parameters;
+pub use parameters::{HIDDEN, Parameters, record_name};
 pub use record::{CallRecord, EventType, RecordResource};
 
 /// The service that was called.

@@ -26,9 +26,9 @@ const DROPPED: [&str; 9] = [
     "SecretKey",
 ];
 /// Members of which only the presence is recorded.
-const HIDDEN: [&str; 1] = ["ExternalId"];
+const PRESENCE_ONLY: [&str; 1] = ["ExternalId"];
 /// What stands in place of a hidden value.
-const HIDDEN_VALUE: &str = "\"HIDDEN_DUE_TO_SECURITY_REASONS\"";
+pub const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 /// Members that are maps: the keys in them are data and keep their spelling.
 const MAPS: [&str; 3] = ["Dimensions", "QueryParameterValues", "ViewProperties"];
 
@@ -72,7 +72,7 @@ impl Parameters {
             external_id: Option<&'static str>,
             audit_events: Vec<Entry<'a>>,
         }
-        let external_id = external_id_sent.then(|| HIDDEN_VALUE.trim_matches('"'));
+        let external_id = external_id_sent.then_some(HIDDEN);
         Self::of(&Request { channel_arn, external_id, audit_events: entries.map(|id| Entry { id }).collect() })
     }
 
@@ -155,11 +155,15 @@ fn write_value(value: Raw<'_>, map: bool, out: &mut String) {
             if out.len() > open {
                 out.push(',');
             }
-            let printed = if map { Cow::Borrowed(name.as_ref()) } else { lower_first(&name) };
+            let printed = if map { Cow::Borrowed(name.as_ref()) } else { record_name(&name) };
             out.push_str(&serde_json::to_string(&printed).expect("a string is always written"));
             out.push(':');
             match time_text(&name, value) {
-                _ if is(&HIDDEN) => out.push_str(HIDDEN_VALUE),
+                _ if is(&PRESENCE_ONLY) => {
+                    out.push('"');
+                    out.push_str(HIDDEN);
+                    out.push('"');
+                }
                 Some(time) => out.push_str(&time),
                 None => write_value(value, is(&MAPS), out),
             }
@@ -180,7 +184,9 @@ fn write_value(value: Raw<'_>, map: bool, out: &mut String) {
     }
 }
 
-fn lower_first(name: &str) -> Cow<'_, str> {
+/// A member's name as records spell it: the name of the API with a small first letter (`DBInstanceIdentifier` is
+/// `dBInstanceIdentifier`).
+pub fn record_name(name: &str) -> Cow<'_, str> {
     match name.chars().next() {
         Some(first) if first.is_ascii_uppercase() => {
             Cow::Owned(format!("{}{}", first.to_ascii_lowercase(), &name[1..]))
