@@ -6,9 +6,12 @@
 //! 3. `decode` tells which operation a request is and turns request and answer into [`Value`]s.
 //! 4. `profile` says what is particular to a service: names, redaction, resources, read or write.
 //! 5. `record` writes the record.
+//!
+//! Calls to HTTP APIs that are no AWS services take a way of their own, by an OpenAPI document: [`openapi`].
 
 mod captured;
 mod exchange;
+pub mod openapi;
 mod value;
 
 pub use captured::CapturedRecord;

@@ -262,6 +262,11 @@ impl UserIdentity {
         Self::of("Unknown")
     }
 
+    /// Somebody whom another system than AWS's knows: the holder of an API key, the user of an HTTP API.
+    pub fn outsider(principal_id: String, user_name: Option<String>) -> Self {
+        Self { principal_id: Some(principal_id), user_name, ..Self::of("Unknown") }
+    }
+
     /// Somebody with an access key of which nothing is known but, at best, the account.
     pub fn unknown_key(account: Option<AccountId>, access_key_id: &str) -> Self {
         Self {
