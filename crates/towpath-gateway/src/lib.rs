@@ -2,13 +2,43 @@
 //!
 //! A call passes through unchanged; its record is made afterwards from what was kept of it, and goes to the log with
 //! durable acknowledgement. What cannot be recorded is refused or told in a gap record, as the upstream's policy says.
+//!
+//! ```text
+//! server     connections, TLS                 client    connections to upstreams
+//! gateway    one call: route, check, record, send, answer
+//! recording  from a finished call to its record in the log
+//! ```
 
-mod routed;
+mod answer;
+mod call;
+mod client;
+mod development_ca;
+mod gateway;
+mod headers;
+mod host;
+mod identity;
+mod kept;
+mod measure;
+mod outgoing;
+mod recording;
+mod refusal;
+mod route;
+mod scope;
+mod server;
 mod settings;
 mod sink;
+mod tunnel;
 mod upstream;
 
-pub use routed::{Routed, Signature};
+pub use client::SetupError;
+pub use development_ca::{CaError, CERTIFICATE_FILE, DevelopmentCa, KEY_FILE};
+pub use gateway::{Gateway, GatewayError};
+pub use identity::Identities;
+pub use recording::{
+    Acknowledgement, Describe, Gap, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingSettings, Routed,
+    Ticket, Unrecordable,
+};
+pub use server::GatewayServer;
 pub use settings::{ClientLimits, DEFAULT_LISTEN, GatewaySettings, TlsSettings};
 pub use sink::{RecordSink, SinkError};
-pub use upstream::{Kept, Origin, Policy, Takes, Upstream, UpstreamLimits};
+pub use upstream::{Kept, Origin, Takes, Upstream, UpstreamLimits};

@@ -1,6 +1,6 @@
 //! What a person may tune about the gateway: where it listens, what it stands in front of, and its bounds.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +9,6 @@ use crate::upstream::Upstream;
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// Where clients connect.
-    pub listen: SocketAddr,
     /// What is in front of, in the order of preference.
     pub upstreams: Vec<Upstream>,
     /// In whose name a call is recorded that no upstream takes. The caller is refused.
@@ -80,4 +78,4 @@ pub enum TlsSettings {
 }
 
 /// The address of the gateway if nothing else is said.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4749);
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4749);

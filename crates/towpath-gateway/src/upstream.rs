@@ -1,28 +1,25 @@
 //! What the gateway stands in front of: one service, or several at one address.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use towpath_model::{AccountId, Region};
+use towpath_model::Region;
+
+use crate::recording::RecordedUpstream;
 
 /// One upstream: which calls are its own, where it is, in whose name its calls are recorded, and its bounds.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Its name in logs, metrics and gap records. No other upstream has it.
-    pub name: String,
+    /// Its name, account, region and policy, as recording knows it. No other upstream has the name.
+    pub recorded: Arc<RecordedUpstream>,
     /// Which calls it takes.
     pub takes: Takes,
     /// Where it is. `None` for the stand-in of calls that no upstream takes.
     pub origin: Option<Origin>,
-    /// The account of its records, where the caller does not tell another.
-    pub account: AccountId,
-    /// The region of calls that name none.
-    pub region: Region,
     /// The event source of its records, such as `orders.example.org`; `None`: what the service's profile or model says.
     pub event_source: Option<String>,
-    /// What happens to a call that cannot be recorded.
-    pub policy: Policy,
     /// Whether signatures are verified here, with the keys of Towpath's accounts, before a call is passed on.
     pub verify_signatures: bool,
     /// An STS-compatible service that tells who an access key belongs to (`GetAccessKeyInfo`, `GetCallerIdentity`).
@@ -66,16 +63,6 @@ pub struct Origin {
     pub server_name: Option<String>,
     /// HTTP/2, from the first byte on where not encrypted, else HTTP/1.1.
     pub http2: bool,
-}
-
-/// What happens to a call that cannot be recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// It is refused, and an answer ends only when its record is durable.
-    #[default]
-    FailClosed,
-    /// It is passed; a gap record says who, from when to when, and at least how many.
-    FailOpen,
 }
 
 /// How many bytes of bodies are kept for the record; the rest streams by.
@@ -127,19 +114,27 @@ impl Default for UpstreamLimits {
 
 impl Upstream {
     /// An upstream that takes any call, with the bounds that hold if nothing else is said.
-    pub fn new(name: impl Into<String>, origin: Option<Origin>, account: AccountId, region: Region) -> Self {
+    pub fn new(recorded: RecordedUpstream, origin: Option<Origin>) -> Self {
         Self {
-            name: name.into(),
+            recorded: Arc::new(recorded),
             takes: Takes::default(),
             origin,
-            account,
-            region,
             event_source: None,
-            policy: Policy::default(),
             verify_signatures: false,
             sts: None,
             kept: Kept::default(),
             limits: UpstreamLimits::default(),
+        }
+    }
+}
+
+impl Origin {
+    /// Host and port as a request names them; the port only where it is not the one of the scheme.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match (self.encrypted, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
         }
     }
 }

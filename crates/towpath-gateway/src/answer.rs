@@ -1,0 +1,282 @@
+//! An answer's body on its way to the client.
+//!
+//! Bytes pass as they come and as fast as the client takes them. Where a record must be durable before the answer is told,
+//! the last of it is held until it is.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep, timeout};
+use towpath_port::Running;
+
+use crate::call::Call;
+use crate::client::Lease;
+use crate::recording::Acknowledgement;
+
+/// How long the end of an answer waits for its record.
+pub const DURABLE_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the rest of a short answer is waited for after its client has gone, so that the record has all of it.
+const REST_WITHIN: Duration = Duration::from_secs(2);
+
+/// Up to this many announced bytes, an answer is short: it is told in one piece, once its record is durable where that is
+/// wanted.
+pub const SHORT: u64 = 64 << 10;
+
+/// The body of an answer.
+pub struct AnswerBody {
+    form: Form,
+    /// Tells the connection's watch that a request is running.
+    _running: Option<Running>,
+}
+
+enum Form {
+    /// A body that is there already; `broken` if it ends early.
+    Whole { bytes: Option<Bytes>, broken: bool },
+    /// A body that comes from the upstream.
+    Passing(Box<Passing>),
+}
+
+/// A body that passes.
+pub struct Passing {
+    /// Gone once the client has gone.
+    body: Option<Incoming>,
+    call: Option<Call>,
+    lease: Option<Lease>,
+    /// Its place among the requests that are worked on.
+    place: Option<OwnedSemaphorePermit>,
+    /// The longest silence; zero for any.
+    pause: Duration,
+    /// Whether the end waits for the record.
+    durable: bool,
+    /// The announced bytes that have not come yet, if a length was announced.
+    rest: Option<u64>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    held: Option<Held>,
+    ended: bool,
+}
+
+struct Held {
+    last: Option<Frame<Bytes>>,
+    recorded: Pin<Box<dyn Future<Output = bool> + Send>>,
+}
+
+/// Why an answer ends early. Ends the client's connection, so that the client does not take the part for the whole.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The upstream's connection.
+    #[error("the upstream broke off its answer")]
+    Broken,
+    /// The upstream's silence.
+    #[error("the upstream stopped sending its answer")]
+    Stalled,
+    /// The record.
+    #[error("the record of the call is not durable")]
+    NotRecorded,
+}
+
+impl AnswerBody {
+    /// A body that is there.
+    pub fn whole(bytes: Bytes) -> Self {
+        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: false }, _running: None }
+    }
+
+    /// The first part of a body whose rest will not come.
+    pub fn broken(bytes: Bytes) -> Self {
+        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: true }, _running: None }
+    }
+
+    /// A body that passes.
+    pub fn passing(passing: Passing) -> Self {
+        Self { form: Form::Passing(Box::new(passing)), _running: None }
+    }
+
+    /// Holds `running` until the body is over.
+    pub fn running(mut self, running: Running) -> Self {
+        self._running = Some(running);
+        self
+    }
+}
+
+impl Passing {
+    /// Passes `body` on. The upstream may be silent for `pause`; the end waits for the record if `durable`.
+    pub fn new(
+        body: Incoming,
+        call: Call,
+        lease: Lease,
+        pause: Duration,
+        durable: bool,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let rest = body.size_hint().exact();
+        Self {
+            body: Some(body),
+            call: Some(call),
+            lease: Some(lease),
+            place: Some(place),
+            pause,
+            durable,
+            rest,
+            waiting: None,
+            held: None,
+            ended: false,
+        }
+    }
+
+    /// Takes in all of a body that is known to be short; true if it came whole. Nothing is passed on.
+    pub async fn gather(mut self) -> (Bytes, bool, Option<Acknowledgement>) {
+        let mut bytes = Vec::new();
+        let whole = loop {
+            match std::future::poll_fn(|cx| self.poll_upstream(cx)).await {
+                Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+                Some(Err(_)) => break false,
+                None => break true,
+            }
+        };
+        let acknowledgement = self.close(whole);
+        (bytes.into(), whole, acknowledgement)
+    }
+
+    /// The next frame from the upstream, noted for the record.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting = None;
+                if let Some(data) = frame.data_ref() {
+                    if let Some(got) = self.call.as_mut().and_then(Call::got) {
+                        got.pass(data);
+                    }
+                    self.rest = self.rest.map(|rest| rest.saturating_sub(data.len() as u64));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(AnswerError::Broken))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.pause.is_zero() => Poll::Pending,
+            Poll::Pending => {
+                let pause = self.pause;
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(pause)));
+                ready!(waiting.as_mut().poll(cx));
+                Poll::Ready(Some(Err(AnswerError::Stalled)))
+            }
+        }
+    }
+
+    /// True if no further frame can come.
+    fn is_last(&self) -> bool {
+        self.rest == Some(0) || self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    /// Hands the call over to the recording.
+    fn close(&mut self, whole: bool) -> Option<Acknowledgement> {
+        let mut call = self.call.take()?;
+        if whole {
+            if let Some(got) = call.got() {
+                got.end();
+            }
+            if let Some(lease) = self.lease.take() {
+                lease.give_back();
+            }
+        }
+        call.finish()
+    }
+
+    /// The answer is over but for `last`.
+    fn end(&mut self, last: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
+        let acknowledgement = self.close(true);
+        match acknowledgement.filter(|_| self.durable) {
+            Some(acknowledgement) => {
+                let recorded = async { matches!(timeout(DURABLE_WITHIN, acknowledgement.durable()).await, Ok(Ok(()))) };
+                self.held = Some(Held { last, recorded: Box::pin(recorded) });
+                None
+            }
+            None => {
+                self.ended = true;
+                last
+            }
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        loop {
+            if let Some(held) = &mut self.held {
+                let recorded = ready!(held.recorded.as_mut().poll(cx));
+                let last = self.held.take().and_then(|held| held.last);
+                self.ended = true;
+                return Poll::Ready(match recorded {
+                    true => last.map(Ok),
+                    false => Some(Err(AnswerError::NotRecorded)),
+                });
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let last = match ready!(self.poll_upstream(cx)) {
+                Some(Ok(frame)) if frame.is_data() && !self.is_last() => {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Some(Ok(last)) => Some(last),
+                Some(Err(error)) => {
+                    self.ended = true;
+                    drop(self.close(false));
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => None,
+            };
+            if let Some(last) = self.end(last) {
+                return Poll::Ready(Some(Ok(last)));
+            }
+        }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // The client has gone. If little is missing, it is worth knowing how the call ended.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if self.rest.is_none_or(|rest| rest > SHORT) {
+            return;
+        }
+        let (Some(call), Some(lease)) = (self.call.take(), self.lease.take()) else { return };
+        let (Some(body), Some(place)) = (self.body.take(), self.place.take()) else { return };
+        let rest = Self::new(body, call, lease, REST_WITHIN, false, place);
+        runtime.spawn(async move { drop(timeout(REST_WITHIN, rest.gather()).await) });
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match &mut self.form {
+            Form::Passing(passing) => passing.poll_frame(cx),
+            Form::Whole { bytes, broken } => Poll::Ready(match bytes.take() {
+                Some(bytes) => Some(Ok(Frame::data(bytes))),
+                None if std::mem::take(broken) => Some(Err(AnswerError::Broken)),
+                None => None,
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.form {
+            Form::Passing(passing) => passing.ended,
+            Form::Whole { bytes, broken } => bytes.is_none() && !broken,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.form {
+            Form::Passing(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Body::size_hint),
+            Form::Whole { broken: true, .. } => SizeHint::default(),
+            Form::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}

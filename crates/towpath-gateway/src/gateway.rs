@@ -1,0 +1,383 @@
+//! One call through the gateway, from its head to its answer.
+//!
+//! ```text
+//! route, check        where it goes; what has two meanings is refused
+//! begin               room for its record, or it is refused
+//! verify              its signature, where told
+//! send                to the upstream, the body streaming behind
+//! answer              back to the client, the record made as the last byte passes
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use towpath_model::Clock;
+use towpath_port::Place;
+use tracing::debug;
+
+use crate::answer::{AnswerBody, DURABLE_WITHIN, Passing, SHORT};
+use crate::call::{Call, Caller};
+use crate::client::{Client, Lease, SendError, SetupError};
+use crate::headers;
+use crate::host;
+use crate::kept::{Failed, Tee};
+use crate::measure::Measures;
+use crate::outgoing::Outgoing;
+use crate::recording::{Acknowledgement, Policy, Recording};
+use crate::refusal::Refusal;
+use crate::route::Routes;
+use crate::settings::{ClientLimits, GatewaySettings};
+use crate::tunnel;
+use crate::upstream::{Origin, Upstream};
+
+/// How long an answer is waited for after its client has gone, so that its record says how the call ended.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Passes calls on and has them recorded. All methods may be called concurrently.
+pub struct Gateway {
+    routes: Routes<Arc<Served>>,
+    recording: Recording,
+    clock: Arc<dyn Clock>,
+    limits: ClientLimits,
+    places: Arc<Semaphore>,
+    // Conversations in other protocols, and what is waited for after clients have gone.
+    running: TaskTracker,
+    give_up: CancellationToken,
+}
+
+/// An upstream that is served.
+struct Served {
+    upstream: Upstream,
+    way: Option<(Origin, Client)>,
+    measures: Measures,
+}
+
+/// The connection that a request came over.
+#[derive(Clone)]
+pub struct From {
+    /// Who is at the other end.
+    pub caller: Caller,
+    /// Its place, which a conversation in another protocol takes along.
+    pub place: Arc<Place>,
+}
+
+/// Why a gateway cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream {name} cannot be used")]
+pub struct GatewayError {
+    name: String,
+    #[source]
+    cause: SetupError,
+}
+
+impl AsRef<Upstream> for Arc<Served> {
+    fn as_ref(&self) -> &Upstream {
+        &self.upstream
+    }
+}
+
+impl Served {
+    fn new(upstream: Upstream) -> Result<Arc<Self>, GatewayError> {
+        let way = match &upstream.origin {
+            None => None,
+            Some(origin) => {
+                let client = Client::new(origin, upstream.limits);
+                let name = || upstream.recorded.name.to_string();
+                Some((origin.clone(), client.map_err(|cause| GatewayError { name: name(), cause })?))
+            }
+        };
+        let measures = Measures::of(&upstream.recorded.name);
+        Ok(Arc::new(Self { upstream, way, measures }))
+    }
+
+    fn is_durable(&self) -> bool {
+        self.upstream.recorded.policy == Policy::FailClosed
+    }
+}
+
+impl Gateway {
+    /// A gateway in front of the upstreams of `settings`. Must be called within a Tokio runtime; nothing is connected yet.
+    pub fn new(
+        settings: &GatewaySettings,
+        recording: Recording,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, GatewayError> {
+        let upstreams = settings.upstreams.iter().cloned().map(Served::new).collect::<Result<Vec<_>, _>>()?;
+        let unknown = Served::new(Upstream { origin: None, ..settings.unknown.clone() })?;
+        Ok(Arc::new(Self {
+            routes: Routes::new(upstreams, unknown),
+            recording,
+            clock,
+            places: Arc::new(Semaphore::new(settings.clients.max_requests)),
+            limits: settings.clients.clone(),
+            running: TaskTracker::new(),
+            give_up: CancellationToken::new(),
+        }))
+    }
+
+    /// The bounds of clients.
+    pub fn limits(&self) -> &ClientLimits {
+        &self.limits
+    }
+
+    /// Ends what goes on without a client's connection: waits until `grace` is over, then gives it up.
+    pub async fn finish(&self, grace: Duration) {
+        self.running.close();
+        if timeout(grace, self.running.wait()).await.is_err() {
+            self.give_up.cancel();
+            drop(timeout(Duration::from_secs(1), self.running.wait()).await);
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, mut request: Request<Incoming>, from: From) -> Response<AnswerBody> {
+        let began = std::time::Instant::now();
+        let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+        let (head, body) = request.into_parts();
+        let found = self.routes.find(&head);
+        let (served, routed) = (Arc::clone(found.taker), found.routed);
+        let service = routed.service.clone();
+        let refuse = |refusal: &Refusal| {
+            served.measures.answered(refusal.status, began);
+            own(refusal, &head, service.as_deref())
+        };
+
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            served.measures.turned_away();
+            return refuse(&Refusal::busy());
+        };
+        let ticket = match self.recording.begin(&served.upstream.recorded) {
+            Ok(ticket) => ticket,
+            Err(cause) => return refuse(&Refusal::unrecordable(cause)),
+        };
+        let clock = Arc::clone(&self.clock);
+        let call = Call::begin(ticket, routed, &head, from.caller.clone(), clock, served.upstream.kept);
+        let Some((origin, _)) = &served.way else {
+            let refusal = Refusal::unknown(service.as_deref(), host::asked(&head).unwrap_or_default());
+            let told = recorded(call.refused(&refusal), served.is_durable()).await.err().unwrap_or(refusal);
+            return refuse(&told);
+        };
+        if let Err(refusal) = headers::check(&head, self.limits.max_header_size) {
+            let told = recorded(call.refused(&refusal), served.is_durable()).await.err().unwrap_or(refusal);
+            return refuse(&told);
+        }
+
+        let sent = call.sent();
+        let mut outgoing = Outgoing::new(body, Arc::clone(&sent), self.limits.body_pause);
+        let mut forward = Parts::clone(&head);
+        let expects = !origin.http2
+            && forward.headers.get(http::header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let open = (expects && !outgoing.is_end_stream()).then(|| outgoing.wait_for_continue());
+        headers::to_upstream(&mut forward, origin, !outgoing.is_end_stream());
+        let mut forward = Request::from_parts(forward, outgoing);
+        if let Some(open) = open {
+            pass_continue(&mut forward, open);
+        }
+
+        let sending = Sending::new(Arc::clone(&self), Arc::clone(&served), forward, sent, call, place);
+        let (outcome, call, place) = sending.await;
+        let (response, lease) = match outcome {
+            Ok(answered) => answered,
+            Err(error) => {
+                debug!(upstream = %served.upstream.recorded.name, error = %with_causes(&error), "no answer");
+                let refusal = refusal_of(&error);
+                let told = recorded(call.broken(with_causes(&error)), served.is_durable()).await.err();
+                return refuse(&told.unwrap_or(refusal));
+            }
+        };
+        served.measures.answered(response.status(), began);
+        let passed = Passed { served, call, lease, place, from, upgrade, version: head.version, service };
+        self.pass_back(response, passed, &head).await
+    }
+
+    /// Passes an answer on to the client.
+    async fn pass_back(&self, response: Response<Incoming>, passed: Passed, asked: &Parts) -> Response<AnswerBody> {
+        let Passed { served, mut call, lease, place, from, upgrade, version, service } = passed;
+        let durable = served.is_durable();
+        call.answered_by(&response);
+        let (mut head, body) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(client) = upgrade else {
+                drop(call.broken("the upstream changes the protocol unasked"));
+                return own(&Refusal::bad_gateway("the upstream changes the protocol unasked"), asked, service.as_deref());
+            };
+            headers::to_client(&mut head, Version::HTTP_11);
+            let mut response = Response::from_parts(head, body);
+            let upstream = hyper::upgrade::on(&mut response);
+            let talk = tunnel::run(client, upstream, call, served.upstream.limits.body_pause, self.give_up.clone());
+            self.running.spawn(async move {
+                let _held_until_the_end = (lease, place, from);
+                talk.await;
+            });
+            return response.map(|_| AnswerBody::whole(Bytes::new()));
+        }
+        headers::to_client(&mut head, version);
+        let announced = body.size_hint().exact();
+        let passing = Passing::new(body, call, lease, served.upstream.limits.body_pause, durable, place);
+        let body = match announced {
+            Some(0) => {
+                let (_, _, acknowledgement) = passing.gather().await;
+                recorded(acknowledgement, durable).await.map(|()| AnswerBody::whole(Bytes::new()))
+            }
+            Some(..=SHORT) if durable => {
+                let (bytes, whole, acknowledgement) = passing.gather().await;
+                let body = if whole { AnswerBody::whole } else { AnswerBody::broken };
+                recorded(acknowledgement, durable).await.map(|()| body(bytes))
+            }
+            _ => Ok(AnswerBody::passing(passing)),
+        };
+        match body {
+            Ok(body) => Response::from_parts(head, body),
+            Err(refusal) => own(&refusal, asked, service.as_deref()),
+        }
+    }
+}
+
+/// What an answer takes along on its way back.
+struct Passed {
+    served: Arc<Served>,
+    call: Call,
+    lease: Lease,
+    place: OwnedSemaphorePermit,
+    from: From,
+    upgrade: Option<hyper::upgrade::OnUpgrade>,
+    version: Version,
+    service: Option<Arc<str>>,
+}
+
+/// The gateway's own answer.
+fn own(refusal: &Refusal, head: &Parts, service: Option<&str>) -> Response<AnswerBody> {
+    let mut response = refusal.response(head, service).map(AnswerBody::whole);
+    // The rest of the body may still be on its way.
+    if head.version < Version::HTTP_2 {
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Waits for the record, where the answer may not be told without it.
+async fn recorded(acknowledgement: Option<Acknowledgement>, durable: bool) -> Result<(), Refusal> {
+    let Some(acknowledgement) = acknowledgement.filter(|_| durable) else { return Ok(()) };
+    match timeout(DURABLE_WITHIN, acknowledgement.durable()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(cause)) => Err(Refusal::not_recorded(cause)),
+        Err(_) => Err(Refusal::not_recorded("its record was not durable in time")),
+    }
+}
+
+fn pass_continue(request: &mut Request<Outgoing>, open: tokio::sync::oneshot::Sender<()>) {
+    let open = parking_lot::Mutex::new(Some(open));
+    hyper::ext::on_informational(request, move |interim| {
+        if interim.status() == StatusCode::CONTINUE {
+            // Who does not wait any more has the body on its way.
+            open.lock().take().map(|open| open.send(()));
+        }
+    });
+}
+
+fn refusal_of(error: &SendError) -> Refusal {
+    match error {
+        SendError::Busy => Refusal::busy(),
+        SendError::Connect(crate::client::ConnectError::Timeout) | SendError::Timeout => {
+            Refusal::gateway_timeout(error.to_string())
+        }
+        SendError::Connect(cause) => Refusal::bad_gateway(cause.to_string()),
+        SendError::Broken(_) => Refusal::bad_gateway(error.to_string()),
+        SendError::Body(Failed::Stalled) => Refusal::request_timeout(),
+        SendError::Body(Failed::Broken) => Refusal::incomplete_body(),
+    }
+}
+
+/// An error and its causes in one line. They tell of connections, never of what was sent.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+type Outcome = Result<(Response<Incoming>, Lease), SendError>;
+
+/// A request on its way. Should its client go away when all of the request has passed, the answer is waited for a while,
+/// because what it says of the call belongs into the record.
+struct Sending {
+    answer: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    sent: Arc<Tee>,
+    rest: Option<(Call, OwnedSemaphorePermit)>,
+    running: TaskTracker,
+    give_up: CancellationToken,
+}
+
+impl Sending {
+    fn new(
+        gateway: Arc<Gateway>,
+        served: Arc<Served>,
+        request: Request<Outgoing>,
+        sent: Arc<Tee>,
+        call: Call,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let (running, give_up) = (gateway.running.clone(), gateway.give_up.clone());
+        let tee = Arc::clone(&sent);
+        let answer = async move {
+            match &served.way {
+                Some((_, client)) => client.send(request, &tee).await,
+                None => Err(SendError::Busy),
+            }
+        };
+        Self { answer: Some(Box::pin(answer)), sent, rest: Some((call, place)), running, give_up }
+    }
+}
+
+impl Future for Sending {
+    type Output = (Outcome, Call, OwnedSemaphorePermit);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let answer = this.answer.as_mut().expect("a future is not polled after it was ready");
+        let outcome = ready!(answer.as_mut().poll(cx));
+        this.answer = None;
+        let (call, place) = this.rest.take().expect("a future is not polled after it was ready");
+        Poll::Ready((outcome, call, place))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let (Some(answer), Some((mut call, place))) = (self.answer.take(), self.rest.take()) else { return };
+        if !self.sent.has_ended() || tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let give_up = self.give_up.clone();
+        self.running.spawn(async move {
+            let answer = tokio::select! {
+                answer = timeout(LINGER, answer) => answer,
+                () = give_up.cancelled() => return,
+            };
+            match answer {
+                Ok(Ok((response, lease))) => {
+                    call.answered_by(&response);
+                    // Dropped at once: what is short is read to its end for the record.
+                    drop(Passing::new(response.into_body(), call, lease, LINGER, false, place));
+                }
+                Ok(Err(error)) => drop(call.broken(with_causes(&error))),
+                Err(_) => drop(call),
+            }
+        });
+    }
+}
