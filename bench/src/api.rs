@@ -29,6 +29,10 @@ pub struct Api {
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
+/// A query that has taken this long is left alone between two looks at it.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What a query answered, and how long that took.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -107,43 +111,42 @@ impl Api {
     }
 
     /// Asks a question and reads the whole answer.
+    ///
+    /// Results are asked for until the query has ended. The server waits a moment with each answer if it has not, so
+    /// there is no pause but for long queries.
     pub async fn query(&self, sql: &str) -> anyhow::Result<Answer> {
         let started = Instant::now();
         let begun = self.call_json::<StartQueryRequest>(json!({"QueryStatement": sql})).await?;
         let id = begun.query_id.context("the query has no id")?;
-        let mut pause = Duration::from_micros(500);
-        let described = loop {
-            let described = self.call_json::<DescribeQueryRequest>(json!({"QueryId": id})).await?;
-            let status = serde_json::to_value(described.query_status)?;
-            match status.as_str().unwrap_or_default() {
-                "QUEUED" | "RUNNING" => {}
-                "FINISHED" => break described,
-                status => bail!("query {id} is {status}: {}", described.error_message.unwrap_or_default()),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(Duration::from_millis(20));
-        };
-        let described = serde_json::to_value(&described)?;
-        let statistic = |name: &str| described["QueryStatistics"][name].as_u64().unwrap_or_default();
-        let mut answer = Answer {
-            execution_millis: statistic("ExecutionTimeInMillis"),
-            bytes_scanned: statistic("BytesScanned"),
-            ..Answer::default()
-        };
-        let mut input = json!({"QueryId": id, "MaxQueryResults": 1000});
-        loop {
+        let input = json!({"QueryId": id, "MaxQueryResults": 1000});
+        let mut page = loop {
             let page = serde_json::to_value(self.call_json::<GetQueryResultsRequest>(input.clone()).await?)?;
+            match page["QueryStatus"].as_str().unwrap_or_default() {
+                "QUEUED" | "RUNNING" => {}
+                "FINISHED" => break page,
+                status => bail!("query {id} is {status}: {}", page["ErrorMessage"].as_str().unwrap_or_default()),
+            }
+            if started.elapsed() > PATIENCE {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let mut answer = Answer::default();
+        loop {
             for row in page["QueryResultRows"].as_array().into_iter().flatten() {
                 let cells = row.as_array().into_iter().flatten();
                 let texts = cells.flat_map(|cell| cell.as_object().into_iter().flatten());
                 answer.rows.push(texts.map(|(_, value)| value.as_str().map(str::to_owned)).collect());
             }
-            match page["NextToken"].as_str() {
-                Some(token) => input["NextToken"] = token.into(),
-                None => break,
-            }
+            let Some(token) = page["NextToken"].as_str() else { break };
+            let next = json!({"QueryId": id, "MaxQueryResults": 1000, "NextToken": token});
+            page = serde_json::to_value(self.call_json::<GetQueryResultsRequest>(next).await?)?;
         }
         answer.elapsed = started.elapsed();
+        let described = self.call_json::<DescribeQueryRequest>(json!({"QueryId": id})).await?;
+        let described = serde_json::to_value(&described)?;
+        let statistic = |name: &str| described["QueryStatistics"][name].as_u64().unwrap_or_default();
+        answer.execution_millis = statistic("ExecutionTimeInMillis");
+        answer.bytes_scanned = statistic("BytesScanned");
         Ok(answer)
     }
 

@@ -50,6 +50,25 @@ pub const fn record_columns(kind: StoreKind) -> &'static [&'static str] {
     }
 }
 
+/// True if stored records hold the value of this top-level member as it was received, so that whoever wants it alone need
+/// not make the record whole.
+pub fn is_stored_whole(kind: StoreKind, member: &str) -> bool {
+    // Columns that values are left out for bear the names of their members in lower case.
+    !record_columns(kind).iter().any(|column| column.eq_ignore_ascii_case(member))
+}
+
+/// Stored records as JSON documents: without what stands before those that are stored whole. Values that are left out
+/// stay marks; [`is_stored_whole`] tells where there are none.
+pub fn stored_documents(stored: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let texts = Texts::of(stored.as_ref())?;
+    let rows = || (0..texts.len()).map(|row| texts.at(row));
+    if !rows().flatten().any(|text| text.starts_with(WHOLE)) {
+        return Ok(stored.clone());
+    }
+    let documents = rows().map(|text| text.map(|text| text.strip_prefix(WHOLE).unwrap_or(text)));
+    Ok(Arc::new(documents.collect::<StringArray>()))
+}
+
 /// The records of a batch as they were received, row by row; NULL where the stored one is.
 ///
 /// The batch has the [`record_columns`] of its kind, among others. Fails if a mark names a value that is not there.
@@ -341,6 +360,24 @@ mod tests {
         // Neighbours of the marks are ordinary characters.
         let (_, text) = stored(StoreKind::History, "{\"eventName\":\"\u{f000}\u{d7ff}\u{f8ff}\"}");
         assert!(text.starts_with('{'));
+    }
+
+    #[test]
+    fn a_stored_document_has_the_members_that_nothing_is_left_out_of() {
+        let record = r#"{"eventID":"5e2676f8-9fce-46ef-8142-3e36a94e6691","requestParameters":{"errorMessage":"sixteen characters"}}"#;
+        let private = record.replace("sixteen", "\u{e000}");
+        for (record, is_plain) in [(record, true), (private.as_str(), false)] {
+            let (batch, text) = stored(StoreKind::CloudTrail, record);
+            let documents = stored_documents(batch.column_by_name(EVENT_JSON).unwrap()).unwrap();
+            let document: serde_json::Value =
+                serde_json::from_str(documents.as_string::<i32>().value(0)).unwrap();
+            let whole: serde_json::Value = serde_json::from_str(record).unwrap();
+            assert_eq!(text.starts_with(WHOLE), !is_plain);
+            for (member, value) in whole.as_object().unwrap() {
+                let same = document[member] == *value;
+                assert_eq!(same, !is_plain || is_stored_whole(StoreKind::CloudTrail, member), "{member}");
+            }
+        }
     }
 
     #[test]

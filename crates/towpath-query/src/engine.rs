@@ -37,6 +37,10 @@ pub const MAX_PAGE: usize = 1000;
 /// How long [`QueryEngine::cancel`] waits for the query to have ended before it answers.
 const CANCEL_WAIT: Duration = Duration::from_millis(500);
 
+/// How long an answer about a query that is running waits for its end. Whoever asks for a short query's rows gets them with
+/// the first answer, not with the second, which would come later than this.
+const END_WAIT: Duration = Duration::from_millis(10);
+
 /// What names of result files end with.
 const RESULTS: &str = ".rows";
 
@@ -272,9 +276,9 @@ impl QueryEngine {
         Ok(Started { live, added })
     }
 
-    /// The query as it is now.
+    /// The query as it is now, or as it is in [a moment](END_WAIT) if that is its end.
     pub async fn describe(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
-        let record = self.shared.record(scope, id).await?;
+        let record = self.shared.record_soon(scope, id).await?;
         if self.shared.live.get(record.id).is_some() || !record.has_rows() {
             return Ok(record);
         }
@@ -315,11 +319,11 @@ impl QueryEngine {
     }
 
     /// One page of a query's rows. While it runs, the rows written so far can be read, and the token of the last page
-    /// leads on to rows that come later.
+    /// leads on to rows that come later. A query that ends in [a moment](END_WAIT) is waited for.
     pub async fn results(&self, scope: &Scope, id: &str, request: &ResultsRequest) -> Result<ResultsPage, QueryError> {
         let max_rows = page_size(request.max_results)?;
         let live = parse_id(id).ok().and_then(|id| self.shared.live.get(id));
-        let record = self.shared.record(scope, id).await?;
+        let record = self.shared.record_soon(scope, id).await?;
         let asked = (max_rows as u64).to_be_bytes();
         let id = record.id;
         let parameters: [&[u8]; 3] = [b"results", id.as_bytes(), &asked];
@@ -450,6 +454,18 @@ impl Shared {
         };
         let oldest = self.oldest_kept();
         record.filter(|record| record.scope == *scope && record.created >= oldest).ok_or_else(unknown)
+    }
+
+    /// The record of a query; of one that is open, once it has ended or [a moment](END_WAIT) has passed.
+    async fn record_soon(&self, scope: &Scope, id: &str) -> Result<QueryRecord, QueryError> {
+        let record = self.record(scope, id).await?;
+        match self.live.get(record.id).filter(|_| record.status.is_open()) {
+            None => Ok(record),
+            Some(live) => {
+                let _ = tokio::time::timeout(END_WAIT, live.ended()).await;
+                self.record(scope, id).await
+            }
+        }
     }
 
     /// A store as of now: everything acknowledged before the call is in it.

@@ -7,6 +7,8 @@
 //! 3. an event id: the lake's index of keys names the day, and usually the file;
 //! 4. filters of values (`useridentity.accesskeyid = ..`), for files and row groups;
 //! 5. DataFusion: statistics, bloom filters and page index of columns, then late materialization row by row.
+//!
+//! Filters that [dig into the stored record](crate::stored_filter) are kept by the scan like the range of time.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +19,9 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics, exec_datafusion_err};
+use datafusion::common::{
+    ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics, exec_datafusion_err,
+};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -26,6 +30,7 @@ use datafusion::datasource::physical_plan::parquet::ParquetAccessPlan;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
@@ -42,6 +47,7 @@ use crate::file_facts::FileFacts;
 use crate::file_reader::{CountingReaderFactory, partitioned_file};
 use crate::scan_counters::ScanCounters;
 use crate::stored_columns::StoredColumns;
+use crate::stored_filter::{columns_of, stored_filter};
 use crate::time_range::TimeRange;
 use crate::value_filters::Candidate;
 
@@ -109,11 +115,12 @@ impl TableProvider for EventDataStoreTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // A range of time is kept here. For others files are ruled out; rows are filtered by the plan, which hands the
-        // filters on to the reader.
-        let each = filters.iter().map(|filter| match TimeRange::of(filter) {
-            Some(_) => TableProviderFilterPushDown::Exact,
-            None => TableProviderFilterPushDown::Inexact,
+        // A range of time is kept here, and so is what stored records answer. For others files are ruled out; rows are
+        // filtered by the plan, which hands the filters on to the reader.
+        let kept = |filter: &Expr| TimeRange::of(filter).is_some() || stored_filter(self.kind, filter).is_some();
+        let each = filters.iter().map(|filter| match kept(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
         });
         Ok(each.collect())
     }
@@ -130,15 +137,24 @@ impl TableProvider for EventDataStoreTable {
             Some(indices) => indices.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        let columns = StoredColumns::of(self.kind, &self.schema, &wanted)?;
+        let stored: Vec<_> = filters.iter().filter_map(|filter| stored_filter(self.kind, filter)).collect();
+        let columns = StoredColumns::of(self.kind, &self.schema, &wanted, columns_of(&stored))?;
         let condition = Condition::of_filters(filters);
         let range = filters.iter().filter_map(TimeRange::of).fold(TimeRange::ALL, TimeRange::and);
         let range = range.since(bound.snapshot.cutoff);
         let chosen = bound.choose(&condition, range).await?;
         bound.counters.pruned_files(bound.snapshot.files.len() - chosen.files.len());
         let plan = bound.plan(state, self.kind, &columns, chosen, range)?;
-        columns.finish(plan)
+        columns.finish(filtered(state, plan, stored)?)
     }
+}
+
+/// Leaves out rows that do not pass all of the filters.
+fn filtered(state: &dyn Session, plan: Arc<dyn ExecutionPlan>, filters: Vec<Expr>) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(filter) = conjunction(filters) else { return Ok(plan) };
+    let schema = DFSchema::try_from(plan.schema())?;
+    let filter = state.create_physical_expr(filter, &schema)?;
+    Ok(Arc::new(FilterExec::try_new(filter, plan)?))
 }
 
 /// The files that may hold rows that pass, and when those rows must have occurred if that is known.

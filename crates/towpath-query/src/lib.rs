@@ -40,6 +40,7 @@ mod settings;
 mod sort_through_union;
 mod sql;
 mod stored_columns;
+mod stored_filter;
 mod tail;
 #[cfg(test)]
 mod tests;

@@ -30,8 +30,13 @@ enum Output {
 }
 
 impl StoredColumns {
-    /// The stored columns behind the `wanted` columns of the `public` schema.
-    pub(crate) fn of(kind: StoreKind, public: &Schema, wanted: &[usize]) -> Result<Self> {
+    /// The stored columns behind the `wanted` columns of the `public` schema, and after them those `also` asked for.
+    pub(crate) fn of<'a>(
+        kind: StoreKind,
+        public: &Schema,
+        wanted: &[usize],
+        also: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self> {
         let stored = file_schema(kind);
         let mut indices = Vec::with_capacity(wanted.len());
         let mut place_of = |name: &str| -> Result<usize> {
@@ -55,6 +60,10 @@ impl StoredColumns {
             plain &= matches!(output, Output::Stored(place) if place == at);
             outputs.push((field, output));
         }
+        for name in also {
+            place_of(name)?;
+        }
+        plain &= indices.len() == outputs.len();
         let schema = Arc::new(stored.project(&indices)?);
         Ok(Self { indices, schema, outputs: (!plain).then_some(outputs) })
     }
