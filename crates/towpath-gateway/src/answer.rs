@@ -36,8 +36,8 @@ pub struct AnswerBody {
 }
 
 enum Form {
-    /// A body that is there already; `broken` if it ends early.
-    Whole { bytes: Option<Bytes>, broken: bool },
+    /// A body that is there already; with an error if it ends early.
+    Whole { bytes: Option<Bytes>, broken: Option<Breaking> },
     /// A body that comes from the upstream.
     Passing(Box<Passing>),
 }
@@ -58,6 +58,7 @@ pub struct Passing {
     rest: Option<u64>,
     waiting: Option<Pin<Box<Sleep>>>,
     held: Option<Held>,
+    breaking: Option<Breaking>,
     ended: bool,
 }
 
@@ -80,15 +81,37 @@ pub enum AnswerError {
     NotRecorded,
 }
 
+/// An error that waits a turn, so that what came before it is written: the HTTP library drops what it has not written
+/// when a body fails.
+struct Breaking {
+    error: Option<AnswerError>,
+    waited: bool,
+}
+
+impl Breaking {
+    fn of(error: AnswerError) -> Self {
+        Self { error: Some(error), waited: false }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<AnswerError>> {
+        if !std::mem::replace(&mut self.waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.error.take())
+    }
+}
+
 impl AnswerBody {
     /// A body that is there.
     pub fn whole(bytes: Bytes) -> Self {
-        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: false }, _running: None }
+        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: None }, _running: None }
     }
 
     /// The first part of a body whose rest will not come.
     pub fn broken(bytes: Bytes) -> Self {
-        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: true }, _running: None }
+        let broken = Some(Breaking::of(AnswerError::Broken));
+        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken }, _running: None }
     }
 
     /// A body that passes.
@@ -124,6 +147,7 @@ impl Passing {
             rest,
             waiting: None,
             held: None,
+            breaking: None,
             ended: false,
         }
     }
@@ -208,11 +232,14 @@ impl Passing {
             if let Some(held) = &mut self.held {
                 let recorded = ready!(held.recorded.as_mut().poll(cx));
                 let last = self.held.take().and_then(|held| held.last);
-                self.ended = true;
-                return Poll::Ready(match recorded {
-                    true => last.map(Ok),
-                    false => Some(Err(AnswerError::NotRecorded)),
-                });
+                if recorded {
+                    self.ended = true;
+                    return Poll::Ready(last.map(Ok));
+                }
+                self.breaking = Some(Breaking::of(AnswerError::NotRecorded));
+            }
+            if let Some(breaking) = &mut self.breaking {
+                return breaking.poll(cx).map(|error| error.map(Err));
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -223,9 +250,9 @@ impl Passing {
                 }
                 Some(Ok(last)) => Some(last),
                 Some(Err(error)) => {
-                    self.ended = true;
                     drop(self.close(false));
-                    return Poll::Ready(Some(Err(error)));
+                    self.breaking = Some(Breaking::of(error));
+                    continue;
                 }
                 None => None,
             };
@@ -257,25 +284,25 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match &mut self.form {
             Form::Passing(passing) => passing.poll_frame(cx),
-            Form::Whole { bytes, broken } => Poll::Ready(match bytes.take() {
-                Some(bytes) => Some(Ok(Frame::data(bytes))),
-                None if std::mem::take(broken) => Some(Err(AnswerError::Broken)),
-                None => None,
-            }),
+            Form::Whole { bytes, broken } => match (bytes.take(), broken) {
+                (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                (None, Some(broken)) => broken.poll(cx).map(|error| error.map(Err)),
+                (None, None) => Poll::Ready(None),
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.form {
             Form::Passing(passing) => passing.ended,
-            Form::Whole { bytes, broken } => bytes.is_none() && !broken,
+            Form::Whole { bytes, broken } => bytes.is_none() && broken.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.form {
             Form::Passing(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Body::size_hint),
-            Form::Whole { broken: true, .. } => SizeHint::default(),
+            Form::Whole { broken: Some(_), .. } => SizeHint::default(),
             Form::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }

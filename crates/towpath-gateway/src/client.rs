@@ -14,6 +14,7 @@ use hyper::client::conn::http1;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::gate::Gatekeeper;
 use crate::kept::{Failed, Tee};
 use crate::outgoing::Outgoing;
 use crate::upstream::{Origin, UpstreamLimits};
@@ -56,6 +57,8 @@ pub struct Lease {
     _place: OwnedSemaphorePermit,
     connection: Option<http1::SendRequest<Outgoing>>,
     pool: Arc<Pool>,
+    sent: Arc<Tee>,
+    gate: Option<Gatekeeper>,
 }
 
 impl Client {
@@ -70,12 +73,15 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for the head of its answer. `tee` is that of its body.
+    /// Sends a request and waits for the head of its answer. `sent` is what is kept of its body, `gate` moves the gate
+    /// before it.
     pub async fn send(
         &self,
         request: Request<Outgoing>,
-        tee: &Tee,
+        sent: Arc<Tee>,
+        gate: Option<Gatekeeper>,
     ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let tee = &*sent;
         let place = Arc::clone(&self.places).acquire_owned();
         let place = match timeout(self.limits.connect_timeout, place).await {
             Ok(Ok(place)) => place,
@@ -90,7 +96,10 @@ impl Client {
             Some(failed) => SendError::Body(failed),
             None => error,
         })?;
-        Ok((answer, Lease { _place: place, connection, pool: Arc::clone(&self.pool) }))
+        if let Some(gate) = &gate {
+            gate.answered();
+        }
+        Ok((answer, Lease { _place: place, connection, pool: Arc::clone(&self.pool), sent, gate }))
     }
 
     async fn send_alone(
@@ -192,10 +201,18 @@ fn is_reset(error: &hyper::Error) -> bool {
 }
 
 impl Lease {
-    /// The answer has passed: the connection may be used again.
+    /// The answer has passed: the connection may be used again, if all of the request has passed too.
     pub fn give_back(mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take().filter(|_| self.sent.has_ended()) {
             self.pool.put(connection);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(gate) = &self.gate {
+            gate.over();
         }
     }
 }

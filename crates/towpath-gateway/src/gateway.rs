@@ -29,6 +29,7 @@ use tracing::debug;
 use crate::answer::{AnswerBody, DURABLE_WITHIN, Passing, SHORT};
 use crate::call::{Call, Caller};
 use crate::client::{Client, Lease, SendError, SetupError};
+use crate::gate::Gatekeeper;
 use crate::headers;
 use crate::host;
 use crate::kept::{Failed, Tee};
@@ -178,14 +179,21 @@ impl Gateway {
         let mut forward = Parts::clone(&head);
         let expects = !origin.http2
             && forward.headers.get(http::header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let open = (expects && !outgoing.is_end_stream()).then(|| outgoing.wait_for_continue());
+        let gate = (expects && !outgoing.is_end_stream()).then(Gatekeeper::default);
         headers::to_upstream(&mut forward, origin, !outgoing.is_end_stream());
+        if let Some(gate) = &gate {
+            outgoing.wait_at(gate.clone());
+        }
         let mut forward = Request::from_parts(forward, outgoing);
-        if let Some(open) = open {
-            pass_continue(&mut forward, open);
+        if let Some(gate) = gate.clone() {
+            hyper::ext::on_informational(&mut forward, move |interim| {
+                if interim.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
         }
 
-        let sending = Sending::new(Arc::clone(&self), Arc::clone(&served), forward, sent, call, place);
+        let sending = Sending::new(&self, Arc::clone(&served), forward, (sent, gate), call, place);
         let (outcome, call, place) = sending.await;
         let (response, lease) = match outcome {
             Ok(answered) => answered,
@@ -276,16 +284,6 @@ async fn recorded(acknowledgement: Option<Acknowledgement>, durable: bool) -> Re
     }
 }
 
-fn pass_continue(request: &mut Request<Outgoing>, open: tokio::sync::oneshot::Sender<()>) {
-    let open = parking_lot::Mutex::new(Some(open));
-    hyper::ext::on_informational(request, move |interim| {
-        if interim.status() == StatusCode::CONTINUE {
-            // Who does not wait any more has the body on its way.
-            open.lock().take().map(|open| open.send(()));
-        }
-    });
-}
-
 fn refusal_of(error: &SendError) -> Refusal {
     match error {
         SendError::Busy => Refusal::busy(),
@@ -325,10 +323,10 @@ struct Sending {
 
 impl Sending {
     fn new(
-        gateway: Arc<Gateway>,
+        gateway: &Gateway,
         served: Arc<Served>,
         request: Request<Outgoing>,
-        sent: Arc<Tee>,
+        (sent, gate): (Arc<Tee>, Option<Gatekeeper>),
         call: Call,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -336,7 +334,7 @@ impl Sending {
         let tee = Arc::clone(&sent);
         let answer = async move {
             match &served.way {
-                Some((_, client)) => client.send(request, &tee).await,
+                Some((_, client)) => client.send(request, tee, gate).await,
                 None => Err(SendError::Busy),
             }
         };

@@ -13,6 +13,7 @@ mod answer;
 mod call;
 mod client;
 mod development_ca;
+mod gate;
 mod gateway;
 mod headers;
 mod host;
@@ -27,6 +28,8 @@ mod scope;
 mod server;
 mod settings;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 mod upstream;
 

@@ -7,30 +7,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use crate::gate::{Gate, Gatekeeper, Passage};
 use crate::kept::{Failed, Tee};
-
-/// How long an upstream has for saying that it wants the body of a request with `Expect: 100-continue`. Clients wait about
-/// as long before they send it unasked.
-const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The body of a request, passed on as it arrives and as fast as the upstream takes it.
 pub struct Outgoing(Option<Passing>);
 
 struct Passing {
-    body: Incoming,
+    // Gone once it is known that nobody wants it, which tells the client's connection.
+    body: Option<Incoming>,
     tee: Arc<Tee>,
     pause: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     gate: Option<Gate>,
-}
-
-/// Holds a body back until the upstream wants it.
-struct Gate {
-    opened: oneshot::Receiver<()>,
-    patience: Pin<Box<Sleep>>,
 }
 
 /// Why a request's body ended early. Ends the connection to the upstream, so that it does not take the part for the whole.
@@ -42,6 +33,9 @@ pub enum OutgoingError {
     /// The client's patience with us.
     #[error("the body of the request stopped coming")]
     Stalled,
+    /// The upstream's lack of interest.
+    #[error("the upstream answered without the body of the request")]
+    Unwanted,
 }
 
 impl Outgoing {
@@ -51,7 +45,7 @@ impl Outgoing {
             tee.end();
             return Self::none();
         }
-        Self(Some(Passing { body, tee, pause, waiting: None, gate: None }))
+        Self(Some(Passing { body: Some(body), tee, pause, waiting: None, gate: None }))
     }
 
     /// No body.
@@ -59,25 +53,29 @@ impl Outgoing {
         Self(None)
     }
 
-    /// Asks for no byte of the body until the sender is used or gone, or has had its time.
-    pub fn wait_for_continue(&mut self) -> oneshot::Sender<()> {
-        let (open, opened) = oneshot::channel();
+    /// Asks for no byte of the body until the gate is opened.
+    pub fn wait_at(&mut self, keeper: Gatekeeper) {
         if let Some(passing) = &mut self.0 {
-            passing.gate = Some(Gate { opened, patience: Box::pin(sleep(CONTINUE_WITHIN)) });
+            passing.gate = Some(Gate::new(keeper));
         }
-        open
     }
 }
 
 impl Passing {
-    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(gate) = &mut self.gate {
-            if Pin::new(&mut gate.opened).poll(cx).is_pending() {
-                ready!(gate.patience.as_mut().poll(cx));
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), OutgoingError>> {
+        let Some(gate) = &mut self.gate else { return Poll::Ready(Ok(())) };
+        match gate.poll(cx) {
+            Passage::Open => {
+                self.gate = None;
+                Poll::Ready(Ok(()))
             }
-            self.gate = None;
+            Passage::Waiting => Poll::Pending,
+            Passage::Unwanted => {
+                self.body = None;
+                Poll::Pending
+            }
+            Passage::Over => Poll::Ready(Err(OutgoingError::Unwanted)),
         }
-        Poll::Ready(())
     }
 }
 
@@ -90,14 +88,17 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
         let Some(this) = &mut self.0 else { return Poll::Ready(None) };
-        ready!(this.poll_gate(cx));
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        if let Err(error) = ready!(this.poll_gate(cx)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Some(body) = &mut this.body else { return Poll::Ready(Some(Err(OutgoingError::Unwanted))) };
+        match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.waiting = None;
                 if let Some(data) = frame.data_ref() {
                     this.tee.pass(data);
                 }
-                if this.body.is_end_stream() || frame.is_trailers() {
+                if body.is_end_stream() || frame.is_trailers() {
                     this.tee.end();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -121,10 +122,13 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|passing| passing.body.is_end_stream())
+        self.0.as_ref().is_none_or(|passing| passing.body.as_ref().is_some_and(Incoming::is_end_stream))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |passing| passing.body.size_hint())
+        match &self.0 {
+            None => SizeHint::with_exact(0),
+            Some(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint),
+        }
     }
 }

@@ -28,8 +28,6 @@ pub struct Found<'a, T> {
     pub taker: &'a T,
     /// What the record must know.
     pub routed: Routed,
-    /// True if an upstream takes it.
-    pub known: bool,
 }
 
 /// What a call says of itself.
@@ -51,14 +49,8 @@ impl<T: AsRef<Upstream>> Routes<T> {
     /// Finds who takes a call.
     pub fn find(&self, head: &Parts) -> Found<'_, T> {
         let claims = Claims::of(head);
-        let found = self.ordered.iter().find(|upstream| claims.fit(&upstream.as_ref().takes));
-        let taker = found.unwrap_or(&self.unknown);
-        Found { taker, routed: claims.routed(taker.as_ref()), known: found.is_some() }
-    }
-
-    /// All of them, the stand-in last.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.ordered.iter().chain([&self.unknown])
+        let taker = self.ordered.iter().find(|upstream| claims.fit(&upstream.as_ref().takes)).unwrap_or(&self.unknown);
+        Found { taker, routed: claims.routed(taker.as_ref()) }
     }
 }
 
@@ -134,9 +126,11 @@ impl<'a> Claims<'a> {
             _ => None,
         };
         let of_host = || self.host_service.as_ref().map(|(service, _)| service.as_str());
-        let service = self.scope.service.as_deref().or(of_upstream).or_else(of_host);
+        let signed_for: Option<Arc<str>> = self.scope.service.as_deref().map(Arc::from);
         Routed {
-            service: service.map(Arc::from),
+            upstream: Arc::clone(&upstream.recorded.name),
+            service: signed_for.clone().or_else(|| of_upstream.or_else(of_host).map(Arc::from)),
+            signed_for,
             region: self.region().unwrap_or(&upstream.recorded.region).clone(),
             account: upstream.recorded.account,
             event_source: upstream.event_source.as_deref().map(Arc::from),

@@ -32,6 +32,10 @@ pub struct RecordedUpstream {
 /// Where a call went, as routing found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
+    /// The name of the upstream.
+    pub upstream: Arc<str>,
+    /// The service that the call's signature names.
+    pub signed_for: Option<Arc<str>>,
     /// The service's signing name: from the credential scope, or from the rule, host or target that chose the upstream.
     /// `None` for a service that nobody knows.
     pub service: Option<Arc<str>>,
@@ -46,6 +50,13 @@ pub struct Routed {
 impl Routed {
     /// A call of which nothing is known but its upstream.
     pub fn to(upstream: &RecordedUpstream) -> Self {
-        Self { service: None, region: upstream.region.clone(), account: upstream.account, event_source: None }
+        Self {
+            upstream: Arc::clone(&upstream.name),
+            signed_for: None,
+            service: None,
+            region: upstream.region.clone(),
+            account: upstream.account,
+            event_source: None,
+        }
     }
 }
