@@ -10,10 +10,14 @@
 //! Calls to HTTP APIs that are no AWS services take a way of their own, by an OpenAPI document: [`openapi`].
 
 mod captured;
+pub mod decode;
 mod exchange;
+pub mod model;
 pub mod openapi;
 mod value;
 
 pub use captured::CapturedRecord;
+pub use decode::{Answer, Call, DecodeError, Decoded, Outcome, Unrouted};
 pub use exchange::{Body, Ending, Exchange, Request, Response, Tls};
+pub use model::{ModelError, Models, OperationModel, Protocol, ServiceHint, ServiceModel, ServiceSummary};
 pub use value::{Field, Value};
