@@ -9,13 +9,17 @@
 //!
 //! Calls to HTTP APIs that are no AWS services take a way of their own, by an OpenAPI document: [`openapi`].
 
+mod capture;
 mod captured;
 pub mod decode;
 mod exchange;
 pub mod model;
 pub mod openapi;
+pub mod profile;
+mod record;
 mod value;
 
+pub use capture::{Capture, Target};
 pub use captured::CapturedRecord;
 pub use decode::{Answer, Call, DecodeError, Decoded, Outcome, Unrouted};
 pub use exchange::{Body, Ending, Exchange, Request, Response, Tls};

@@ -27,8 +27,8 @@ pub use document::{AdditionalFrom, Form, SensitiveMembers, TimeForm};
 pub(crate) use names::Pattern;
 pub(crate) use paths::{Action, Walk};
 pub(crate) use read_write::reads_by_name;
-pub(crate) use rules::{OperationRules, ResponseHeader, SideRules};
-pub(crate) use template::{Facts, ResourceRule};
+pub(crate) use rules::{OperationRules, SideRules};
+pub(crate) use template::Facts;
 
 use document::Document;
 
@@ -134,6 +134,22 @@ impl Profiles {
         by_target.or_else(by_name).or_else(by_host)
     }
 
+    /// What `errorCode` reads for an error of this name, where it is another.
+    pub fn error_code<'a>(&'a self, profile: &'a Profile, code: &'a str) -> &'a str {
+        self.renamed_error(profile, code).unwrap_or(code)
+    }
+
+    /// The code of an error of an operation whose answer has only a status.
+    pub fn status_code<'a>(&'a self, profile: &'a Profile, operation: &str, status: u16) -> Option<&'a str> {
+        let own = self.renamed_error(profile, &format!("{operation} {status}"));
+        own.or_else(|| self.renamed_error(profile, &status.to_string()))
+    }
+
+    fn renamed_error<'a>(&'a self, profile: &'a Profile, code: &str) -> Option<&'a str> {
+        let mut documents = [&profile.document, &self.general.document].into_iter();
+        documents.find_map(|document| document.error_codes.get(code)).map(String::as_str)
+    }
+
     /// The rules for an operation of a service, or of one without a profile.
     pub(crate) fn rules(&self, profile: &Profile, operation: &str) -> Arc<OperationRules> {
         profile.compiled(operation, &self.general)
@@ -201,16 +217,6 @@ impl Profile {
     /// What fills `additionalEventData`: names with where the values come from.
     pub fn additional(&self) -> impl Iterator<Item = (&str, &AdditionalFrom)> {
         self.document.additional.iter().map(|entry| (entry.name.as_str(), &entry.from))
-    }
-
-    /// What `errorCode` reads for an error of this name, where it is another.
-    pub fn error_code<'a>(&'a self, code: &'a str) -> &'a str {
-        self.document.error_codes.get(code).map_or(code, String::as_str)
-    }
-
-    /// The code of an error whose answer has only a status.
-    pub fn status_code(&self, status: u16) -> Option<&str> {
-        self.document.error_codes.get(&*status.to_string()).map(String::as_str)
     }
 
     /// How requestParameters and responseElements are formed.

@@ -162,11 +162,15 @@ struct Record<'a> {
 impl CallRecord<'_> {
     /// Writes one account's copy: one JSON object of at most 256 KB.
     ///
-    /// In the copy of another account than the caller's, the caller is only an account and a principal.
+    /// Where several accounts get a copy, the caller is only an account and a principal in those of accounts other than
+    /// the caller's. The only copy names the caller in full: nowhere else does it stand.
     pub fn json(&self, copy: &RecordCopy) -> Bytes {
         let mut record = Record {
             event_version: EVENT_VERSION,
-            user_identity: self.identity.seen_by(copy.recipient),
+            user_identity: match copy.shared {
+                Some(_) => self.identity.seen_by(copy.recipient),
+                None => Cow::Borrowed(self.identity),
+            },
             event_time: eventtime_text(self.time),
             event_source: cut(self.event_source),
             event_name: cut(self.event_name),

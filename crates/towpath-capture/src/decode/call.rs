@@ -126,7 +126,9 @@ impl Call {
                 let ec2 = protocols.contains(&Protocol::Ec2);
                 (if ec2 { Protocol::Ec2 } else { Protocol::Query }, action(request))
             }
-            Spoken::Rest => return Self::by_path(model, request, Protocol::RestJson, bucket_domain),
+            Spoken::Rest => {
+                return Self::by_path(model, request, rest.unwrap_or(Protocol::RestJson), bucket_domain);
+            }
         };
         let found = name.as_deref().and_then(|name| model.position_of(name));
         match found {

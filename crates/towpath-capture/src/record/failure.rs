@@ -2,6 +2,14 @@
 
 use http::StatusCode;
 
+use super::{json, xml};
+use crate::{Response, Value};
+
+/// The header in which AWS services tell an error's code.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+/// The longest text that is taken for a code.
+const MAX_CODE: usize = 128;
+
 /// errorCode and errorMessage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -14,6 +22,29 @@ impl Failure {
     pub(crate) fn broken(reason: &str) -> Self {
         Self { code: "ConnectionBroken".to_owned(), message: Some(reason.to_owned()) }
     }
+
+    /// What an answer that no model explains says of its error in the ways that AWS services have; an empty code if it
+    /// says nothing.
+    pub(crate) fn without_model(response: &Response) -> Self {
+        let header = response.head.headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = &response.body.kept;
+        let said = json::read(body).or_else(|| xml::read(body).map(|(_, value)| value));
+        let find = |names: &[&str]| said.as_ref().and_then(|said| find(said, names, 0)).map(str::to_owned);
+        let code = header.or_else(|| find(&["__type", "Code", "code"])).unwrap_or_default();
+        // `aws.protocols#NotFound:http://..` is NotFound.
+        let code = code.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default();
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        let is_code = code.len() <= MAX_CODE && code.chars().all(plain);
+        Self { code: if is_code { code.to_owned() } else { String::new() }, message: find(&["message", "Message"]) }
+    }
+}
+
+/// The first text under one of these names, at the top or in what is there.
+fn find<'a>(value: &'a Value, names: &[&str], depth: usize) -> Option<&'a str> {
+    let Value::Map(entries) = value else { return None };
+    let here = entries.iter().find(|(key, _)| names.contains(&key.as_str())).and_then(|(_, value)| value.text());
+    let inside = || entries.iter().find_map(|(_, value)| find(value, names, depth + 1));
+    if depth < 3 { here.or_else(inside) } else { here }
 }
 
 /// What a status says of an answer that says nothing else: `NotFound` for 404.

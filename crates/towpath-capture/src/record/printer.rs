@@ -45,6 +45,11 @@ impl Printed {
         self.put(name, quoted(text));
     }
 
+    /// Takes a member away.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| other != name);
+    }
+
     /// The whole, as a record takes it: none if there are no members.
     pub(crate) fn parameters(&self) -> Parameters {
         let members: Vec<String> = self.0.iter().map(|(name, json)| format!("{}:{json}", quoted(name))).collect();
@@ -128,16 +133,19 @@ impl<'a> Printer<'a> {
         if matches!(value, Value::Null) {
             return None;
         }
+        let hide;
         let by_model = match self.sensitive {
             _ if !sensitive => None,
             SensitiveMembers::Show => None,
             SensitiveMembers::Drop => Some(&Action::Drop),
             // Blobs are left out anyway.
             SensitiveMembers::Hide if matches!(value, Value::Blob(_)) => Some(&Action::Drop),
-            SensitiveMembers::Hide => return Some(self.hidden(value, HIDDEN)),
+            SensitiveMembers::Hide => {
+                hide = Action::Replace(HIDDEN.into());
+                Some(&hide)
+            }
         };
-        let by_model = if matches!(action, Some(Action::Show)) { None } else { by_model };
-        match action.filter(|action| **action != Action::Show).or(by_model) {
+        match action.or(by_model) {
             Some(Action::Drop) => {
                 self.remember(value);
                 None
@@ -293,3 +301,6 @@ fn hashed(value: &Value) -> Vec<u8> {
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a string is always written")
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,12 +39,12 @@ impl Secrets {
         for name in HEADERS {
             for value in head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
                 secrets.add(value);
-                // A scheme and the parts of its credentials: `Bearer x`, `Credential=a, Signature=b`, `a=1; b=2`.
-                for part in value.split([' ', ',', ';']) {
+                // A scheme or device and its credentials: `Bearer x`, `Credential=a, Signature=b`, `a=1; b=2`.
+                for (at, part) in value.split([' ', ',', ';']).enumerate() {
                     match part.split_once('=') {
                         Some((name, _)) if name == "SignedHeaders" || name == "Credential" => {}
                         Some((_, value)) if !value.is_empty() && !value.starts_with('=') => secrets.add(value),
-                        _ if name == "authorization" && !part.starts_with("AWS4-") => secrets.add(part),
+                        _ if at > 0 => secrets.add(part),
                         _ => {}
                     }
                 }

@@ -1,0 +1,197 @@
+//! What a call is: its service, its operation, and the profile that its record follows, as far as each can be known.
+
+use http::{Method, Uri};
+use std::sync::Arc;
+
+use crate::decode::{self, Call, Decoded, Outcome, Spoken, Unrouted};
+use crate::model::{Models, Protocol, ServiceHint, ServiceModel};
+use crate::profile::{Form, OperationRules, Profile, Profiles, TimeForm, reads_by_name};
+use crate::record::{self, Failure, json};
+use crate::{Body, Exchange, Request, Response, Value};
+
+use super::Target;
+
+/// The longest part of a path that stands in the name of a call without operation.
+const MAX_SEGMENT: usize = 32;
+
+/// A call with its names.
+pub(super) struct Named<'a> {
+    /// The call in its model, if there is one with the operation.
+    call: Option<Call>,
+    profiles: &'a Profiles,
+    pub(super) profile: &'a Profile,
+    /// The operation: by the model, else as the request names it, else its method and path.
+    pub(super) operation: String,
+    pub(super) event_source: String,
+    /// True if no model has the operation but the profile knows it.
+    unmodelled: bool,
+    method: &'a Method,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of(models: &Models, profiles: &'a Profiles, exchange: &'a Exchange, target: &Target) -> Self {
+        let head = &exchange.request.head;
+        let mut hint = ServiceHint::of(head);
+        if let Some(name) = target.signing_name.as_deref() {
+            hint = hint.signed_for(name);
+        }
+        if let Some(service) = target.service.as_deref() {
+            hint = hint.named(service);
+        }
+        let by_call = || profiles.of_call(hint.target_prefix, hint.signing_name, hint.host);
+        let by_model = |model: &Arc<ServiceModel>| profiles.of_service(&model.summary().service_id);
+        let (call, profile, model, named) = match models.call(&hint, &exchange.request) {
+            Ok(call) => {
+                let model = Arc::clone(call.model());
+                let name = call.operation().name.to_string();
+                (Some(call), by_model(&model), Some(model), Some(name))
+            }
+            Err(Unrouted::Operation { service, named }) => {
+                (None, by_model(&service).or_else(by_call), Some(service), named)
+            }
+            Err(Unrouted::Service | Unrouted::Model(_)) => (None, by_call(), None, None),
+        };
+        let operation = named.or_else(|| spoken(&exchange.request)).unwrap_or_else(|| by_path(&head.method, &head.uri));
+        let signing_name = model.as_ref().map(|model| &*model.summary().signing_name).or(hint.signing_name);
+        let own = profile.map(Profile::event_source).map(str::to_owned);
+        let event_source = target.event_source.clone().or(own).unwrap_or_else(|| match (signing_name, hint.host) {
+            (Some(name), _) => format!("{name}.amazonaws.com"),
+            (None, Some(host)) => decode::without_port(host).to_ascii_lowercase(),
+            (None, None) => "unknown".to_owned(),
+        });
+        let profile = profile.unwrap_or_else(|| profiles.general());
+        let unmodelled = call.is_none() && profile.knows_unmodelled(&operation);
+        Self { call, profiles, profile, operation, event_source, unmodelled, method: &head.method }
+    }
+
+    /// True if the operation changes nothing: what the profile says, what the model says, what its method promises, or what
+    /// its name says.
+    pub(super) fn read_only(&self, rules: &OperationRules) -> bool {
+        let safe = matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        rules.read_only.unwrap_or_else(|| match &self.call {
+            Some(call) => {
+                let rest = call.protocol().is_rest();
+                call.operation().read_only || (rest && safe) || reads_by_name(&call.operation().name)
+            }
+            None if self.operation.contains(' ') => safe,
+            None => reads_by_name(&self.operation),
+        })
+    }
+
+    /// How records of services that speak this call's protocol print moments.
+    pub(super) fn usual_times(&self) -> TimeForm {
+        match self.call.as_ref().map(Call::protocol) {
+            Some(Protocol::Query | Protocol::Ec2) => TimeForm::Words,
+            _ => TimeForm::Iso,
+        }
+    }
+
+    /// What was asked, with the names of the model.
+    pub(super) fn asked(&self, exchange: &Exchange) -> Decoded {
+        match &self.call {
+            Some(call) => decode::request(call, &exchange.request),
+            None => self.without_model(&exchange.request.body),
+        }
+    }
+
+    /// A body that no model explains: its JSON, if the profile knows the operation.
+    fn without_model(&self, body: &Body) -> Decoded {
+        let read = || json::read(&body.kept).map(json::as_members);
+        match (self.unmodelled && body.is_kept()).then(read).flatten() {
+            Some(value) => Decoded { value, complete: true, fault: None },
+            None => Decoded { value: Value::empty(), complete: body.total == 0, fault: None },
+        }
+    }
+
+    /// What was asked, in the form that the service's records have.
+    pub(super) fn formed_request(&self, exchange: &Exchange, asked: &Value) -> Value {
+        match (self.profile.form(), &self.call) {
+            (Form::S3, call) => {
+                let payload = call.as_ref().and_then(|call| call.model().input(call.operation())?.payload());
+                let reads_body = payload.is_some_and(|member| !member.streaming);
+                let names = self.profile.printed_wire_names();
+                record::s3_request(&exchange.request, asked, &self.operation, reads_body, names)
+            }
+            (Form::Ec2, Some(call)) => record::ec2_request(call.model(), call.operation(), self.profile, asked),
+            _ => asked.clone(),
+        }
+    }
+
+    /// What was answered, in the form that the service's records have.
+    pub(super) fn formed_response(&self, answered: &Value, request_id: Option<&str>) -> Value {
+        match (self.profile.form(), &self.call) {
+            (Form::S3, _) => record::s3_response(),
+            (Form::Ec2, Some(call)) => {
+                record::ec2_response(call.model(), call.operation(), self.profile, answered, request_id)
+            }
+            _ => answered.clone(),
+        }
+    }
+
+    /// What was answered, with the names of the model, or the error; and the id that the service gave the call.
+    pub(super) fn answered(&self, response: &Response) -> (Result<Value, Failure>, Option<String>) {
+        let Some(call) = &self.call else {
+            let failed = response.head.status.is_client_error() || response.head.status.is_server_error();
+            let answered = if failed {
+                Err(Failure::without_model(response))
+            } else {
+                Ok(self.without_model(&response.body).value)
+            };
+            return (answered, record::request_id(response));
+        };
+        let answer = decode::response(call, response);
+        let id = answer.request_id.or_else(|| record::request_id(response));
+        match answer.outcome {
+            Outcome::Output(decoded) => (Ok(decoded.value), id),
+            Outcome::Error { code, message } => (Err(Failure { code, message }), id),
+        }
+    }
+
+    /// An error as the service's records print it.
+    pub(super) fn failure(&self, failure: Failure, response: &Response) -> Failure {
+        let status = response.head.status;
+        // A code in digits is the status again.
+        let code = if failure.code.bytes().all(|byte| byte.is_ascii_digit()) {
+            let known = self.profiles.status_code(self.profile, &self.operation, status.as_u16());
+            known.map_or_else(|| record::status_words(status), str::to_owned)
+        } else {
+            self.profiles.error_code(self.profile, &failure.code).to_owned()
+        };
+        let code = match self.profile.prefixes_error_codes() {
+            false => code,
+            true if status.is_server_error() => format!("Server.{code}"),
+            true => format!("Client.{code}"),
+        };
+        Failure { code, message: failure.message }
+    }
+}
+
+/// The operation that a request names itself, where its protocol has names.
+fn spoken(request: &Request) -> Option<String> {
+    let plain = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        !name.is_empty() && name.len() <= 128 && name.bytes().all(plain)
+    };
+    let name = match Spoken::of(&request.head) {
+        Spoken::Cbor { operation, .. } | Spoken::Json { operation, .. } => operation.to_owned(),
+        Spoken::Form => {
+            let query = request.head.uri.query().unwrap_or_default();
+            let fields = [query.as_bytes(), &request.body.kept];
+            let mut fields = fields.into_iter().flat_map(form_urlencoded::parse);
+            fields.find(|(name, _)| name == "Action")?.1.into_owned()
+        }
+        Spoken::Rest => return None,
+    };
+    plain(&name).then_some(name)
+}
+
+/// Method and path of a call of which nothing else is known. What looks like an id, or could be a token, is `*`.
+fn by_path(method: &Method, uri: &Uri) -> String {
+    let segments = uri.path().split('/').take(16).map(|segment| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let version = segment.len() <= 4;
+        let word = version || !segment.bytes().any(|byte| byte.is_ascii_digit());
+        if segment.len() <= MAX_SEGMENT && segment.bytes().all(plain) && word { segment } else { "*" }
+    });
+    format!("{method} {}", segments.collect::<Vec<_>>().join("/"))
+}
