@@ -101,8 +101,12 @@ fn recorded_code(error: &ApiError) -> &str {
 }
 
 pub(crate) fn identity(caller: &Caller) -> UserIdentity {
-    let key = caller.access_key_id.as_str();
-    match Arc::as_ref(&caller.principal) {
+    identity_of(Arc::as_ref(&caller.principal), &caller.access_key_id)
+}
+
+/// A principal that signed with a key, as a record prints it.
+pub(crate) fn identity_of(principal: &Principal, key: &str) -> UserIdentity {
+    match principal {
         Principal::Root { account } => UserIdentity::root(*account, key),
         Principal::User { account, name, id, arn, .. } => {
             UserIdentity::iam_user(id, arn, *account, key, &name.to_string())

@@ -10,6 +10,7 @@ mod authorize;
 mod caller;
 pub mod catalog;
 mod event_context;
+mod first_party;
 mod ingestion_status;
 mod operations;
 mod parts;
@@ -27,6 +28,7 @@ mod tests;
 mod throttle;
 mod upload;
 
+pub use first_party::{KeyOwner, OfferedRecord, Refused};
 pub use ingestion_status::IngestionStatuses;
 pub use parts::Parts;
 pub use query_delivery::QueryDeliveries;

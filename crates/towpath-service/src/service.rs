@@ -185,6 +185,9 @@ impl Service {
     }
 
     async fn towpath(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
+        if name == "PutRecords" {
+            return self.put_records(caller, request).await;
+        }
         let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, name) {
             Ok(()) => admin::dispatch(&context, name, &request.body).await,
@@ -267,6 +270,37 @@ impl Service {
                 self.records.append(events).await?;
                 admitted.note(&context);
                 serde_json::to_value(admitted.answer).map_err(|cause| crate::refusal::internal("write answer", cause))
+            }
+            Err(error) => {
+                self.records.append(events).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// PutRecords is a data event of the accounts that it wrote for, as PutAuditEvents is one of its channel; refused as a
+    /// whole it is a management event of the caller's.
+    async fn put_records(&self, caller: &Caller, request: &HttpRequest) -> Result<Value, ApiError> {
+        let context = Context::new(caller, &self.parts, &self.records);
+        let outcome = match self.admitted(caller, "PutRecords") {
+            Ok(()) => admin::put_records::admit(&context, &request.body).await,
+            Err(error) => Err(error),
+        };
+        let call = Call {
+            source: ApiSource::Towpath,
+            name: "PutRecords".to_owned(),
+            read_only: false,
+            plane: if outcome.is_ok() { Plane::Data } else { Plane::Management },
+            request: admin::put_records::parameters(&request.body),
+        };
+        let recorded = outcome.as_ref().map(|(output, _)| admin::put_records::recorded(output));
+        let mut events = self.events(&context, call, recorded, &context.take_touched());
+        match outcome {
+            Ok((output, mut admitted)) => {
+                // One append: the record of the call and the records it brought are durable together.
+                events.append(&mut admitted.events);
+                self.records.append(events).await?;
+                serde_json::to_value(output).map_err(|cause| crate::refusal::internal("write answer", cause))
             }
             Err(error) => {
                 self.records.append(events).await?;

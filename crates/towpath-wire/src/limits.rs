@@ -11,6 +11,9 @@ pub const MAX_AUDIT_EVENTS_BODY: usize = 2 * 1024 * 1024;
 /// Most event text in one PutAuditEvents, in bytes, counted after the outer JSON string is undone.
 pub const MAX_AUDIT_EVENTS_BYTES: usize = 1024 * 1024;
 
+/// Longest body of PutRecords, in bytes.
+pub const MAX_RECORDS_BODY: usize = 4 * 1024 * 1024;
+
 /// Longest body of a query-protocol (STS) request, in bytes.
 pub const MAX_FORM_BODY: usize = 64 * 1024;
 

@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::form::Parameters;
 use crate::generated::input::Input;
 use crate::generated::operations::Operation;
-use crate::limits::{MAX_AUDIT_EVENTS_BODY, MAX_FORM_BODY, MAX_JSON_BODY};
+use crate::limits::{MAX_AUDIT_EVENTS_BODY, MAX_FORM_BODY, MAX_JSON_BODY, MAX_RECORDS_BODY};
 use crate::operation::Service;
 use crate::protocol::{Protocol, is_form, names_action};
 
@@ -57,6 +57,7 @@ impl Route {
     /// The longest body, in bytes. A server stops reading there and answers [`ApiError::too_large`].
     pub fn max_body(&self) -> usize {
         match self {
+            Self::Towpath(name) if name == "PutRecords" => MAX_RECORDS_BODY,
             Self::CloudTrail(_) | Self::Organizations(_) | Self::Towpath(_) => MAX_JSON_BODY,
             Self::PutAuditEvents(_) => MAX_AUDIT_EVENTS_BODY,
             Self::Sts => MAX_FORM_BODY,

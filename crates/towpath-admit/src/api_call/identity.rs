@@ -287,6 +287,13 @@ impl UserIdentity {
         }
     }
 
+    /// The same caller without an access key, as after a sign-in.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.access_key_id = None;
+        self
+    }
+
     /// The same caller with the temporary key of a session that it made (GetSessionToken).
     #[must_use]
     pub fn in_session(mut self, access_key_id: &str, created: Timestamp, mfa: bool) -> Self {

@@ -13,9 +13,12 @@ use crate::refusal::internal;
 
 mod access_key;
 mod account;
+mod console_sign_in;
 mod dead_letter;
 mod organization;
 mod policy;
+pub(crate) mod put_records;
+mod resolve_caller;
 mod role;
 mod server;
 mod tail;
@@ -75,6 +78,9 @@ const OPERATIONS: &[Entry] = &[
     read("DescribeServer", ApiSource::Towpath),
     read("ListDeadLetters", ApiSource::Towpath),
     write("RetryDeadLetter", ApiSource::Towpath),
+    write("PutRecords", ApiSource::Towpath),
+    write("PutConsoleSignIn", ApiSource::Towpath),
+    read("ResolveCaller", ApiSource::Towpath),
 ];
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -140,6 +146,8 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         "DescribeServer" => json(server::describe(context)),
         "ListDeadLetters" => json(dead_letter::list(context, input(body)?).await),
         "RetryDeadLetter" => json(dead_letter::retry(context, input(body)?).await),
+        "PutConsoleSignIn" => json(console_sign_in::put(context, input(body)?).await),
+        "ResolveCaller" => json(resolve_caller::resolve(context, input(body)?)),
         _ => Err(ApiError::internal()),
     }
 }
