@@ -90,10 +90,13 @@ impl Inner {
         // A flush may end here and move keys from the hot ones to the index: those were seen above.
         let mut new = Vec::with_capacity(maybe.len());
         for Maybe { position, event, destinations } in maybe {
+            let mut stores: SmallVec<[StoreId; 2]> = destinations.iter().map(|to| to.store).collect();
+            stores.sort_unstable();
+            let having = self.keys.having(&stores, event.key)?;
+            repeats += having.len() as u64;
             let from = new.len();
             for Destination { store, kind } in destinations {
-                if self.keys.find(store, event.key)?.is_some() {
-                    repeats += 1;
+                if having.binary_search(&store).is_ok() {
                     continue;
                 }
                 match new[from..].iter_mut().find(|new: &&mut New| new.kind == kind) {

@@ -2,195 +2,46 @@
 //!
 //! Changes go through one gate, so that memory follows the metadata store in order. When the outcome of a commit is
 //! unknown, the gate stays shut until it has been read back; nothing is built on a guess.
+//!
+//! A flush of very many stores does not fit into one commit. Its manifest entries are then *staged* first, by the id of
+//! the commit to come, where nobody reads them; the commit names its id with the position, and from then on they count.
+//! They are moved to their places before anything else passes the gate, or when the lake opens next.
+
+mod change;
+mod effect;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use object_store::path::Path;
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use towpath_meta::{Expect, Key, MetaError, Write};
-use towpath_model::{Position, StoreId, StoreKind};
+use towpath_meta::{MetaError, MetaStore, Write};
 
-use crate::datafile::DataFile;
 use crate::error::LakeError;
-use crate::keys::Run;
 use crate::lake::Inner;
-use crate::state::{Doomed, Held, Retention, State};
 
-/// Most manifest entries changed by one commit when a store is dropped or expires.
-pub(crate) const MAX_REMOVED: usize = 50_000;
+use self::change::Proof;
+pub(crate) use self::change::{Change, Durable, MAX_REMOVED, Rewritten, StoreRecord, names};
 
-/// A change, and what it does to memory once it is durable.
-#[derive(Debug)]
-pub(crate) enum Change {
-    /// The sealed hot rows are in files.
-    Flush { files: Vec<DataFile>, run: Option<Arc<Run>>, durable: Position },
-    /// Files of a store were rewritten into one; into none if every row had expired.
-    Compact { store: StoreId, removed: Vec<Uuid>, added: Option<DataFile> },
-    /// Files of a store went past its retention.
-    Expire { store: StoreId, removed: Vec<Uuid> },
-    /// Runs of the key index were rewritten.
-    Keys { removed: Vec<Uuid>, added: Vec<Arc<Run>> },
-    /// A store keeps its rows for another time, or is dropped.
-    Retain { store: StoreId, kind: StoreKind, retention: Retention, removed: Vec<Uuid> },
-}
-
-/// The lake's position as the metadata store has it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Durable {
-    pub position: Position,
-    // Tells this commit from another one with the same position.
-    pub commit: Uuid,
-}
-
-/// A store's record.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct StoreRecord {
-    pub kind: StoreKind,
-    #[serde(flatten)]
-    pub retention: Retention,
-}
-
-/// How to learn whether a commit is there.
-#[derive(Debug)]
-enum Proof {
-    Holds(Key, Bytes),
-    Absent(Key),
-}
+/// Most entries that one commit stages or moves.
+const ENTRIES_A_COMMIT: usize = 10_000;
 
 /// A commit on its way.
 #[derive(Debug)]
 struct Attempt {
     change: Change,
     proof: Proof,
+    // Under which id a part of it is staged.
+    staged: Option<Uuid>,
 }
 
-/// The gate: what it guards is the attempt whose outcome is unknown.
+/// The gate.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(Option<Attempt>);
-
-/// Keys of the metadata store.
-pub(crate) mod names {
-    use towpath_meta::Key;
-    use towpath_model::StoreId;
-    use uuid::Uuid;
-
-    fn key(parts: &[&str]) -> Key {
-        Key::from_parts(parts.iter().copied()).expect("the parts are short plain texts")
-    }
-
-    pub fn manifest() -> Key {
-        key(&["manifest"])
-    }
-
-    pub fn file(store: StoreId, file: Uuid) -> Key {
-        key(&["manifest", &store.to_string(), &file.to_string()])
-    }
-
-    pub fn position() -> Key {
-        key(&["lake", "position"])
-    }
-
-    pub fn runs() -> Key {
-        key(&["lake", "keys"])
-    }
-
-    pub fn run(run: Uuid) -> Key {
-        key(&["lake", "keys", &run.to_string()])
-    }
-
-    pub fn stores() -> Key {
-        key(&["lake", "store"])
-    }
-
-    pub fn store(store: StoreId) -> Key {
-        key(&["lake", "store", &store.to_string()])
-    }
-}
-
-impl Change {
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Flush { .. } => "commit a flush",
-            Self::Compact { .. } => "commit a compaction",
-            Self::Expire { .. } => "commit an expiry",
-            Self::Keys { .. } => "commit key runs",
-            Self::Retain { .. } => "commit a retention",
-        }
-    }
-
-    /// What to write, what to expect, and how to tell later whether it was written.
-    fn parts(&self) -> Result<(Vec<Expect>, Vec<Write>, Proof), MetaError> {
-        let mut expect = Vec::new();
-        let mut writes = Vec::new();
-        let proof = match self {
-            Self::Flush { files, run, durable } => {
-                for file in files {
-                    writes.push(Write::json(names::file(file.store, file.id), file)?);
-                }
-                if let Some(run) = run {
-                    writes.push(Write::json(names::run(run.info().id), run.info())?);
-                }
-                let record = Durable { position: *durable, commit: Uuid::new_v4() };
-                writes.push(Write::json(names::position(), &record)?);
-                holds(&writes)
-            }
-            Self::Compact { store, removed, added } => {
-                let (more, gone) = removal(*store, removed);
-                (expect, writes) = (more, gone);
-                match added {
-                    Some(file) => {
-                        writes.push(Write::json(names::file(*store, file.id), file)?);
-                        holds(&writes)
-                    }
-                    None => absent(*store, removed),
-                }
-            }
-            Self::Expire { store, removed } => {
-                (expect, writes) = removal(*store, removed);
-                absent(*store, removed)
-            }
-            Self::Keys { removed, added } => {
-                for run in removed {
-                    expect.push(Expect::Exists(names::run(*run)));
-                    writes.push(Write::Delete(names::run(*run)));
-                }
-                for run in added {
-                    writes.push(Write::json(names::run(run.info().id), run.info())?);
-                }
-                match removed.last() {
-                    Some(run) => Proof::Absent(names::run(*run)),
-                    None => holds(&writes),
-                }
-            }
-            Self::Retain { store, kind, retention, removed } => {
-                (expect, writes) = removal(*store, removed);
-                writes.push(Write::json(names::store(*store), &StoreRecord { kind: *kind, retention: *retention })?);
-                holds(&writes)
-            }
-        };
-        Ok((expect, writes, proof))
-    }
-}
-
-fn removal(store: StoreId, removed: &[Uuid]) -> (Vec<Expect>, Vec<Write>) {
-    let keys = removed.iter().map(|file| names::file(store, *file));
-    keys.map(|key| (Expect::Exists(key.clone()), Write::Delete(key))).unzip()
-}
-
-fn absent(store: StoreId, removed: &[Uuid]) -> Proof {
-    Proof::Absent(names::file(store, *removed.last().expect("a removal removes something")))
-}
-
-/// The last write, which is a put.
-fn holds(writes: &[Write]) -> Proof {
-    match writes.last() {
-        Some(Write::Put(key, value)) => Proof::Holds(key.clone(), value.clone()),
-        _ => Proof::Absent(names::manifest()),
-    }
+pub(crate) struct Gate {
+    // The attempt whose outcome is unknown.
+    attempt: Option<Attempt>,
+    // The commit whose staged entries are still to be moved into the manifest.
+    staged: Option<Uuid>,
 }
 
 impl Inner {
@@ -206,46 +57,72 @@ impl Inner {
                 return Err(error);
             }
             let change = this.still_wanted(change);
-            let what = change.what();
-            let (expect, writes, proof) = match change.parts() {
-                Ok(parts) => parts,
-                Err(cause) => {
-                    this.abandon(change);
-                    return Err(LakeError::Meta { doing: what, cause });
-                }
-            };
-            match this.meta.commit(&expect, &writes).await {
-                Ok(_) => {
-                    this.effect(change);
-                    Ok(())
-                }
-                // These say that nothing was written.
-                Err(cause @ (MetaError::Conflict { .. } | MetaError::Unavailable(_) | MetaError::TooLarge { .. })) => {
-                    this.abandon(change);
-                    Err(LakeError::Meta { doing: what, cause })
-                }
-                Err(cause) => {
-                    warn!(%cause, what, "outcome of a commit is unknown");
-                    gate.0 = Some(Attempt { change, proof });
-                    match this.settle(&mut gate).await {
-                        Ok(true) => Ok(()),
-                        Ok(false) => Err(LakeError::Meta { doing: what, cause }),
-                        Err(_) => Err(LakeError::InDoubt(cause)),
-                    }
-                }
-            }
+            this.attempt(&mut gate, change).await
         });
         committed.await.unwrap_or(Err(LakeError::Closed))
     }
 
-    /// Learns the outcome of an earlier commit, should it be in doubt.
+    async fn attempt(&self, gate: &mut Gate, change: Change) -> Result<(), LakeError> {
+        let what = change.what();
+        let failed = |cause| LakeError::Meta { doing: what, cause };
+        let mut parts = match change.parts() {
+            Ok(parts) => parts,
+            Err(cause) => {
+                self.abandon(change);
+                return Err(failed(cause));
+            }
+        };
+        let proof = parts.proof();
+        let mut staged = None;
+        if fits(&parts.files, self.settings.commit_bytes) == parts.files.len() {
+            parts.writes.splice(..0, parts.files);
+        } else {
+            info!(files = parts.files.len(), what, "a commit is made in steps");
+            staged = Some(parts.id);
+            if let Err(cause) = self.stage(parts.id, parts.files).await {
+                self.unstage(staged).await;
+                self.abandon(change);
+                return Err(failed(cause));
+            }
+        }
+        match self.meta.commit(&parts.expect, &parts.writes).await {
+            Ok(_) => {
+                self.effect(change);
+                gate.staged = staged;
+                self.place(gate).await.unwrap_or_else(|error| warn!(%error, "entries of a flush are not in place yet"));
+                Ok(())
+            }
+            // These say that nothing was written.
+            Err(cause @ (MetaError::Conflict { .. } | MetaError::Unavailable(_) | MetaError::TooLarge { .. })) => {
+                self.unstage(staged).await;
+                self.abandon(change);
+                Err(failed(cause))
+            }
+            Err(cause) => {
+                warn!(%cause, what, "outcome of a commit is unknown");
+                gate.attempt = Some(Attempt { change, proof, staged });
+                match self.learn(gate).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(failed(cause)),
+                    Err(_) => Err(LakeError::InDoubt(cause)),
+                }
+            }
+        }
+    }
+
+    /// Learns the outcome of an earlier commit, should it be in doubt, and ends what it left to do.
     pub(crate) async fn settled(&self) -> Result<(), LakeError> {
-        self.settle(&mut *self.gate.lock().await).await.map(drop)
+        self.settle(&mut *self.gate.lock().await).await
+    }
+
+    async fn settle(&self, gate: &mut Gate) -> Result<(), LakeError> {
+        self.learn(gate).await?;
+        self.place(gate).await
     }
 
     /// Learns the outcome of the attempt in doubt, if there is one: true when it was made.
-    async fn settle(&self, gate: &mut Gate) -> Result<bool, LakeError> {
-        let Some(attempt) = &gate.0 else { return Ok(false) };
+    async fn learn(&self, gate: &mut Gate) -> Result<bool, LakeError> {
+        let Some(attempt) = &gate.attempt else { return Ok(false) };
         let made = match &attempt.proof {
             Proof::Holds(key, value) => {
                 self.meta.get(key).await.map(|record| record.is_some_and(|r| r.value == *value))
@@ -253,120 +130,93 @@ impl Inner {
             Proof::Absent(key) => self.meta.get(key).await.map(|record| record.is_none()),
         };
         let made = made.map_err(LakeError::InDoubt)?;
-        let Some(attempt) = gate.0.take() else { return Ok(false) };
-        info!(made, what = attempt.change.what(), "outcome of a commit is known");
+        let Some(Attempt { change, staged, .. }) = gate.attempt.take() else { return Ok(false) };
+        info!(made, what = change.what(), "outcome of a commit is known");
         if made {
-            self.effect(attempt.change)
+            self.effect(change);
+            gate.staged = staged;
         } else {
-            self.abandon(attempt.change)
+            self.unstage(staged).await;
+            self.abandon(change);
         }
         Ok(made)
     }
 
-    /// Leaves out of a flush what belongs to stores that were dropped meanwhile.
-    fn still_wanted(&self, change: Change) -> Change {
-        let Change::Flush { files, run, durable } = change else { return change };
-        let mut state = self.state.lock();
-        let (gone, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| state.dropped(file.store));
-        state.doom_unborn(gone);
-        Change::Flush { files, run, durable }
+    /// Writes manifest entries where they do not count until the commit with this id is made.
+    async fn stage(&self, id: Uuid, files: Vec<Write>) -> Result<(), MetaError> {
+        let staged = |write| match write {
+            Write::Put(key, value) => Write::Put(names::staged_file(id, &key), value),
+            delete => delete,
+        };
+        let staged: Vec<_> = files.into_iter().map(staged).collect();
+        let mut rest = staged.as_slice();
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(fits(rest, self.settings.commit_bytes).max(1));
+            self.meta.commit(&[], some).await?;
+            rest = others;
+        }
+        Ok(())
     }
 
-    /// Does in memory what is durable now.
-    fn effect(&self, change: Change) {
-        let mut state = self.state.lock();
-        let state = &mut *state;
-        match change {
-            Change::Flush { files, run, durable } => {
-                for file in files {
-                    state.in_flight.remove(&file.path());
-                    let store = state.store(file.store, file.kind);
-                    store.replace_files(&[], vec![Arc::new(file)]);
-                }
-                if let Some(run) = run {
-                    // Before the hot keys go, so that a key is always in one of the two.
-                    state.in_flight.remove(&run.info().path());
-                    self.keys.replace(&[], vec![run]);
-                }
-                state.hot_bytes -= state.tails.drop_sealed();
-                state.durable = durable;
-            }
-            Change::Compact { store, removed, added } => {
-                let added: Vec<_> = added.into_iter().map(Arc::new).collect();
-                for file in &added {
-                    state.in_flight.remove(&file.path());
-                }
-                if let Some(store) = state.stores.get_mut(&store) {
-                    let gone = store.replace_files(&removed, added);
-                    state.doom_files(gone);
-                }
-            }
-            Change::Expire { store, removed } => {
-                if let Some(store) = state.stores.get_mut(&store) {
-                    let gone = store.replace_files(&removed, Vec::new());
-                    state.doom_files(gone);
-                }
-            }
-            Change::Keys { removed, added } => {
-                let gone: Vec<_> =
-                    self.keys.runs().iter().filter(|run| removed.contains(&run.info().id)).cloned().collect();
-                for run in &added {
-                    state.in_flight.remove(&run.info().path());
-                }
-                self.keys.replace(&removed, added);
-                state
-                    .doomed
-                    .extend(gone.into_iter().map(|run| Doomed { path: run.info().path(), held: Held::ByRun(run) }));
-            }
-            Change::Retain { store, kind, retention, removed } => {
-                let entry = state.store(store, kind);
-                entry.retention = retention;
-                let gone = entry.replace_files(&removed, Vec::new());
-                if retention.dropped {
-                    // Files beyond what one commit can remove follow in further commits.
-                    state.hot_bytes -= state.tails.forget(store);
-                }
-                state.doom_files(gone);
-            }
+    /// Removes what was staged for a commit that was not made. What cannot be removed now is when the lake opens next.
+    async fn unstage(&self, staged: Option<Uuid>) {
+        if staged.is_some()
+            && let Err(error) = place_staged(&*self.meta, None, self.settings.commit_bytes).await
+        {
+            warn!(%error, "staged entries are left over");
         }
     }
 
-    /// The change was not made: what was written for it may go.
-    fn abandon(&self, change: Change) {
-        let mut state = self.state.lock();
-        match change {
-            Change::Flush { files, run, .. } => {
-                state.doom_unborn(files);
-                state.doom_runs(run);
-                // The rows stay hot and are written again by the next flush.
-                state.tails.unseal();
-                state.hot_since = Some(self.clock.now());
-            }
-            Change::Compact { added, .. } => state.doom_unborn(added.into_iter().collect()),
-            Change::Keys { added, .. } => state.doom_runs(added),
-            Change::Expire { .. } | Change::Retain { .. } => {}
+    /// Moves what the last flush staged into the manifest.
+    async fn place(&self, gate: &mut Gate) -> Result<(), LakeError> {
+        if gate.staged.is_some() {
+            let placed = place_staged(&*self.meta, gate.staged, self.settings.commit_bytes).await;
+            placed.map_err(|cause| LakeError::Meta { doing: "put the entries of a flush in their places", cause })?;
+            gate.staged = None;
         }
-    }
-
-    /// Gives up a flush before its commit.
-    pub(crate) fn abandon_flush(&self, files: Vec<DataFile>, run: Option<Arc<Run>>) {
-        self.abandon(Change::Flush { files, run, durable: Position::ZERO });
+        Ok(())
     }
 }
 
-impl State {
-    /// Marks an object that was, or may have been, written for nothing.
-    pub(crate) fn doom_path(&mut self, path: Path) {
-        self.in_flight.remove(&path);
-        self.doomed.push(Doomed { path, held: Held::Nobody });
-    }
+/// How many of the writes, from the first on, one commit takes.
+fn fits(writes: &[Write], bytes: usize) -> usize {
+    let mut left = bytes;
+    let fits = |write: &&Write| {
+        let size = match write {
+            Write::Put(key, value) => 2 * key.as_str().len() + value.len(),
+            Write::Delete(key) => key.as_str().len(),
+        };
+        left = left.saturating_sub(size);
+        left > 0
+    };
+    writes.iter().take(ENTRIES_A_COMMIT).take_while(fits).count()
+}
 
-    /// Marks files that were, or may have been, written for nothing.
-    pub(crate) fn doom_unborn(&mut self, files: Vec<DataFile>) {
-        files.iter().for_each(|file| self.doom_path(file.path()));
-    }
-
-    fn doom_runs(&mut self, runs: impl IntoIterator<Item = Arc<Run>>) {
-        runs.into_iter().for_each(|run| self.doom_path(run.info().path()));
+/// Moves staged entries of the commit `made` into the manifest and removes all others. Nothing else may change the
+/// manifest meanwhile; a call that failed is made again.
+pub(crate) async fn place_staged(
+    meta: &dyn MetaStore,
+    made: Option<Uuid>,
+    commit_bytes: usize,
+) -> Result<(), MetaError> {
+    loop {
+        let staged = meta.list(&names::staged(), None, ENTRIES_A_COMMIT / 10).await?;
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let (mut writes, mut bytes) = (Vec::with_capacity(2 * staged.len()), 0);
+        for record in staged {
+            bytes += record.value.len() + 3 * record.key.as_str().len();
+            if bytes > commit_bytes && !writes.is_empty() {
+                break;
+            }
+            if let Some((commit, place)) = names::unstaged(&record.key)
+                && made == Some(commit)
+            {
+                writes.push(Write::Put(place, record.value));
+            }
+            writes.push(Write::Delete(record.key));
+        }
+        meta.commit(&[], &writes).await?;
     }
 }

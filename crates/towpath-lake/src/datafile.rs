@@ -37,6 +37,9 @@ pub struct DataFile {
     pub positions: (Position, Position),
     /// The earliest and the latest `eventtime` of its rows.
     pub times: (EventTime, EventTime),
+    /// Of files that several stores have, byte for byte the same: the id of one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Uuid>,
     /// How often its rows were rewritten: 0 for a file from the hot tail.
     pub level: u8,
     /// When it was written.
@@ -56,6 +59,22 @@ impl DataFile {
     /// Where the file lies in the lake's object store: `<store>/<yyyy-mm-dd>/<id>.parquet`.
     pub fn path(&self) -> Path {
         Path::from(format!("{}/{}/{}.parquet", self.store, DayText(self.day), self.id))
+    }
+
+    /// What files that are byte for byte the same have in common.
+    pub(crate) fn content(&self) -> Uuid {
+        self.content.unwrap_or(self.id)
+    }
+
+    /// The entries of the same file for several stores, that of the first one's own among them.
+    pub(crate) fn shared_with(mut self, others: impl IntoIterator<Item = StoreId>) -> Vec<Self> {
+        let mut others = others.into_iter().peekable();
+        self.content = others.peek().is_some().then_some(self.id);
+        let mut files = vec![self];
+        for store in others {
+            files.push(Self { id: Uuid::new_v4(), store, ..files[0].clone() });
+        }
+        files
     }
 
     /// False when no row has one of `values` in the text column at `path` (`useridentity.accesskeyid`; for a list of

@@ -182,6 +182,7 @@ impl FileWriter {
             raw_bytes: 0,
             positions: (Position::new(u64::MAX), Position::ZERO),
             times: (never, never),
+            content: None,
             level,
             created,
             columns: Default::default(),

@@ -1,6 +1,6 @@
 //! From the hot tails to files: one file per store and day, one commit for all.
 //!
-//! Rows that several stores have in common are encoded once; each store gets a file of its own with these bytes.
+//! Rows that several stores have in common are encoded and written once; each store gets the file under a name of its own.
 //!
 //! Until the commit the rows stay hot and the files are nobody's; from the commit on the files are in every snapshot
 //! and the rows are gone from memory, in one step. A crash before it leaves files that no manifest names; the log still
@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use metrics::{counter, histogram};
 use tracing::info;
-use uuid::Uuid;
 
 use towpath_model::Position;
 
@@ -21,7 +20,7 @@ use crate::commit::Change;
 use crate::datafile::DataFile;
 use crate::encode::{by_day, encode};
 use crate::error::LakeError;
-use crate::keys::{Entry, Run, RunInfo, RunWriter};
+use crate::keys::{Keys, Run, RunInfo, RunWriter};
 use crate::lake::{Inner, Lake, batches};
 use crate::tails::SealedRows;
 
@@ -30,11 +29,18 @@ use crate::tails::SealedRows;
 const PARALLEL: usize = 3;
 const PARALLEL_PUTS: usize = 8;
 
+/// The two steps of giving a file to another store.
+#[derive(Clone, Copy)]
+enum Step {
+    Copy,
+    Sync,
+}
+
 /// What a flush writes: everything applied below `position`.
 struct Sealed {
     position: Position,
     rows: Vec<SealedRows>,
-    entries: Vec<Entry>,
+    keys: Vec<Keys>,
 }
 
 impl Lake {
@@ -87,18 +93,18 @@ impl Inner {
             return None;
         }
         let stores = &state.stores;
-        let (rows, entries) = state.tails.seal(|store| {
+        let (rows, keys) = state.tails.seal(|store| {
             let store = stores.get(&store).filter(|store| !store.retention.dropped)?;
             Some(store.retention.cutoff(now))
         });
         state.hot_since = None;
-        Some(Sealed { position: state.applied, rows, entries })
+        Some(Sealed { position: state.applied, rows, keys })
     }
 
     /// Writes the files and the key run. After an error the rows are hot as before.
     async fn write(self: &Arc<Self>, sealed: Sealed) -> Result<(Vec<DataFile>, Option<Arc<Run>>), LakeError> {
-        let Sealed { rows, entries, .. } = sealed;
-        let run = self.write_run(entries);
+        let Sealed { rows, keys, .. } = sealed;
+        let run = self.write_run(keys);
         let written: Vec<Result<Vec<DataFile>, LakeError>> =
             futures::stream::iter(rows).map(|rows| self.write_rows(rows)).buffer_unordered(PARALLEL).collect().await;
         let run = run.await;
@@ -128,24 +134,47 @@ impl Inner {
         let this = self.clone();
         let encoded = tokio::task::spawn_blocking(move || this.encode_rows(&sealed)).await;
         let encoded = encoded.unwrap_or(Err(LakeError::Closed))?;
-        {
-            let mut state = self.state.lock();
-            state.in_flight.extend(encoded.iter().map(|(file, _)| file.path()));
-        }
-        let files: Vec<_> = encoded.iter().map(|(file, _)| file.clone()).collect();
+        let all: Vec<_> = encoded.iter().flat_map(|(files, _)| files.iter().cloned()).collect();
+        self.state.lock().in_flight.extend(all.iter().map(DataFile::path));
         let puts = futures::stream::iter(encoded)
-            .map(|(file, bytes)| async move { self.objects.put(&file.path(), bytes).await });
-        let written: Result<Vec<()>, _> = puts.buffer_unordered(PARALLEL_PUTS).try_collect().await;
-        match written {
-            Ok(_) => Ok(files),
+            .map(|(files, bytes)| async move {
+                self.objects.put(&files[0].path(), bytes).await?;
+                self.copy_to_others(&files).await
+            })
+            .buffer_unordered(PARALLEL_PUTS);
+        // All are waited for: what is being written must not come after it was given up.
+        let written: Vec<Result<(), _>> = puts.collect().await;
+        match written.into_iter().collect::<Result<(), _>>() {
+            Ok(()) => Ok(all),
             Err(error) => {
-                self.state.lock().doom_unborn(files);
+                self.state.lock().doom_unborn(all);
                 Err(error)
             }
         }
     }
 
-    fn encode_rows(&self, sealed: &SealedRows) -> Result<Vec<(DataFile, Bytes)>, LakeError> {
+    /// Makes a durable object of each file but the first, which is one and has the same content.
+    pub(crate) async fn copy_to_others(&self, files: &[DataFile]) -> Result<(), LakeError> {
+        let [first, others @ ..] = files else { return Ok(()) };
+        let (from, others) = (first.path(), others.iter().map(DataFile::path).collect::<Vec<_>>());
+        let from = &from;
+        // First all names, then all syncs: nearly all of these find that the first one did their work.
+        for step in [Step::Copy, Step::Sync] {
+            let steps = others.iter().map(|to| async move {
+                match step {
+                    Step::Copy => self.objects.copy(from, to).await,
+                    Step::Sync => self.objects.sync(to).await,
+                }
+            });
+            let done: Vec<Result<(), _>> =
+                futures::stream::iter(steps.collect::<Vec<_>>()).buffer_unordered(PARALLEL_PUTS).collect().await;
+            done.into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
+    }
+
+    /// A file per day: its entries for all the stores, and its bytes.
+    fn encode_rows(&self, sealed: &SealedRows) -> Result<Vec<(Vec<DataFile>, Bytes)>, LakeError> {
         let [first, others @ ..] = sealed.stores.as_slice() else { return Ok(Vec::new()) };
         let Some(kind) = sealed.chunks.first().map(|chunk| chunk.kind()) else { return Ok(Vec::new()) };
         let batches = batches(*first, &sealed.chunks)?;
@@ -154,18 +183,20 @@ impl Inner {
         for (day, places) in by_day(&batches, sealed.cutoff) {
             let failed = |cause| LakeError::Parquet { doing: "encode", path: format!("{first} day {day}"), cause };
             let (file, bytes) = encode((*first, kind, day), &batches, &places, created).map_err(failed)?;
-            for store in others {
-                files.push((DataFile { id: Uuid::new_v4(), store: *store, ..file.clone() }, bytes.clone()));
-            }
-            files.push((file, bytes));
+            files.push((file.shared_with(others.iter().copied()), bytes));
         }
         Ok(files)
     }
 
     /// Writes the keys of the rows as one run.
-    async fn write_run(self: &Arc<Self>, entries: Vec<Entry>) -> Result<Option<Arc<Run>>, LakeError> {
-        let encoded = tokio::task::spawn_blocking(move || RunWriter::encode(entries)).await;
+    async fn write_run(self: &Arc<Self>, keys: Vec<Keys>) -> Result<Option<Arc<Run>>, LakeError> {
+        let encoded = tokio::task::spawn_blocking(move || RunWriter::encode(keys)).await;
         let Some((info, bytes)) = encoded.map_err(|_| LakeError::Closed)? else { return Ok(None) };
+        self.put_run(info, bytes).await.map(Some)
+    }
+
+    /// Writes an encoded run and opens it.
+    pub(crate) async fn put_run(&self, info: RunInfo, bytes: Vec<u8>) -> Result<Arc<Run>, LakeError> {
         let path = info.path();
         self.state.lock().in_flight.insert(path.clone());
         let opened = match self.objects.put(&path, bytes.into()).await {
@@ -175,11 +206,11 @@ impl Inner {
         if opened.is_err() {
             self.state.lock().doom_path(path);
         }
-        opened.map(Some)
+        opened
     }
 
     /// Opens a run that was just written.
-    pub(crate) async fn open_run(&self, info: RunInfo) -> Result<Arc<Run>, LakeError> {
+    async fn open_run(&self, info: RunInfo) -> Result<Arc<Run>, LakeError> {
         let objects = self.objects.clone();
         let opened = tokio::task::spawn_blocking(move || Run::open(&objects, info)).await;
         opened.unwrap_or(Err(LakeError::Closed)).map(Arc::new)

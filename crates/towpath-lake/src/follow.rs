@@ -102,7 +102,7 @@ impl Lake {
                 Err(error) => return Err(RunError::Log(error)),
             };
             gauge!("towpath_lake_lag_events").set(reader.committed().since(self.applied()) as f64);
-            while let Err(error) = self.apply(batch.first, batch.events.clone()).await {
+            while let Err(error) = self.mend(self.apply(batch.first, batch.events.clone()).await).await {
                 error!(%error, first = %batch.first, "events cannot be applied");
                 counter!("towpath_lake_failures_total", "step" => "apply").increment(1);
                 if !error.retryable() && !error.lost() {

@@ -2,22 +2,32 @@
 //!
 //! An event's identity is its [`EventKey`] within its store. Keys of hot rows are in memory; a flush writes those of its
 //! rows into one *run*, a sorted file for all stores together, and runs of similar size are merged in the background,
-//! so that there are few. A run keeps a filter in memory (12 bits a key) and the first key of each block; a lookup reads
-//! a block only after the filter says "maybe". With the key goes the event's time, which leads to the day, the files and
-//! the pages that may hold the row, and which compaction does not change.
+//! so that there are few. Stores that have the same rows have their keys in common: a run holds such a key once. A run
+//! keeps a filter in memory (12 bits a key) and the first key of each block; a lookup reads a block only after the filter
+//! says "maybe". With the key goes the event's time, which leads to the day, the files and the pages that may hold the
+//! row, and which compaction does not change.
 //!
-//! Runs repeat what is in the Parquet files and are rebuilt from them should one be lost.
+//! Runs repeat what is in the Parquet files and are rebuilt from them should one be lost or damaged.
 
 mod filter;
+mod format;
+mod merge;
 mod run;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 
 use towpath_model::{EventKey, EventTime, StoreId};
 
-pub(crate) use run::{Entry, Run, RunInfo, RunWriter, Sections, merge, run_path};
+pub(crate) use format::{Entry, Span, Stores};
+pub(crate) use merge::{Keep, merge};
+pub(crate) use run::{Run, RunInfo, run_path};
+pub(crate) use writer::{Keys, RunWriter};
 
 use crate::error::LakeError;
 
@@ -48,21 +58,30 @@ impl KeyIndex {
         self.runs.store(Arc::new(runs));
     }
 
-    /// False when no file has the event with this key; answered from memory. True says nothing.
+    /// False when no file of the store has the event with this key; answered from memory. True says nothing.
     pub fn may_find(&self, store: StoreId, key: EventKey) -> bool {
-        let hash = run::hash(store, key);
-        self.runs.load().iter().any(|run| run.may_contain(hash))
+        self.runs.load().iter().any(|run| run.may_find(store, key))
     }
 
-    /// When the event with this key occurred, if a file has it. May read from storage: not for async threads.
+    /// When the event with this key occurred, if a file of the store has it. May read from storage: not for async threads.
     pub fn find(&self, store: StoreId, key: EventKey) -> Result<Option<EventTime>, LakeError> {
-        let hash = run::hash(store, key);
         for run in self.runs.load().iter().rev() {
-            if let Some(time) = run.find(store, key, hash)? {
+            if let Some(time) = run.find(store, key)? {
                 return Ok(Some(time));
             }
         }
         Ok(None)
+    }
+
+    /// Those of `stores` that have the event with this key in a file; nearly always none. May read from storage: not for
+    /// async threads.
+    pub fn having(&self, stores: &[StoreId], key: EventKey) -> Result<SmallVec<[StoreId; 2]>, LakeError> {
+        let mut having = SmallVec::new();
+        for run in self.runs.load().iter() {
+            run.find_each(stores, key, |store| having.push(store))?;
+        }
+        having.sort_unstable();
+        Ok(having)
     }
 
     /// Runs that should be merged into one: several of similar size.

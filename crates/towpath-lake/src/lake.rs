@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use towpath_meta::{MetaStore, MetaStoreExt};
 use towpath_model::{Clock, EventKey, EventTime, Position, StoreId, StoreKind, SystemClock};
 
-use crate::commit::{Change, Durable, Gate, MAX_REMOVED, StoreRecord, names};
+use crate::commit::{Change, Durable, Gate, MAX_REMOVED, StoreRecord, names, place_staged};
 use crate::datafile::DataFile;
 use crate::error::LakeError;
 use crate::hot::Chunk;
@@ -98,6 +98,8 @@ impl LakeBuilder {
         let Self { meta, objects, clock, settings } = self;
         let failed = |cause| LakeError::Meta { doing: "read the manifest", cause };
         let durable = meta.get_json::<Durable>(&names::position()).await.map_err(failed)?;
+        let made = durable.as_ref().map(|record| record.value.commit);
+        place_staged(&*meta, made, settings.commit_bytes).await.map_err(failed)?;
         let durable = durable.map_or(Position::ZERO, |record| record.value.position);
 
         let mut stores: HashMap<StoreId, Store> = HashMap::new();
@@ -238,9 +240,16 @@ impl Lake {
         if !self.inner.keys.may_find(store, key) {
             return Ok(None);
         }
-        let this = self.inner.clone();
-        let found = tokio::task::spawn_blocking(move || this.keys.find(store, key)).await;
-        let Some(time) = found.unwrap_or(Err(LakeError::Closed))? else { return Ok(None) };
+        let look = || async {
+            let this = self.inner.clone();
+            let found = tokio::task::spawn_blocking(move || this.keys.find(store, key)).await;
+            self.mend(found.unwrap_or(Err(LakeError::Closed))).await
+        };
+        let found = match look().await {
+            Err(LakeError::Keys { .. }) => look().await?,
+            found => found?,
+        };
+        let Some(time) = found else { return Ok(None) };
         let state = self.inner.state.lock();
         let Some(store) = state.stores.get(&store) else { return Ok(None) };
         let files: Vec<_> = store.files.iter().filter(|file| file.may_overlap(time, time)).cloned().collect();

@@ -1,6 +1,6 @@
 //! What keeps the lake small and clean: expiry, compaction, merging of key runs, deletion of what nobody needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,11 +10,13 @@ use metrics::{counter, gauge};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
+use towpath_model::StoreId;
+
 use crate::commit::{Change, MAX_REMOVED};
-use crate::compact::{Job, choose};
 use crate::error::LakeError;
-use crate::keys::{Run, RunWriter, merge};
+use crate::keys::{Keep, Run, RunWriter, merge};
 use crate::lake::{Inner, Lake};
+use crate::state::Store;
 
 /// So many stores with hot rows are flushed after the time that is set; with more it takes longer, up to a factor.
 const STORES_A_FLUSH: usize = 16;
@@ -25,7 +27,8 @@ impl Lake {
     /// nobody holds. Each step is tried whatever became of the others; the first error is returned.
     pub async fn maintain(&self) -> Result<(), LakeError> {
         let this = self.inner.clone();
-        tokio::spawn(async move { this.maintain().await }).await.unwrap_or(Err(LakeError::Closed))
+        let kept = tokio::spawn(async move { this.maintain().await }).await.unwrap_or(Err(LakeError::Closed));
+        self.mend(kept).await
     }
 
     /// Deletes every object that nothing refers to and that is older than `age`, half-written files included; returns how
@@ -82,32 +85,8 @@ impl Inner {
         Ok(())
     }
 
-    async fn compact_all(self: &Arc<Self>) -> Result<(), LakeError> {
-        let stores: Vec<_> = self.state.lock().stores.keys().copied().collect();
-        for store in stores {
-            loop {
-                let now = self.clock.now();
-                let (files, cutoff) = {
-                    let state = self.state.lock();
-                    let Some(found) = state.stores.get(&store).filter(|found| !found.retention.dropped) else { break };
-                    (found.files.clone(), found.retention.cutoff(now))
-                };
-                let job = choose(&files, now, &self.settings).map(|inputs| Job { store, inputs, cutoff });
-                // The list must not hold files that the job replaces.
-                drop(files);
-                let Some(job) = job else { break };
-                match self.compact(job).await {
-                    // The store was dropped meanwhile.
-                    Err(LakeError::Meta { cause, .. }) if cause.is_conflict() => break,
-                    outcome => outcome?,
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Merges runs of the key index of similar size.
-    async fn merge_runs(self: &Arc<Self>) -> Result<(), LakeError> {
+    pub(crate) async fn merge_runs(self: &Arc<Self>) -> Result<(), LakeError> {
         while let Some(runs) = self.keys.mergeable() {
             let removed: Vec<_> = runs.iter().map(|run| run.info().id).collect();
             let this = self.clone();
@@ -129,19 +108,15 @@ impl Inner {
     /// Writes the merged run. Keys of dropped stores and of expired rows are left out. Not for async threads.
     fn write_merged(&self, runs: &[Arc<Run>]) -> Result<Arc<Run>, LakeError> {
         let now = self.clock.now();
-        let cutoffs: std::collections::HashMap<_, _> = {
+        let keeps: HashMap<_, _> = {
             let state = self.state.lock();
-            let cutoff = |store: &crate::state::Store| match store.retention {
-                retention if retention.dropped => Some(None),
-                retention => retention.cutoff(now).map(Some),
+            let keep = |store: &Store| match store.retention {
+                retention if retention.dropped => Keep::Nothing,
+                retention => Keep::From(retention.cutoff(now)),
             };
-            state.stores.iter().filter_map(|(id, store)| Some((*id, cutoff(store)?))).collect()
+            state.stores.iter().map(|(id, store)| (*id, keep(store))).collect()
         };
-        let keep = |entry: &crate::keys::Entry| match cutoffs.get(&entry.store) {
-            None => true,
-            Some(None) => false,
-            Some(Some(cutoff)) => entry.time >= *cutoff,
-        };
+        let keep = |store: StoreId| keeps.get(&store).copied().unwrap_or(Keep::From(None));
         let entries: u64 = runs.iter().map(|run| run.info().entries).sum();
         let mut writer = RunWriter::new(entries as usize);
         let path = crate::keys::run_path(writer.id());

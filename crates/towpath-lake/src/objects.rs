@@ -18,6 +18,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 use parking_lot::Mutex;
+use tracing::debug;
 
 use crate::error::LakeError;
 
@@ -82,6 +83,17 @@ impl Objects {
     /// The store itself, for reading data files by [`DataFile::path`](crate::DataFile::path).
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// Makes `to` an object with the content of `from`, without its bytes passing here: a second name of the same file in a
+    /// local store. [`Objects::sync`] makes it durable.
+    pub(crate) async fn copy(&self, from: &Path, to: &Path) -> Result<(), LakeError> {
+        let Err(error) = self.store.copy(from, to).await else { return Ok(()) };
+        // A file system without second names, or with no more of them for this file.
+        debug!(%error, %from, %to, "object is written anew");
+        let read = self.store.get(from).await.map_err(|cause| failed("read", from, cause))?;
+        let bytes = read.bytes().await.map_err(|cause| failed("read", from, cause))?;
+        self.store.put(to, bytes.into()).await.map(drop).map_err(|cause| failed("write", to, cause))
     }
 
     /// Writes an object; it is durable when this returns.

@@ -174,7 +174,7 @@ pub(crate) fn entries(objects: &Objects, file: &DataFile) -> Result<Vec<Entry>, 
                 let Some(key) = key else { return Ok(None) };
                 let time = EventTime::from_millis(*time)
                     .map_err(|error| parquet_error(file, ParquetError::External(Box::new(error))))?;
-                entries.push(Entry { store: file.store, key, time });
+                entries.push(Entry { key, time });
             }
         }
         Ok(Some(entries))

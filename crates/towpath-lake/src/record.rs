@@ -369,8 +369,7 @@ mod tests {
         for (record, is_plain) in [(record, true), (private.as_str(), false)] {
             let (batch, text) = stored(StoreKind::CloudTrail, record);
             let documents = stored_documents(batch.column_by_name(EVENT_JSON).unwrap()).unwrap();
-            let document: serde_json::Value =
-                serde_json::from_str(documents.as_string::<i32>().value(0)).unwrap();
+            let document: serde_json::Value = serde_json::from_str(documents.as_string::<i32>().value(0)).unwrap();
             let whole: serde_json::Value = serde_json::from_str(record).unwrap();
             assert_eq!(text.starts_with(WHOLE), !is_plain);
             for (member, value) in whole.as_object().unwrap() {

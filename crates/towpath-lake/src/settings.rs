@@ -27,6 +27,8 @@ pub struct LakeSettings {
     pub maintain_seconds: u64,
     /// Files that nothing refers to are deleted once they are this many seconds old.
     pub orphan_seconds: u64,
+    /// Most bytes of manifest entries written by one commit; a flush that has more takes several.
+    pub commit_bytes: usize,
 }
 
 /// A setting has a value that cannot work.
@@ -53,6 +55,7 @@ impl Default for LakeSettings {
             settle_seconds: 600,
             maintain_seconds: 10,
             orphan_seconds: 3600,
+            commit_bytes: 16 << 20,
         }
     }
 }
@@ -79,6 +82,10 @@ impl LakeSettings {
         }
         if self.orphan_seconds == 0 {
             return refuse("orphan_seconds", 0, "at least 1");
+        }
+        // The metadata store takes 64 MiB, and an entry may have 4.
+        if self.commit_bytes == 0 || self.commit_bytes > 48 << 20 {
+            return refuse("commit_bytes", self.commit_bytes as u64, "between 1 and 50331648");
         }
         if self.maintain_seconds == 0 {
             return refuse("maintain_seconds", 0, "at least 1");

@@ -14,13 +14,11 @@ use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 
 use crate::batch::Row;
 use crate::hot::{Chunk, Figures, HotTail};
-use crate::keys::Entry;
+use crate::keys::{Entry, Keys};
 
 /// Tails of several stores that there may be at a time. While stores come and go each event may have others; beyond
 /// this many the row goes to a tail of each store, so that a store's rows never lie in many places.
 const MAX_SHARED: usize = 32;
-/// What each further store of a row takes: its key in the next key run.
-const STORE_OVERHEAD: usize = 48;
 
 /// What is remembered of a hot row by its key.
 #[derive(Clone, Copy, Debug)]
@@ -55,15 +53,9 @@ struct Tail {
 }
 
 impl Tail {
-    /// Bytes that the rows count for in memory.
+    /// Bytes that the rows count for in memory, once for all stores.
     fn cost(&self) -> usize {
-        let Figures { rows, bytes, .. } = self.rows.figures();
-        bytes + rows * self.overhead()
-    }
-
-    /// What a row counts for beyond its own bytes.
-    fn overhead(&self) -> usize {
-        (self.stores.len() - 1) * STORE_OVERHEAD
+        self.rows.figures().bytes
     }
 }
 
@@ -101,7 +93,7 @@ impl Tails {
         let key = HotKey { time: row.time, admitted: row.admitted, tail: id };
         self.hot_keys.entry(row.key).or_default().push(key);
         let (bytes, full) = tail.rows.push(row);
-        (bytes + tail.overhead(), full.into_iter().collect())
+        (bytes, full.into_iter().collect())
     }
 
     fn begin(&mut self, kind: StoreKind, stores: &[StoreId]) -> u64 {
@@ -171,10 +163,10 @@ impl Tails {
         self.of_store.len()
     }
 
-    /// Marks every hot row as being written. Returns the rows, together for stores that have the same; and their keys.
+    /// Marks every hot row as being written. Returns the rows, and their keys, together for stores that have the same.
     ///
     /// `cutoff` tells before which time a store's rows are expired; a store for which it is `None` was dropped.
-    pub fn seal(&mut self, cutoff: impl Fn(StoreId) -> Option<Option<EventTime>>) -> (Vec<SealedRows>, Vec<Entry>) {
+    pub fn seal(&mut self, cutoff: impl Fn(StoreId) -> Option<Option<EventTime>>) -> (Vec<SealedRows>, Vec<Keys>) {
         let mut chunks: HashMap<u64, Vec<Arc<Chunk>>> = HashMap::new();
         let mut earliest: HashMap<u64, EventTime> = HashMap::new();
         for (id, tail) in &mut self.tails {
@@ -196,15 +188,18 @@ impl Tails {
         let rows: Vec<_> = rows.filter(|rows| !rows.chunks.is_empty()).collect();
         // A flush whose outcome was in doubt may have left sealed keys behind; it was settled before this.
         self.sealed_keys = std::mem::take(&mut self.hot_keys);
-        let mut entries = Vec::with_capacity(self.sealed_keys.len());
+        let mut entries: HashMap<u64, Vec<Entry>> = HashMap::new();
         for (key, places) in &self.sealed_keys {
             for hot in places {
-                let Some(tail) = self.tails.get(&hot.tail) else { continue };
-                let stores = tail.stores.iter().filter(|store| cutoff(**store).is_some());
-                entries.extend(stores.map(|store| Entry { store: *store, key: *key, time: hot.time }));
+                entries.entry(hot.tail).or_default().push(Entry { key: *key, time: hot.time });
             }
         }
-        (rows, entries)
+        let keys = entries.into_iter().filter_map(|(tail, entries)| {
+            let stores = self.tails.get(&tail)?.stores.iter().copied().filter(|store| cutoff(*store).is_some());
+            Some(Keys { stores: stores.collect(), entries })
+        });
+        let keys = keys.collect();
+        (rows, keys)
     }
 
     /// The sealed rows are in files: drops them and returns the bytes they counted for.
@@ -326,14 +321,15 @@ mod tests {
                     }
                     Step::Seal if !sealed => {
                         let live = |id: StoreId| (0..5).any(|n| store(n) == id && model.contains_key(&(n as u8)));
-                        let (written, entries) = tails.seal(|id| live(id).then_some(None));
+                        let (written, keys) = tails.seal(|id| live(id).then_some(None));
                         for (n, wanted) in &mut model {
                             let id = store(u128::from(*n));
                             let found: Vec<_> = written.iter().filter(|rows| rows.stores.contains(&id)).collect();
                             prop_assert!(found.len() <= 1);
                             let found = found.first().map(|found| rows(&found.chunks)).unwrap_or_default();
                             prop_assert_eq!(&found, &wanted.keys().copied().collect::<Vec<_>>());
-                            prop_assert_eq!(entries.iter().filter(|entry| entry.store == id).count(), found.len());
+                            let keys = keys.iter().filter(|keys| keys.stores.contains(&id));
+                            prop_assert_eq!(keys.map(|keys| keys.entries.len()).sum::<usize>(), found.len());
                             wanted.values_mut().for_each(|sealed| *sealed = true);
                         }
                         sealed = true;
@@ -380,8 +376,9 @@ mod tests {
         let other = tails.all(stores[199]);
         assert_eq!(one.len(), 1);
         assert!(Arc::ptr_eq(&one[0], &other[0]));
-        let (written, entries) = tails.seal(|_| Some(None));
-        assert_eq!((written.len(), written[0].stores.len(), entries.len()), (1, 200, 20_000));
+        let (written, keys) = tails.seal(|_| Some(None));
+        assert_eq!((written.len(), written[0].stores.len()), (1, 200));
+        assert_eq!((keys.len(), keys[0].stores.len(), keys[0].entries.len()), (1, 200, 100));
         tails.drop_sealed();
         assert_eq!((tails.tails.len(), tails.by_stores.len(), tails.of_store.len(), tails.shared), (0, 0, 0, 0));
     }

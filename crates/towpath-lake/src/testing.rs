@@ -162,6 +162,11 @@ impl FailingObjects {
         self.plan.lock().calls
     }
 
+    /// How many calls changed something.
+    pub fn changes(&self) -> usize {
+        self.plan.lock().changes.len()
+    }
+
     /// The numbers of all calls that change something, and of some that read.
     pub fn worth_failing(&self) -> Vec<u64> {
         let plan = self.plan.lock();
@@ -310,7 +315,13 @@ pub(crate) const TODAY: i64 = 20_000;
 
 impl TestLake {
     pub async fn new() -> Self {
-        let settings = LakeSettings { settle_seconds: 60, compact_files: 4, ..LakeSettings::default() };
+        Self::with(|_| ()).await
+    }
+
+    /// A lake whose settings are changed by `set`.
+    pub async fn with(set: impl FnOnce(&mut LakeSettings)) -> Self {
+        let mut settings = LakeSettings { settle_seconds: 60, compact_files: 4, ..LakeSettings::default() };
+        set(&mut settings);
         let meta = Arc::new(FailingMetaStore::new(MemoryMetaStore::new()));
         let objects = FailingObjects::new(Arc::new(InMemory::new()));
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(TODAY * 86_400 + 43_200).unwrap()));

@@ -2,8 +2,9 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use towpath_meta::Fault;
+use towpath_meta::{Fault, MetaStoreExt};
 
+use crate::commit::names;
 use crate::testing::{ObjectFault, TODAY, TestLake, made_up, store};
 
 /// Appends, applies, flushes and maintains; every step is tried once whatever became of the others.
@@ -80,6 +81,37 @@ async fn any_failing_metadata_call_loses_nothing_and_shows_nothing_twice() {
     }
 }
 
+/// A lake whose every flush is too large for one commit.
+async fn in_steps() -> TestLake {
+    TestLake::with(|settings| settings.commit_bytes = 1).await
+}
+
+#[tokio::test]
+async fn any_failing_step_of_a_flush_too_large_for_one_commit_loses_nothing_and_shows_nothing_twice() {
+    let mut plain = in_steps().await;
+    let first = plain.meta.calls();
+    scenario(&mut plain).await;
+    let calls = plain.meta.calls();
+    assert_eq!(plain.lake.durable().as_u64(), plain.log.len() as u64);
+    check_after(plain).await;
+    for call in first..calls {
+        for fault in [Fault::Before, Fault::After] {
+            let mut test = in_steps().await;
+            test.meta.fail_at(call, fault);
+            scenario(&mut test).await;
+            check_after(test).await;
+        }
+        // The process dies right there: what was staged counts only if the commit was made.
+        let mut test = in_steps().await;
+        test.meta.fail_from(call);
+        scenario(&mut test).await;
+        test.crash().await;
+        test.check().await;
+        assert!(test.meta.list_all(&names::staged()).await.unwrap().is_empty());
+        check_after(test).await;
+    }
+}
+
 #[tokio::test]
 async fn any_failing_object_call_loses_nothing_and_shows_nothing_twice() {
     let mut plain = TestLake::new().await;
@@ -111,7 +143,7 @@ async fn random_work_with_random_faults_and_crashes_keeps_every_row_once() {
     for seed in first..first + count {
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
-        let mut test = TestLake::new().await;
+        let mut test = if seed % 2 == 0 { TestLake::new().await } else { in_steps().await };
         let mut next = 0u64;
         for _ in 0..40 {
             match random.random_range(0..10) {

@@ -8,6 +8,7 @@ use object_store::path::Path;
 
 use towpath_model::{EventTime, Position, StoreKind};
 
+use crate::LakeError;
 use crate::testing::{TODAY, TestLake, made_up, read_all, store};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -155,6 +156,80 @@ async fn lost_or_damaged_key_runs_are_made_anew_from_the_files() {
         test.lake.collect_orphans(Duration::ZERO).await.unwrap();
         assert_eq!(test.stored().await, test.named().await);
     }
+}
+
+#[tokio::test]
+async fn a_block_of_a_key_run_that_is_damaged_while_the_lake_runs_is_noticed_and_mended() {
+    for read_by in ["apply", "find", "merge"] {
+        let mut test = TestLake::new().await;
+        for round in 0..4 {
+            test.append((0..40).map(|id| made_up(round * 40 + id, TODAY, id as i64, &[store(0), store(1)])));
+            test.apply().await.unwrap();
+            test.lake.flush().await.unwrap();
+        }
+        for run in test.stored().await.into_iter().filter(|path| path.ends_with(".keys")).map(Path::from) {
+            let bytes = test.lake.objects().store().get(&run).await.unwrap().bytes().await.unwrap();
+            let mut bytes = bytes.to_vec();
+            // The first entry of the first block.
+            bytes[17] ^= 1;
+            test.lake.objects().store().put(&run, bytes.into()).await.unwrap();
+        }
+        let again = test.log.clone();
+        let key = again[7].key;
+        test.append(again);
+        match read_by {
+            "apply" => {
+                let damaged = test.apply().await;
+                assert!(matches!(damaged, Err(LakeError::Keys { .. })), "{damaged:?}");
+                assert!(test.lake.mend(damaged).await.is_err());
+            }
+            "find" => assert!(test.lake.find(store(1), key).await.unwrap().is_some()),
+            _ => assert!(matches!(test.lake.maintain().await, Err(LakeError::Keys { .. }))),
+        }
+        test.apply().await.unwrap();
+        test.check().await;
+        test.crash().await;
+        test.check().await;
+        test.lake.maintain().await.unwrap();
+        test.lake.collect_orphans(Duration::ZERO).await.unwrap();
+        assert_eq!(test.stored().await, test.named().await);
+    }
+}
+
+#[tokio::test]
+async fn stores_with_the_same_rows_have_them_written_joined_and_remembered_once() {
+    let mut test = TestLake::new().await;
+    let stores: Vec<_> = (0..50).map(store).collect();
+    for round in 0..4 {
+        test.append((0..30).map(|id| made_up(round * 30 + id, TODAY, id as i64, &stores)));
+        test.apply().await.unwrap();
+        test.lake.flush().await.unwrap();
+    }
+    let keys: u64 = test.lake.inner.keys.runs().iter().map(|run| run.info().entries).sum();
+    assert_eq!(keys, 120);
+    test.lake.set_retention(store(7), StoreKind::CloudTrail, Some(1)).await.unwrap();
+    test.clock.advance(Duration::from_secs(120));
+    let before = test.objects.changes();
+    test.lake.maintain().await.unwrap();
+    // Written once and copied to the others; deletions come on top of it.
+    let deleted = 4 * 50;
+    let changes = test.objects.changes() - before;
+    assert!(changes < deleted + 50 + 20, "{changes} changes");
+    for number in 0..50 {
+        assert_eq!(test.lake.stats(store(number)).files, 1, "store {number}");
+    }
+    test.check().await;
+
+    // What is one store's own does not touch the others.
+    test.lake.drop_store(store(3)).await.unwrap();
+    test.clock.advance(2 * DAY);
+    test.lake.maintain().await.unwrap();
+    assert_eq!(test.lake.stats(store(7)).files, 0);
+    test.crash().await;
+    for number in [0, 1, 49] {
+        assert_eq!(visible(&test, number).await, 120);
+    }
+    assert_eq!(test.stored().await, test.named().await);
 }
 
 #[tokio::test]

@@ -1,0 +1,161 @@
+//! Which of a store's files to join next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::datafile::DataFile;
+use crate::settings::LakeSettings;
+
+/// Files of similar size that are joined at once.
+const TIER_FILES: usize = 4;
+/// Ratio of sizes within a tier.
+const TIER: u64 = 4;
+/// The smallest tier ends here.
+const FIRST_TIER_BYTES: u64 = 1 << 20;
+/// A file this many times as large as all smaller ones of its day is not rewritten for them.
+const LATE_RATIO: u64 = 8;
+/// A file from the hot tail with this many rows is rewritten even alone, for its filters and smaller size.
+const ALONE_ROWS: u64 = 20_000;
+
+/// Chooses which of a store's files to join next, one day's at most. Files of more than the target size stay.
+pub(super) fn choose(
+    files: &[Arc<DataFile>],
+    now: jiff::Timestamp,
+    settings: &LakeSettings,
+) -> Option<Vec<Arc<DataFile>>> {
+    let mut days: BTreeMap<i32, Vec<&Arc<DataFile>>> = BTreeMap::new();
+    for file in files {
+        if file.size < settings.file_bytes && file.raw_bytes < settings.file_raw_bytes {
+            days.entry(file.day).or_default().push(file);
+        }
+    }
+    days.into_values().find_map(|day| choose_of_day(day, now, settings))
+}
+
+fn choose_of_day(
+    mut files: Vec<&Arc<DataFile>>,
+    now: jiff::Timestamp,
+    settings: &LakeSettings,
+) -> Option<Vec<Arc<DataFile>>> {
+    files.sort_by_key(|file| (file.size, file.id));
+    let newest = files.iter().map(|file| file.created).max()?;
+    let settled = now.duration_since(newest).unsigned_abs() >= settings.settle();
+    let tier = |file: &DataFile| (file.size / FIRST_TIER_BYTES).max(1).ilog(TIER);
+
+    // The smallest files up to and with the first tier that is full. Of a settled day all, but for those so large that
+    // rewriting them for the little that came late is not worth it.
+    let mut count = if settled { files.len() } else { 0 };
+    if settled {
+        while count > 1 && files[count - 1].size > LATE_RATIO * sizes(&files[..count - 1]) {
+            count -= 1;
+        }
+    } else {
+        for at in 0..files.len() {
+            let same = files.iter().filter(|file| tier(file) == tier(files[at])).count();
+            if same >= TIER_FILES {
+                count = files.iter().filter(|file| tier(file) <= tier(files[at])).count();
+                break;
+            }
+        }
+    }
+    let (mut size, mut raw) = (0, 0);
+    let chosen: Vec<_> = files[..count]
+        .iter()
+        .take(settings.compact_files)
+        .take_while(|file| {
+            size += file.size;
+            raw += file.raw_bytes;
+            size <= 2 * settings.file_bytes && raw <= settings.file_raw_bytes
+        })
+        .map(|file| Arc::clone(file))
+        .collect();
+    let worthwhile = match chosen.as_slice() {
+        [] => false,
+        [alone] => settled && alone.level == 0 && alone.rows >= ALONE_ROWS,
+        _ => true,
+    };
+    worthwhile.then_some(chosen)
+}
+
+fn sizes(files: &[&Arc<DataFile>]) -> u64 {
+    files.iter().map(|file| file.size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use jiff::Timestamp;
+    use towpath_model::{EventTime, Position, StoreId, StoreKind};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn file(day: i32, size: u64, created: i64) -> Arc<DataFile> {
+        let time = EventTime::from_millis(i64::from(day) * 86_400_000).unwrap();
+        Arc::new(DataFile {
+            id: Uuid::new_v4(),
+            store: StoreId::from_uuid(Uuid::nil()),
+            kind: StoreKind::CloudTrail,
+            day,
+            size,
+            rows: size / 300 + 1,
+            raw_bytes: size * 5,
+            positions: (Position::ZERO, Position::ZERO),
+            times: (time, time),
+            content: None,
+            level: 1,
+            created: Timestamp::from_second(created).unwrap(),
+            columns: Default::default(),
+            filters: Default::default(),
+        })
+    }
+
+    fn chosen(files: &[Arc<DataFile>], now: i64) -> Vec<u64> {
+        let now = Timestamp::from_second(now).unwrap();
+        choose(files, now, &LakeSettings::default()).unwrap_or_default().iter().map(|file| file.size).collect()
+    }
+
+    #[test]
+    fn a_busy_day_is_joined_when_a_tier_is_full() {
+        let mut files = vec![file(0, 40 * MIB, 0), file(0, 9, 0), file(0, 8, 0), file(0, 7, 0)];
+        assert_eq!(chosen(&files, 1), [0u64; 0]);
+        files.push(file(0, 6, 0));
+        assert_eq!(chosen(&files, 1), [6, 7, 8, 9]);
+        files.push(file(1, 5, 0));
+        assert_eq!(chosen(&files, 1), [6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_quiet_day_is_joined_to_one_file_but_a_large_one_is_not_rewritten_for_a_trifle() {
+        assert_eq!(chosen(&[file(0, 30 * MIB, 0), file(0, 20 * MIB, 0)], 10_000), [20 * MIB, 30 * MIB]);
+        assert_eq!(chosen(&[file(0, 100 * MIB, 0), file(0, MIB, 0)], 10_000), [0u64; 0]);
+        assert_eq!(chosen(&[file(0, 100 * MIB, 0), file(0, MIB, 0), file(0, 2 * MIB, 0)], 10_000), [MIB, 2 * MIB]);
+        assert_eq!(chosen(&[file(0, 30 * MIB, 0)], 10_000), [0u64; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn joining_comes_to_an_end_and_never_mixes_days_or_exceeds_the_limits(
+            sizes in prop::collection::vec((0..3i32, 1u64..200 * MIB), 0..60)
+        ) {
+            let settings = LakeSettings::default();
+            let now = Timestamp::from_second(10_000).unwrap();
+            let mut files: Vec<_> = sizes.into_iter().map(|(day, size)| file(day, size, 0)).collect();
+            let mut rounds = 0;
+            while let Some(inputs) = choose(&files, now, &settings) {
+                prop_assert!(inputs.iter().all(|input| input.day == inputs[0].day));
+                prop_assert!(inputs.len() <= settings.compact_files && inputs.len() > 1);
+                let size: u64 = inputs.iter().map(|input| input.size).sum();
+                prop_assert!(size <= 2 * settings.file_bytes);
+                prop_assert!(inputs.iter().map(|input| input.raw_bytes).sum::<u64>() <= settings.file_raw_bytes);
+                files.retain(|file| !inputs.iter().any(|input| input.id == file.id));
+                files.push(file(inputs[0].day, size, 0));
+                rounds += 1;
+                prop_assert!(rounds < 100);
+            }
+        }
+    }
+}
