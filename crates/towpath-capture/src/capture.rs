@@ -22,9 +22,7 @@ use crate::{CapturedRecord, Ending, Exchange, Response, Value};
 
 use named::Named;
 
-/// The operation of S3 that has a record for each object besides its own.
-const DELETE_OBJECTS: &str = "DeleteObjects";
-/// The most records of objects that one such call makes.
+/// The most records of objects that one DeleteObjects makes besides its own: as many as S3 takes.
 const MAX_OBJECTS: usize = 1000;
 
 /// Makes records of calls: what is known of services, and what is particular to their records.
@@ -78,7 +76,7 @@ impl Capture {
         let said = Said::of(&named, exchange, &rules);
         let event = Event { named: &named, rules: &rules, exchange, target, caller };
         let mut records = event.copies(&rules.event_name, &said);
-        if named.profile.form() == Form::S3 && named.operation == DELETE_OBJECTS {
+        if named.profile.form() == Form::S3 && named.operation == record::DELETE_OBJECTS {
             for object in said.deleted_objects() {
                 records.extend(event.copies("DeleteObject", &object));
             }
@@ -239,9 +237,8 @@ impl Event<'_> {
         // What a service does on somebody's behalf comes from the service, and its connection is its own affair.
         let invoker = caller.invoker();
         let peer = exchange.peer.to_canonical().to_string();
-        let user_agent = text_of(&head.headers, USER_AGENT.as_str()).map(|agent| {
-            if named.profile.brackets_user_agent() { format!("[{agent}]") } else { agent.to_owned() }
-        });
+        let user_agent = text_of(&head.headers, USER_AGENT.as_str())
+            .map(|agent| if named.profile.brackets_user_agent() { format!("[{agent}]") } else { agent.to_owned() });
         let tls = match (&exchange.tls, invoker) {
             (Some(tls), None) => Some(TlsDetails {
                 tls_version: tls.version.clone(),

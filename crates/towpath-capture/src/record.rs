@@ -17,5 +17,5 @@ pub(crate) use ec2::{request as ec2_request, response as ec2_response};
 pub(crate) use failure::{Failure, status_words};
 pub(crate) use printer::{Printed, Printer};
 pub(crate) use request_id::request_id;
-pub(crate) use s3::{request as s3_request, response as s3_response};
+pub(crate) use s3::{DELETE_OBJECTS, request as s3_request, response as s3_response};
 pub(crate) use secrets::Secrets;

@@ -249,9 +249,15 @@ fn late_error(call: &Call, response: &Response) -> Option<Outcome> {
     fault.code.map(|code| Outcome::Error { code, message: fault.message })
 }
 
-/// True if a text may have `<Error>` as its root: a look at its beginning spares parsing most bodies twice.
+/// True if a text has `<Error>` as its root: a look at its beginning spares parsing most bodies twice. Elements of that name
+/// further inside tell of a part that failed, not of the call.
 fn has_error_root(bytes: &[u8]) -> bool {
-    bytes[..bytes.len().min(512)].windows(6).any(|window| window == b"<Error")
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(512)]);
+    let mut rest = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    while let Some((_, after)) = rest.strip_prefix("<?").and_then(|rest| rest.split_once("?>")) {
+        rest = after.trim_start();
+    }
+    rest.strip_prefix("<Error").is_some_and(|rest| rest.starts_with(['>', ' ', '/', '\t', '\r', '\n']))
 }
 
 /// What a status says of an error without a body.

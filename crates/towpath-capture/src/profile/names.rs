@@ -41,7 +41,9 @@ mod tests {
     #[test]
     fn a_star_stands_for_any_run_of_characters() {
         let matches = |pattern: &str, name: &str| Pattern(pattern.to_owned()).matches(name);
-        for (pattern, name) in [("Get*", "GetItem"), ("*", ""), ("*Item", "PutItem"), ("a*b*c", "a1b2b3c"), ("ab", "ab")] {
+        for (pattern, name) in
+            [("Get*", "GetItem"), ("*", ""), ("*Item", "PutItem"), ("a*b*c", "a1b2b3c"), ("ab", "ab")]
+        {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in [("Get", "GetItem"), ("a*ba", "aba "), ("ab*ba", "aba"), ("", "x"), ("*Item", "Items")] {

@@ -20,7 +20,9 @@ const READS: [&str; 12] = [
 /// True if an operation of this name reads: it begins with one of the words above and goes on with another word, or ends.
 pub(crate) fn reads_by_name(operation: &str) -> bool {
     READS.iter().any(|word| {
-        operation.strip_prefix(word).is_some_and(|rest| rest.chars().next().is_none_or(|next| !next.is_ascii_lowercase()))
+        operation
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.chars().next().is_none_or(|next| !next.is_ascii_lowercase()))
     })
 }
 

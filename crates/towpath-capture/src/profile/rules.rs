@@ -122,10 +122,11 @@ impl SideRules {
             self.add.retain(|(other, _)| other != name);
             self.add.push((name.clone(), value.clone()));
         }
-        self.headers.extend(rule.headers.iter().map(|Header { name, default }| ResponseHeader {
-            name: name.clone(),
-            default: default.clone(),
-        }));
+        self.headers.extend(
+            rule.headers
+                .iter()
+                .map(|Header { name, default }| ResponseHeader { name: name.clone(), default: default.clone() }),
+        );
         self.unwrap = rule.unwrap.unwrap_or(self.unwrap);
         self.leave_out_empty = rule.leave_out_empty.unwrap_or(self.leave_out_empty);
         self.times = rule.times.or(self.times);

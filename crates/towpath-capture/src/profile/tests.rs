@@ -51,7 +51,11 @@ fn every_example_of_the_documentation_is_a_profile() {
     let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(examples.len(), 5);
     for example in examples {
-        assert!(Profile::parse("example", example).is_ok(), "{:?}\n{example}", Profile::parse("example", example).err());
+        assert!(
+            Profile::parse("example", example).is_ok(),
+            "{:?}\n{example}",
+            Profile::parse("example", example).err()
+        );
     }
 }
 

@@ -231,8 +231,7 @@ impl<'a> Printer<'a> {
                 text
             }
             Json::Array(items) => {
-                let items: Vec<String> =
-                    items.iter().filter_map(|item| self.document(item, way, depth + 1)).collect();
+                let items: Vec<String> = items.iter().filter_map(|item| self.document(item, way, depth + 1)).collect();
                 format!("[{}]", items.join(","))
             }
             scalar => scalar.to_string(),

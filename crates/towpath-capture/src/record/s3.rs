@@ -11,11 +11,19 @@ use crate::{Request, Value};
 
 /// The operation whose body is a policy, printed as an object.
 const POLICY: &str = "PutBucketPolicy";
+/// The operation whose body is not printed: each object that it names has a record of its own.
+pub(crate) const DELETE_OBJECTS: &str = "DeleteObjects";
 
 /// requestParameters of a call: a map, since all its names stay as they are.
 ///
 /// `reads_body` is true if the model says that the body is XML and not an object's content.
-pub(crate) fn request(request: &Request, decoded: &Value, operation: &str, reads_body: bool, names: &[Pattern]) -> Value {
+pub(crate) fn request(
+    request: &Request,
+    decoded: &Value,
+    operation: &str,
+    reads_body: bool,
+    names: &[Pattern],
+) -> Value {
     let listed = |name: &str| names.iter().any(|pattern| pattern.matches(name));
     let mut entries: Vec<(String, Value)> = Vec::new();
     let mut put = |name: &str, value: Value| match entries.iter_mut().find(|(other, _)| other == name) {
@@ -50,6 +58,7 @@ pub(crate) fn request(request: &Request, decoded: &Value, operation: &str, reads
         }
     }
     if reads_body
+        && operation != DELETE_OBJECTS
         && request.body.is_kept()
         && let Some((root, value)) = xml::read(body)
     {

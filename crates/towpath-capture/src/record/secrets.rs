@@ -25,8 +25,15 @@ const HEADERS: [&str; 10] = [
     "x-vault-token",
 ];
 /// The query parameters that are credentials, in small letters.
-const QUERY: [&str; 7] =
-    ["x-amz-signature", "x-amz-security-token", "x-amz-credential", "signature", "securitytoken", "token", "access_token"];
+const QUERY: [&str; 7] = [
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-credential",
+    "signature",
+    "securitytoken",
+    "token",
+    "access_token",
+];
 
 /// Texts that are not to be recorded.
 #[derive(Clone, Debug, Default)]

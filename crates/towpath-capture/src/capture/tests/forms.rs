@@ -138,7 +138,10 @@ fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
     let record = ec2(&[("Action", "DeleteFlowLogs"), ("FlowLogId.1", "fl-1")]).answer(200, answer).record(capture);
     let request = json!({"DeleteFlowLogsRequest": {"FlowLogId": {"tag": 1, "content": "fl-1"}}});
     assert_eq!(record["requestParameters"], request);
-    assert_eq!(record["responseElements"]["DeleteFlowLogsResponse"]["xmlns"], "http://ec2.amazonaws.com/doc/2016-11-15/");
+    assert_eq!(
+        record["responseElements"]["DeleteFlowLogsResponse"]["xmlns"],
+        "http://ec2.amazonaws.com/doc/2016-11-15/"
+    );
 
     let error = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors><RequestID>r-3</RequestID></Response>";
     let mut call = ec2(&[("Action", "RebootInstances"), ("InstanceId.1", "i-1")]).answer(403, error);
@@ -147,7 +150,9 @@ fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
     assert_eq!((&record["errorCode"], &record["requestID"]), (&json!("Client.UnauthorizedOperation"), &json!("r-3")));
 
     let data = ec2(&[("Action", "ModifyInstanceAttribute"), ("InstanceId", "i-1"), ("UserData.Value", "eA==")]);
-    let record = data.answer(200, "<ModifyInstanceAttributeResponse><return>true</return></ModifyInstanceAttributeResponse>").record(capture);
+    let record = data
+        .answer(200, "<ModifyInstanceAttributeResponse><return>true</return></ModifyInstanceAttributeResponse>")
+        .record(capture);
     assert_eq!(record["requestParameters"], json!({"instanceId": "i-1", "userData": "<sensitiveDataRemoved>"}));
     assert_eq!(record["responseElements"]["_return"], true);
 }
@@ -156,7 +161,8 @@ fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
 fn query_services_print_their_times_in_words_and_answers_by_their_habit() {
     let Some(capture) = capture() else { return };
     let answer = "<R><CreateUserResult><User><UserName>u</UserName><CreateDate>2024-08-01T13:33:28Z</CreateDate></User></CreateUserResult></R>";
-    let fields = [("Action", "CreateUser"), ("UserName", "u"), ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
+    let fields =
+        [("Action", "CreateUser"), ("UserName", "u"), ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
     let record = Wire::form("iam", "2010-05-08", &fields).answer(200, answer).record(capture);
     assert_eq!(
         parts(&record),
@@ -165,9 +171,15 @@ fn query_services_print_their_times_in_words_and_answers_by_their_habit() {
             "response": {"user": {"userName": "u", "createDate": "Aug 1, 2024 1:33:28 PM"}}})
     );
     let answer = "<R><CreateDBInstanceResult><DBInstance><DBInstanceIdentifier>d</DBInstanceIdentifier><MultiAZ>false</MultiAZ></DBInstance></CreateDBInstanceResult></R>";
-    let fields = [("Action", "CreateDBInstance"), ("DBInstanceIdentifier", "d"), ("MasterUserPassword", "p"), ("AllocatedStorage", "5")];
+    let fields = [
+        ("Action", "CreateDBInstance"),
+        ("DBInstanceIdentifier", "d"),
+        ("MasterUserPassword", "p"),
+        ("AllocatedStorage", "5"),
+    ];
     let record = Wire::form("rds", "2014-10-31", &fields).answer(200, answer).record(capture);
-    let request = json!({"dBInstanceIdentifier": "d", "masterUserPassword": towpath_admit::HIDDEN, "allocatedStorage": 5});
+    let request =
+        json!({"dBInstanceIdentifier": "d", "masterUserPassword": towpath_admit::HIDDEN, "allocatedStorage": 5});
     assert_eq!(record["requestParameters"], request);
     assert_eq!(record["responseElements"], json!({"dBInstanceIdentifier": "d", "multiAZ": false}));
     let answer = "<R><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>\
@@ -175,9 +187,11 @@ fn query_services_print_their_times_in_words_and_answers_by_their_habit() {
     let fields = [("Action", "AssumeRole"), ("RoleArn", "arn:aws:iam::111122223333:role/r"), ("RoleSessionName", "s")];
     let record = Wire::form("sts", "2011-06-15", &fields).answer(200, answer).record(capture);
     assert_eq!((&record["readOnly"], &record["managementEvent"]), (&json!(true), &json!(true)));
-    let credentials = json!({"accessKeyId": "ASIA", "sessionToken": towpath_admit::HIDDEN, "expiration": "Jul 30, 2024, 9:46:15 PM"});
+    let credentials =
+        json!({"accessKeyId": "ASIA", "sessionToken": towpath_admit::HIDDEN, "expiration": "Jul 30, 2024, 9:46:15 PM"});
     assert_eq!(record["responseElements"], json!({"credentials": credentials}));
-    let role = json!({"accountId": "111122223333", "type": "AWS::IAM::Role", "ARN": "arn:aws:iam::111122223333:role/r"});
+    let role =
+        json!({"accountId": "111122223333", "type": "AWS::IAM::Role", "ARN": "arn:aws:iam::111122223333:role/r"});
     assert_eq!(record["resources"], json!([role]));
     let record = Wire::form("sts", "2011-06-15", &[("Action", "GetCallerIdentity")]).record(capture);
     assert_eq!((&record["requestParameters"], &record["responseElements"]), (&Json::Null, &Json::Null));
@@ -195,7 +209,8 @@ fn keys_queues_tables_and_functions_are_resources() {
     assert_eq!(resources(json("TrentService.DisableKey", "kms", json!({"KeyId": "k"}))), one("AWS::KMS::Key", arn));
     let alias = json("TrentService.CreateAlias", "kms", json!({"AliasName": "alias/a", "TargetKeyId": "k"}));
     assert_eq!(resources(alias)[1]["ARN"], "arn:aws:kms:us-east-1:123456789012:alias/a");
-    let send = json("AmazonSQS.SendMessage", "sqs", json!({"QueueUrl": "https://sqs/123456789012/q", "MessageBody": "m"}));
+    let send =
+        json("AmazonSQS.SendMessage", "sqs", json!({"QueueUrl": "https://sqs/123456789012/q", "MessageBody": "m"}));
     let record = send.record(capture);
     assert_eq!(record["resources"], one("AWS::SQS::Queue", "arn:aws:sqs:us-east-1:123456789012:q"));
     assert_eq!(parts(&record)["data"], true);
@@ -235,7 +250,8 @@ fn actions_of_a_console_are_recorded_without_a_model() {
 
 #[test]
 fn a_call_of_which_little_is_known_is_recorded_as_far_as_it_is() {
-    let call = Wire::new("DELETE", "/v1/users/4711/keys?x=1", "inventory").header("host", "h.example.org").body("{\"a\":1}");
+    let call =
+        Wire::new("DELETE", "/v1/users/4711/keys?x=1", "inventory").header("host", "h.example.org").body("{\"a\":1}");
     let expected = json!({
         "source": "inventory.amazonaws.com", "name": "DELETE /v1/users/4711/keys", "read": false, "data": false,
         "request": null, "response": null,

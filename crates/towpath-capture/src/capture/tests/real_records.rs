@@ -127,7 +127,14 @@ fn keys_of_real_records_are_those_that_models_and_profiles_make() {
                     };
                     let place = format!("{event_name}?");
                     if let Some(input) = operation.input {
-                        compare(model, input, &record["requestParameters"], &extra(&rules.request), &place, &mut members);
+                        compare(
+                            model,
+                            input,
+                            &record["requestParameters"],
+                            &extra(&rules.request),
+                            &place,
+                            &mut members,
+                        );
                     }
                     if let Some(output) = operation.output {
                         let place = format!("{event_name}!");
@@ -137,7 +144,14 @@ fn keys_of_real_records_are_those_that_models_and_profiles_make() {
                         {
                             output = member.shape;
                         }
-                        compare(model, output, &record["responseElements"], &extra(&rules.response), &place, &mut members);
+                        compare(
+                            model,
+                            output,
+                            &record["responseElements"],
+                            &extra(&rules.response),
+                            &place,
+                            &mut members,
+                        );
                     }
                 }
                 Form::S3 => {
@@ -199,12 +213,20 @@ fn fields_stand_in_the_order_of_delivered_records() {
 
     let Value::Map(file) = json::read(&text).unwrap() else { panic!() };
     let Some((_, Value::List(records))) = file.into_iter().next() else { panic!() };
-    let mut compared = 0;
+    let (mut compared, mut swapped) = (0, 0);
     for record in &records {
-        let places: Vec<(String, Option<usize>)> =
-            keys(record).into_iter().map(|key| (key.clone(), place(&key))).collect();
+        let mut keys = keys(record);
+        // Some services of that time put the category before the recipient.
+        let category = keys.iter().position(|key| key == "eventCategory");
+        if let Some(at) = category.filter(|at| keys.get(at + 1).is_some_and(|next| next == "recipientAccountId")) {
+            let category = keys.remove(at);
+            let shared = keys.get(at + 1).is_some_and(|next| next == "sharedEventID");
+            keys.insert(at + 1 + usize::from(shared), category);
+            swapped += 1;
+        }
         let mut last = None;
-        for (key, at) in places {
+        for key in keys {
+            let at = place(&key);
             let absent = ["sharedEventID", "apiVersion", "serviceEventDetails"].contains(&key.as_str());
             assert!(at.is_some() || absent || ELSEWHERE.contains(&key.as_str()), "{key}");
             if at.is_some() {
@@ -214,6 +236,7 @@ fn fields_stand_in_the_order_of_delivered_records() {
             }
         }
     }
+    assert!(swapped * 100 < records.len(), "{swapped}");
     assert!(compared > 400_000, "{compared}");
 }
 

@@ -240,11 +240,15 @@ fn no_secret_comes_back_in_the_message_of_an_error() {
         }
         let message = format!("Value '{SECRET}' failed to satisfy constraint");
         let json = json!({"__type": "ValidationException", "message": message}).to_string();
-        let xml = format!("<ErrorResponse><Error><Code>ValidationError</Code><Message>{message}</Message></Error></ErrorResponse>");
+        let xml = format!(
+            "<ErrorResponse><Error><Code>ValidationError</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
         for body in [json, xml] {
             // Only what was sent can be known as a secret: answers and what is not read are not.
-            let sent = String::from_utf8_lossy(&call.body).contains(SECRET) || call.headers.iter().any(|(_, value)| value.contains(SECRET));
-            let read = !place.starts_with("message that") && !place.starts_with("metadata") && !place.starts_with("payload");
+            let sent = String::from_utf8_lossy(&call.body).contains(SECRET)
+                || call.headers.iter().any(|(_, value)| value.contains(SECRET));
+            let read =
+                !place.starts_with("message that") && !place.starts_with("metadata") && !place.starts_with("payload");
             if sent && read {
                 let records = call.clone().answer(400, body).records(capture);
                 assert_eq!(found(&records), None, "{place}: {records:?}");
@@ -267,7 +271,8 @@ fn a_hash_tells_that_two_calls_meant_the_same_item() {
     let Some(capture) = capture() else { return };
     let get = |id: &str| {
         let body = json!({"TableName": "t", "Key": {"id": {"S": id}}});
-        json_call("DynamoDB_20120810.GetItem", "dynamodb", body).record(capture)["requestParameters"]["key"]["id"].clone()
+        json_call("DynamoDB_20120810.GetItem", "dynamodb", body).record(capture)["requestParameters"]["key"]["id"]
+            .clone()
     };
     assert_eq!(get("a"), get("a"));
     assert_ne!(get("a"), get("b"));

@@ -54,9 +54,7 @@ fn members_get_a_small_letter_and_keys_of_maps_stay() {
         ("Body", Value::Blob(Bytes::from_static(b"blob"))),
         ("Inner", Value::empty()),
     ]);
-    let expected = concat!(
-        r#"{"dBName":"x","tags":[{"key":"K"}],"context":{"Aws:Arn":"a"},"size":3,"free":{"Key":1},"empty":[],"inner":{}}"#
-    );
+    let expected = r#"{"dBName":"x","tags":[{"key":"K"}],"context":{"Aws:Arn":"a"},"size":3,"free":{"Key":1},"empty":[],"inner":{}}"#;
     assert_eq!(json_of("", &value), expected);
     assert_eq!(json_of("request.leave-out-empty = true", &structure(vec![("A", Value::List(vec![]))])), "null");
     assert_eq!(json_of("", &Value::empty()), "null");
@@ -143,7 +141,8 @@ fn values() -> impl Strategy<Value = Value> {
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
             proptest::collection::vec((".{0,6}", inner.clone()), 0..4).prop_map(Value::Map),
             proptest::collection::vec((".{0,6}", inner, any::<bool>()), 0..4).prop_map(|fields| {
-                let field = |(name, value, sensitive): (String, Value, bool)| Field { name: name.into(), value, sensitive };
+                let field =
+                    |(name, value, sensitive): (String, Value, bool)| Field { name: name.into(), value, sensitive };
                 Value::Structure(fields.into_iter().map(field).collect())
             }),
         ]
