@@ -28,7 +28,7 @@ mod scalar;
 mod xml;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use answer::{Answer, Outcome, response};
 pub use call::{Call, Spoken, Unrouted};

@@ -154,3 +154,9 @@ impl ServiceModel {
         &self.routes
     }
 }
+
+/// Reads a model in botocore's form, for tests that bring their own.
+#[cfg(test)]
+pub(crate) fn parse_botocore(name: &str, json: &[u8]) -> Result<ServiceModel, serde_json::Error> {
+    botocore::parse(name, json)
+}

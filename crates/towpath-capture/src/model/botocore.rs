@@ -94,7 +94,6 @@ struct File {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Operation {
-    name: Option<String>,
     #[serde(default)]
     http: Http,
     input: Option<Reference>,
@@ -178,7 +177,8 @@ impl Operation {
     fn operation(&self, key: &str, build: &mut Builder) -> OperationModel {
         let text = |text: &Option<String>, build: &mut Builder| text.as_deref().map(|text| build.name(text));
         OperationModel {
-            name: build.name(self.name.as_deref().unwrap_or(key)),
+            // The key, not `name`: CloudFront's have the version of the API behind them there.
+            name: build.name(key),
             method: self.http.method.as_deref().and_then(|method| method.parse().ok()).unwrap_or(Method::POST),
             uri: UriTemplate::parse(self.http.request_uri.as_deref().unwrap_or("/")),
             input: self.input.as_ref().map(|input| build.id(&input.shape)),

@@ -58,10 +58,7 @@ impl<'a> ServiceHint<'a> {
 
     /// How well a service fits; `None` if it is out of the question. Larger is better.
     pub(super) fn fits(&self, summary: &ServiceSummary) -> Option<Fit> {
-        let signed = self.signing_name.is_some_and(|name| {
-            let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-            *name == *summary.signing_name
-        });
+        let signed = self.signing_name.map_or(Signed::Otherwise, |name| signed(name, summary));
         let targeted = self.target_prefix.is_some_and(|target| targets(target, summary));
         let host = self.host.map_or(0, |host| host_fit(host, summary));
         let named = match self.service {
@@ -71,7 +68,7 @@ impl<'a> ServiceHint<'a> {
         };
         let own = *summary.name == *summary.signing_name;
         let fit = Fit { signed, host, targeted, own };
-        (named || signed || targeted || host > 0).then_some(fit)
+        (named || signed > Signed::Otherwise || targeted || host > 0).then_some(fit)
     }
 }
 
@@ -80,7 +77,7 @@ impl<'a> ServiceHint<'a> {
 /// The host comes before the target: AWS's hosts are what decides there, and anybody can send any target to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fit {
-    signed: bool,
+    signed: Signed,
     /// How many characters of the host name the service.
     host: usize,
     targeted: bool,
@@ -90,8 +87,29 @@ pub(super) struct Fit {
 
 impl Fit {
     /// What speaks for a service, apart from being the first of its name.
-    pub(super) fn evidence(&self) -> (bool, usize, bool) {
+    pub(super) fn evidence(&self) -> (Signed, usize, bool) {
         (self.signed, self.host, self.targeted)
+    }
+}
+
+/// Whether a signature is for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Signed {
+    /// It is for another, or there is none.
+    Otherwise,
+    /// It is for a name that the service goes by as well.
+    ForAlias,
+    /// It is for its name.
+    ForName,
+}
+
+fn signed(name: &str, summary: &ServiceSummary) -> Signed {
+    if name == &*summary.signing_name {
+        return Signed::ForName;
+    }
+    match ALIASES.iter().any(|(alias, of)| *alias == name && **of == *summary.signing_name) {
+        true => Signed::ForAlias,
+        false => Signed::Otherwise,
     }
 }
 
