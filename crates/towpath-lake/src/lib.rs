@@ -60,4 +60,4 @@ pub use schema::{
 };
 pub use settings::{LakeSettings, SettingsError};
 pub use snapshot::{Located, Snapshot, StoreSnapshot, StoreStats};
-pub use stats::{ColumnStats, MAX_VALUES, stats_columns};
+pub use stats::{ColumnStats, MAX_VALUES, SortedTexts, stats_columns};

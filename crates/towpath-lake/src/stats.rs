@@ -1,10 +1,13 @@
 //! What a file's manifest entry says about its columns, so that most files can be ruled out without opening them.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use towpath_model::StoreKind;
 
@@ -29,16 +32,94 @@ pub struct ColumnStats {
     pub max: Option<String>,
     /// Every value that occurs, sorted, where these are few.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
-    pub values: Option<Vec<String>>,
+    pub values: Option<SortedTexts>,
 }
 
 impl ColumnStats {
     /// False when no row can have this value.
     pub fn may_contain(&self, value: &str) -> bool {
         if let Some(values) = &self.values {
-            return values.binary_search_by(|have| have.as_str().cmp(value)).is_ok();
+            return values.contains(value);
         }
         self.min.as_deref().is_none_or(|min| min <= value) && self.max.as_deref().is_none_or(|max| value <= max)
+    }
+}
+
+/// Sorted texts in two pieces of memory. While events come in for many days there are thousands of files with hundreds of
+/// values each, and a text of its own for each value would take several times as much.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SortedTexts {
+    texts: Box<str>,
+    // Where each text ends.
+    ends: Box<[u32]>,
+}
+
+impl SortedTexts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The texts in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|at| self.at(at))
+    }
+
+    /// True if this text is one of them.
+    pub fn contains(&self, text: &str) -> bool {
+        let (mut from, mut to) = (0, self.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match self.at(middle).cmp(text) {
+                Ordering::Equal => return true,
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+            }
+        }
+        false
+    }
+
+    fn at(&self, at: usize) -> &str {
+        let from = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.texts[from..self.ends[at] as usize]
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for SortedTexts {
+    fn from_iter<I: IntoIterator<Item = T>>(sorted: I) -> Self {
+        let (mut texts, mut ends) = (String::new(), Vec::new());
+        for text in sorted {
+            texts.push_str(text.as_ref());
+            ends.push(u32::try_from(texts.len()).expect("listed values are short and few"));
+        }
+        Self { texts: texts.into(), ends: ends.into() }
+    }
+}
+
+impl fmt::Debug for SortedTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for SortedTexts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for SortedTexts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        if texts.iter().map(String::len).sum::<usize>() > u32::MAX as usize {
+            return Err(D::Error::custom("too many values"));
+        }
+        Ok(texts.into_iter().collect())
     }
 }
 
@@ -235,7 +316,13 @@ mod tests {
             for value in values.iter().flatten() {
                 prop_assert!(stats.may_contain(value), "{:?} {}", stats, value);
             }
-            if stats.values.is_some() {
+            let read: ColumnStats = serde_json::from_str(&serde_json::to_string(&stats).unwrap()).unwrap();
+            prop_assert_eq!(&read, &stats);
+            if let Some(listed) = &stats.values {
+                let mut all: Vec<_> = values.iter().flatten().map(String::as_str).collect();
+                all.sort_unstable();
+                all.dedup();
+                prop_assert_eq!(listed.iter().collect::<Vec<_>>(), all);
                 prop_assert_eq!(stats.may_contain(&other), values.contains(&Some(other.clone())));
             }
         }

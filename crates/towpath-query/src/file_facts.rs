@@ -17,7 +17,7 @@ impl Facts for FileFacts<'_> {
         let Some(stats) = self.0.columns.get(path) else { return true };
         let inside = |value: &str| low.is_none_or(|low| low <= value) && high.is_none_or(|high| value <= high);
         match &stats.values {
-            Some(values) => values.iter().any(|value| inside(value)),
+            Some(values) => values.iter().any(inside),
             None => {
                 low.zip(stats.max.as_deref()).is_none_or(|(low, max)| low <= max)
                     && high.zip(stats.min.as_deref()).is_none_or(|(high, min)| min <= high)
