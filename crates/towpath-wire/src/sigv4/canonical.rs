@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use http::{HeaderMap, Uri, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 /// Everything but the characters RFC 3986 leaves unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -33,6 +33,12 @@ pub(crate) fn path(path: &str) -> String {
         normal.push('/');
     }
     percent_encode(normal.as_bytes(), RESERVED_IN_PATH).to_string()
+}
+
+/// The path of a request to S3, whose keys may have any segments: decoded and encoded again once, and else as it was sent.
+pub(crate) fn s3_path(path: &str) -> String {
+    let bytes: Vec<u8> = percent_decode_str(path).collect();
+    percent_encode(&bytes, RESERVED_IN_PATH).to_string()
 }
 
 /// The query string decoded, encoded again, sorted; without the parameter `except`.

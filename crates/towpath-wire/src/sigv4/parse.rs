@@ -10,6 +10,9 @@ use super::error::AuthError;
 use super::verify::BodyHash;
 use super::{ALGORITHM, canonical};
 
+/// What stands in place of the hash of a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
 /// Longest Authorization header, in bytes.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
 
@@ -36,6 +39,8 @@ pub struct SignedRequest {
     pub(super) signature: [u8; 32],
     /// The body hash the caller claims in `x-amz-content-sha256`.
     pub(super) claimed_body: Option<BodyHash>,
+    /// What stands in place of the body's hash where the body is not signed as a whole; only in requests that pass by.
+    pub(super) stated: Option<String>,
     /// The canonical request up to and including the line break before the body hash.
     pub(super) canonical: Vec<u8>,
 }
@@ -53,6 +58,16 @@ struct Parts {
 impl SignedRequest {
     /// Reads the signature of a request: from its Authorization header, or from the query string if presigned.
     pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, AuthError> {
+        Self::read(method, uri, headers, false)
+    }
+
+    /// Reads the signature of a request that passes by on its way to another service, in the forms that services take:
+    /// bodies that are not signed (`UNSIGNED-PAYLOAD`) or signed in chunks (`STREAMING-...`), and S3's spelling of paths.
+    pub fn parse_passing(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, AuthError> {
+        Self::read(method, uri, headers, true)
+    }
+
+    fn read(method: &Method, uri: &Uri, headers: &HeaderMap, passing: bool) -> Result<Self, AuthError> {
         let query = uri.query().unwrap_or_default();
         if query.len() > MAX_QUERY {
             return Err(incomplete("the query string is too long"));
@@ -82,17 +97,35 @@ impl SignedRequest {
         let signature = signature_bytes(&parts.signature)?;
         let names = signed_names(&parts.signed_headers)?;
         require_signed(&names, headers, presigned)?;
+        let s3 = passing && matches!(scope.service(), "s3" | "s3-object-lambda" | "s3express" | "s3-outposts");
+        let stated = match only(headers, "x-amz-content-sha256")? {
+            Some(text) if passing && (text == UNSIGNED || text.starts_with("STREAMING-")) => Some(text.to_owned()),
+            None if s3 && presigned => Some(UNSIGNED.to_owned()),
+            _ => None,
+        };
+        let path = if s3 { canonical::s3_path(uri.path()) } else { canonical::path(uri.path()) };
 
         Ok(Self {
             access_key_id: access_key_id.to_owned(),
             session_token: parts.session_token.map(Secret::new),
-            canonical: canonical_request(method, uri, headers, &names, presigned)?,
+            canonical: canonical_request(method, (&path, uri), headers, &names, presigned)?,
             scope,
             signed_at: parts.signed_at,
             expires: parts.expires,
             signature,
-            claimed_body: claimed_body(headers)?,
+            claimed_body: if stated.is_some() { None } else { claimed_body(headers)? },
+            stated,
         })
+    }
+
+    /// The hash that the body is said to have, if it is said.
+    pub fn claimed_body(&self) -> Option<BodyHash> {
+        self.claimed_body
+    }
+
+    /// True if the signature does not depend on the bytes of the body, or on their hash alone, which the head tells.
+    pub fn is_proven_by_head(&self) -> bool {
+        self.stated.is_some() || self.claimed_body.is_some()
     }
 
     /// The access key that the request says it is signed with.
@@ -268,10 +301,10 @@ fn claimed_body(headers: &HeaderMap) -> Result<Option<BodyHash>, AuthError> {
     BodyHash::from_hex(text).map(Some).ok_or(refused)
 }
 
-/// The canonical request up to the body hash.
+/// The canonical request up to the body hash; `path` is the canonical path of the URI.
 pub(super) fn canonical_request(
     method: &Method,
-    uri: &Uri,
+    (path, uri): (&str, &Uri),
     headers: &HeaderMap,
     names: &[&str],
     presigned: bool,
@@ -279,7 +312,7 @@ pub(super) fn canonical_request(
     let except = presigned.then_some("X-Amz-Signature");
     let query = canonical::query(uri.query().unwrap_or_default(), except).map_err(|_| AuthError::MalformedQuery)?;
     let mut out = Vec::with_capacity(512);
-    for line in [method.as_str(), &canonical::path(uri.path()), &query] {
+    for line in [method.as_str(), path, &query] {
         out.extend_from_slice(line.as_bytes());
         out.push(b'\n');
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::ALGORITHM;
 use super::amz_date::AmzDate;
-use super::canonical::string_to_sign;
+use super::canonical::{path, string_to_sign};
 use super::credential::{Credentials, Scope};
 use super::error::AuthError;
 use super::key::SigningKey;
@@ -56,7 +56,8 @@ pub fn sign(
         parts.headers.keys().filter(|name| !NOT_SIGNED.contains(name)).map(HeaderName::as_str).collect();
     names.sort_unstable();
     let mut canonical =
-        canonical_request(&parts.method, &parts.uri, &parts.headers, &names, false).map_err(SignError::NotCanonical)?;
+        canonical_request(&parts.method, (&path(parts.uri.path()), &parts.uri), &parts.headers, &names, false)
+            .map_err(SignError::NotCanonical)?;
     canonical.extend_from_slice(BodyHash::of(body).to_string().as_bytes());
 
     let key = SigningKey::derive(credentials.secret_access_key.expose().as_bytes(), &scope);

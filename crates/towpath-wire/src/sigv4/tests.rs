@@ -89,3 +89,4 @@ fn credentials(secret: &str, token: Option<String>) -> Credentials {
 mod cache;
 mod golden;
 mod laws;
+mod passing;

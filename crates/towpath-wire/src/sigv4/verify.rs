@@ -105,6 +105,29 @@ impl SignedRequest {
             return Err(AuthError::Body("the body does not have the SHA-256 that x-amz-content-sha256 says"));
         }
 
+        self.prove(secret, &body.to_string(), keys)
+    }
+
+    /// Proves a request that passes by ([`SignedRequest::parse_passing`]) by its head: that whoever holds the secret sent it
+    /// with a body of the hash that it states, or with any body if it states that none is signed.
+    ///
+    /// # Errors
+    /// As [`SignedRequest::verify`]; and where the head does not say what the body must be
+    /// ([`SignedRequest::is_proven_by_head`]).
+    pub fn verify_head(&self, secret: &[u8], expect: &Expect<'_>, keys: &SigningKeys) -> Result<Verified, AuthError> {
+        if self.scope.service != expect.service {
+            return Err(AuthError::WrongService { wanted: expect.service.to_owned() });
+        }
+        self.check_time(expect)?;
+        match (&self.stated, &self.claimed_body) {
+            (Some(stated), _) => self.prove(secret, stated, keys),
+            (None, Some(claimed)) => self.prove(secret, &claimed.to_string(), keys),
+            (None, None) => Err(AuthError::Body("the signature covers a body that its head does not tell the hash of")),
+        }
+    }
+
+    /// `body`: the last line of the canonical request.
+    fn prove(&self, secret: &[u8], body: &str, keys: &SigningKeys) -> Result<Verified, AuthError> {
         let string_to_sign = self.string_to_sign(body);
         let key = keys.get(&self.access_key_id, secret, &self.scope);
         if !bool::from(key.sign(&string_to_sign).ct_eq(&self.signature)) {
@@ -117,10 +140,10 @@ impl SignedRequest {
         })
     }
 
-    fn string_to_sign(&self, body: &BodyHash) -> String {
+    fn string_to_sign(&self, body: &str) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.canonical);
-        hash.update(hex::encode(body.0));
+        hash.update(body);
         string_to_sign(&self.signed_at.to_string(), &self.scope.to_string(), &hash.finalize())
     }
 
@@ -155,7 +178,7 @@ impl SignedRequest {
 
     /// What the signature should have been made of, so that a caller can find the difference. The session token is
     /// left out: it is the caller's own, but errors get logged.
-    fn explain(&self, body: &BodyHash, string_to_sign: &str) -> String {
+    fn explain(&self, body: &str, string_to_sign: &str) -> String {
         if self.session_token.is_some() && self.is_presigned() {
             return String::new();
         }
