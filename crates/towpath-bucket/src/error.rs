@@ -110,7 +110,8 @@ pub enum BucketError {
 }
 
 impl BucketError {
-    /// The code that S3 has for it; what `LatestDeliveryError` of a trail shows.
+    /// The code that S3 has for it; what `LatestDeliveryError` of a trail shows. `StorageFull`, of a disk without room, is
+    /// Towpath's own.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoSuchBucket(_) => "NoSuchBucket",
@@ -134,6 +135,7 @@ impl BucketError {
             Self::InvalidRequest(_) => "InvalidRequest",
             Self::MalformedPolicy(_) => "MalformedPolicy",
             Self::Body(_) => "IncompleteBody",
+            Self::File { cause, .. } if is_full(cause) => "StorageFull",
             Self::File { .. } | Self::Meta(_) => "InternalError",
             Self::Interrupted => "ServiceUnavailable",
         }
@@ -147,6 +149,11 @@ impl BucketError {
     pub(crate) fn file(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::File { step, cause }
     }
+}
+
+/// The disk has no room left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<tokio::task::JoinError> for BucketError {

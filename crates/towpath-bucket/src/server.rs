@@ -7,42 +7,43 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use towpath_iam::Directory;
-use towpath_model::{Clock, Region};
+use towpath_model::{AccountId, Clock, Region};
+use towpath_port::{Places, Watch};
 
+use self::answers::{answer, complete};
+use self::paced::Paced;
 use crate::api::Api;
 use crate::api::call::{CALL, Call, Found, Keys, Token};
 use crate::api::rights::is_read_only;
 use crate::buckets::Buckets;
 use crate::observe::{Encryption, S3Call, S3Observer, nobody};
 
+mod answers;
+mod paced;
+
+pub(crate) use paced::Stalled;
+
 /// Largest XML body: 1,000 keys to delete, or 10,000 parts to complete.
 const MAX_XML: usize = 8 << 20;
-
-/// Pause after the operating system could not hand out a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Limits of the port.
 #[derive(Clone, Debug)]
@@ -74,11 +75,6 @@ impl Default for S3Limits {
     }
 }
 
-/// The sender of a body stopped in the middle.
-#[derive(Debug, thiserror::Error)]
-#[error("the sender of the body stopped in the middle")]
-pub(crate) struct Stalled;
-
 /// Serves the buckets over the S3 protocol. Cloning is cheap.
 #[derive(Clone)]
 pub struct S3Server {
@@ -91,9 +87,26 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// A server over `buckets` for the identities of `directory`.
+    /// A server over `buckets` for the identities of `directory`, in accounts that are of no organization.
     pub fn new(buckets: Buckets, directory: Directory, clock: Arc<dyn Clock>, limits: S3Limits) -> Self {
-        let api = Api { buckets: buckets.clone(), clock: Arc::clone(&clock), directory: directory.clone() };
+        Self::with_organizations(buckets, directory, clock, limits, |_| None)
+    }
+
+    /// A server over `buckets` for the identities of `directory`; `organizations` tells the organization of an account,
+    /// which policies may ask for (`aws:PrincipalOrgID`).
+    pub fn with_organizations(
+        buckets: Buckets,
+        directory: Directory,
+        clock: Arc<dyn Clock>,
+        limits: S3Limits,
+        organizations: impl Fn(AccountId) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let api = Api {
+            buckets: buckets.clone(),
+            clock: Arc::clone(&clock),
+            directory: directory.clone(),
+            organizations: Arc::new(organizations),
+        };
         let mut config = S3Config::default();
         config.xml_max_body_size = MAX_XML;
         // Forms are refused before they get there.
@@ -133,11 +146,9 @@ impl S3Server {
         F: Future<Output = io::Result<(S, Option<Encryption>)>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let places = Arc::new(Semaphore::new(self.limits.max_connections));
+        let places = Places::new(self.limits.max_connections);
         let graceful = GracefulShutdown::new();
-        while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
-            // Refused only by connections that are gone already.
-            let _ = stream.set_nodelay(true);
+        while let Some((stream, peer, place)) = places.accept(&listener, &stop).await {
             let (server, watcher, accepted) = (self.clone(), graceful.watcher(), accept(stream));
             tokio::spawn(async move {
                 match timeout(server.limits.header_timeout, accepted).await {
@@ -159,13 +170,17 @@ impl S3Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let pulse = Pulse::new();
-        let stream = TokioIo::new(Pulsed { stream, pulse: Arc::clone(&pulse) });
-        let server = self.clone();
+        let watch = Watch::new();
+        let stream = TokioIo::new(watch.over(stream));
+        let (server, watched) = (self.clone(), Arc::clone(&watch));
         let service = service_fn(move |request: Request<Incoming>| {
-            let (server, encryption) = (server.clone(), encryption.clone());
+            let (server, encryption, running) = (server.clone(), encryption.clone(), watched.begin());
             // A task of its own: a client that goes away does not stop an operation, or the telling of it, halfway.
-            let answered = tokio::spawn(async move { server.call(request, peer, encryption).await });
+            let answered = tokio::spawn(async move {
+                let answered = server.call(request, peer, encryption).await;
+                drop(running);
+                answered
+            });
             let lost =
                 || answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.");
             async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|_| lost())) }
@@ -176,7 +191,9 @@ impl S3Server {
             ended = connection => if let Err(cause) = ended {
                 tracing::debug!(%peer, %cause, "S3 connection ended");
             },
-            () = pulse.stopped(self.limits.idle_timeout) => tracing::debug!(%peer, "S3 connection was idle"),
+            () = watch.stalled(self.limits.header_timeout, self.limits.idle_timeout) => {
+                tracing::debug!(%peer, "S3 connection stalled");
+            }
         }
     }
 
@@ -319,244 +336,4 @@ fn refuse(request: &Request<Incoming>) -> Option<(StatusCode, &'static str, &'st
         return Some((StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Uploads by HTML forms are not implemented"));
     }
     None
-}
-
-fn answer(status: StatusCode, code: &str, message: &str) -> Response<s3s::Body> {
-    let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-    let mut response = Response::new(s3s::Body::from(body));
-    *response.status_mut() = status;
-    response
-}
-
-/// Gives an answer its id, and an error the form that S3 has for it; returns the code and message of an error.
-fn complete(response: &mut Response<s3s::Body>, resource: &str, id: &str) -> Option<(String, String)> {
-    let status = response.status();
-    let mut error = None;
-    if status.is_client_error() || status.is_server_error() {
-        let body = response.body().bytes().unwrap_or_default();
-        let text = String::from_utf8_lossy(&body).into_owned();
-        let code = element(&text, "Code").unwrap_or("InternalError").to_owned();
-        let message = element(&text, "Message").map(str::to_owned).unwrap_or_else(|| usual_message(&code).to_owned());
-        let xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
-             <Resource>{}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>",
-            escape(resource)
-        );
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-        headers.remove(header::CONTENT_LENGTH);
-        *response.body_mut() = s3s::Body::from(xml);
-        error = Some((code, unescape(&message)));
-    } else if status == StatusCode::NOT_MODIFIED {
-        *response.body_mut() = s3s::Body::empty();
-        remove_content_headers(response.headers_mut());
-    }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(id) {
-        headers.insert("x-amz-request-id", value.clone());
-        headers.insert("x-amz-id-2", value);
-    }
-    headers.insert(header::SERVER, HeaderValue::from_static("Towpath"));
-    error
-}
-
-fn remove_content_headers(headers: &mut HeaderMap) {
-    headers.remove(header::CONTENT_LENGTH);
-    headers.remove(header::CONTENT_TYPE);
-}
-
-/// The text of an element of an error, as the S3 library wrote it.
-fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
-}
-
-/// What S3 says where the library says nothing.
-fn usual_message(code: &str) -> &'static str {
-    match code {
-        "SignatureDoesNotMatch" => {
-            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
-        }
-        "InvalidBucketName" => "The specified bucket is not valid.",
-        "KeyTooLongError" => "Your key is too long",
-        "InvalidURI" => "Couldn't parse the specified URI.",
-        "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
-        "MethodNotAllowed" => "The specified method is not allowed against this resource.",
-        "MissingContentLength" => "You must provide the Content-Length HTTP header.",
-        "MaxMessageLengthExceeded" => "Your request was too big.",
-        "IncompleteBody" => "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-        "AccessDenied" => "Access Denied",
-        _ => "The request cannot be carried out.",
-    }
-}
-
-/// Waits for a connection and a place for it; `None` when told to stop.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let accept = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => return Some((stream, peer, place)),
-                Err(cause) => {
-                    tracing::warn!(%cause, "cannot accept an S3 connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        accepted = accept => accepted,
-    }
-}
-
-/// A body that must not pause for too long.
-struct Paced {
-    inner: Incoming,
-    pause: Duration,
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// Set when a body that is not empty is asked for: then the HTTP library tells the client to go on.
-    continued: Arc<AtomicBool>,
-}
-
-impl Paced {
-    fn new(inner: Incoming, pause: Duration, continued: Arc<AtomicBool>) -> Self {
-        Self { inner, pause, deadline: None, continued }
-    }
-}
-
-impl Body for Paced {
-    type Data = Bytes;
-    type Error = s3s::StdError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if !self.inner.is_end_stream() {
-            self.continued.store(true, Ordering::Relaxed);
-        }
-        match Pin::new(&mut self.inner).poll_frame(cx) {
-            Poll::Ready(frame) => {
-                self.deadline = None;
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Poll::Pending => {
-                let pause = self.pause;
-                let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(pause)));
-                match deadline.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Stalled)))),
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// When a byte last moved on a connection.
-struct Pulse {
-    opened: Instant,
-    last: AtomicU64,
-}
-
-impl Pulse {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { opened: Instant::now(), last: AtomicU64::new(0) })
-    }
-
-    fn beat(&self) {
-        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(millis, Ordering::Relaxed);
-    }
-
-    /// Returns when no byte has moved for `idle`.
-    async fn stopped(&self, idle: Duration) {
-        loop {
-            let silent = self.opened.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)));
-            let rest = idle.saturating_sub(silent);
-            if rest.is_zero() {
-                return;
-            }
-            sleep(rest.max(Duration::from_millis(5))).await;
-        }
-    }
-}
-
-/// A stream that beats with every byte.
-struct Pulsed<S> {
-    stream: S,
-    pulse: Arc<Pulse>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Pulsed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.pulse.beat();
-        }
-        poll
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Pulsed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(1..)) = &poll {
-            self.pulse.beat();
-        }
-        poll
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        if let Poll::Ready(Ok(1..)) = &poll {
-            self.pulse.beat();
-        }
-        poll
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -73,6 +73,8 @@ pub enum FailureKind {
     InvalidFormat,
     /// The source did not answer, or not as it should.
     SourceUnavailable,
+    /// No digest vouches for the file.
+    Unverified,
 }
 
 impl FailureKind {
@@ -84,9 +86,15 @@ impl FailureKind {
             Self::Archived => "Archived",
             Self::InvalidFormat => "InvalidFormat",
             Self::SourceUnavailable => "SourceUnavailable",
+            Self::Unverified => "Unverified",
         }
     }
 }
+
+/// What a source answers, as the cause of an error, for a file that it has and does not vouch for; the text is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unverified(pub String);
 
 /// Why a file or folder failed, before it is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +113,9 @@ impl Fault {
         use object_store::Error;
         let archived = error.to_string().contains("InvalidObjectState");
         match error {
+            Error::Generic { source, .. } if source.downcast_ref::<Unverified>().is_some() => {
+                Self::new(FailureKind::Unverified, source.to_string())
+            }
             _ if archived => Self::new(FailureKind::Archived, "the file is archived; restore it first"),
             Error::NotFound { .. } => Self::new(FailureKind::NotFound, "there is no such file"),
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {

@@ -21,7 +21,7 @@ mod upload;
 mod walk;
 
 pub use error::ImportError;
-pub use failure::{Failure, FailureKind, FailureStatus};
+pub use failure::{Failure, FailureKind, FailureStatus, Unverified};
 pub use file::{FileReport, Input};
 pub use import::{Import, ImportId, ImportSource, ImportStatus, NewImport, Owner, Statistics, TimeRange};
 pub use importer::{Importer, ImporterSettings, ListFilter, Page};

@@ -1,5 +1,6 @@
 //! What the delivery asks of its surroundings: the trails there are, and how their buckets are reached.
 
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -40,10 +41,22 @@ pub struct BucketError {
     pub message: String,
 }
 
-/// The S3 error code of a failure, if the endpoint gave one; none for timeouts and broken connections.
+/// The code of a failure of this machine's own storage: `StorageFull`, which is Towpath's own, or `InternalError`.
+pub(crate) fn storage_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "StorageFull",
+        _ => "InternalError",
+    }
+}
+
+/// The S3 error code of a failure, if the endpoint gave one; none for timeouts and broken connections. A disk of this
+/// machine that is full has the code `StorageFull`.
 pub fn error_code(error: &object_store::Error) -> Option<String> {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
+        if let Some(full) = error.downcast_ref::<io::Error>().map(storage_code).filter(|code| *code == "StorageFull") {
+            return Some(full.to_owned());
+        }
         let text = error.to_string();
         let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
         if let Some((code, _)) = code.filter(|(code, _)| (1..=64).contains(&code.len())) {
@@ -77,6 +90,9 @@ mod tests {
         assert_eq!(error_code(&answered).as_deref(), Some("InvalidAccessKeyId"));
         let timeout = object_store::Error::Generic { store: "S3", source: "operation timed out".into() };
         assert_eq!(error_code(&timeout), None);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let full = object_store::Error::Generic { store: "bucket", source: Box::new(full) };
+        assert_eq!(error_code(&full).as_deref(), Some("StorageFull"));
         let missing = object_store::Error::NotFound { path: "k".to_owned(), source: "404".into() };
         assert_eq!(error_code(&missing).as_deref(), Some("NoSuchBucket"));
     }

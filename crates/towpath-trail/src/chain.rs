@@ -18,6 +18,7 @@ use towpath_meta::{Expect, MetaStoreExt, Typed, Version, Write};
 use towpath_model::{Trail, eventtime_text};
 use tracing::{error, info};
 
+use crate::buckets::storage_code;
 use crate::delivery::Shared;
 use crate::digest::{Digest, DigestFile, HASH_ALGORITHM, SIGNATURE_ALGORITHM};
 use crate::error::DeliveryError;
@@ -318,7 +319,10 @@ impl Digester {
         let (folder, name, text) = (self.shared.folder.clone(), file.clone(), signed.text.clone());
         let write = move || stager::write_whole(&folder, &name, &gzip::whole(GZIP_LEVEL, &text)?);
         let written = tokio::task::spawn_blocking(write).await.map_err(|_| DeliveryError::Stopping)?;
-        written.map_err(DeliveryError::Staging)?;
+        if let Err(cause) = written {
+            self.shared.note(id.trail, |status| status.digest.failure(now, Some(storage_code(&cause))));
+            return Err(DeliveryError::Staging(cause));
+        }
 
         let staged = Staged {
             trail: id.trail,

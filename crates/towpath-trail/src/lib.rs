@@ -19,6 +19,7 @@
 mod buckets;
 mod chain;
 mod delivery;
+mod destinations;
 mod digest;
 mod error;
 mod gzip;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use buckets::{BucketError, Buckets, TrailSource, error_code};
 pub use delivery::{Delivery, DeliveryBuilder};
+pub use destinations::{DestinationError, Destinations, Key, Topic};
 pub use digest::{Digest, DigestFile, SIGNATURE_ALGORITHM, SignedDigest, string_to_sign};
 pub use error::{DeliveryError, OpenError, RunError};
 pub use object_key::{Folder, KeyError, KeyPlace, digest_key, digest_prefix, log_file_key};

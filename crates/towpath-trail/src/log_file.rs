@@ -4,8 +4,8 @@
 //! full. A busy group fills as many files side by side as there are threads to compress them. The body of a file is one
 //! line, `{"Records":[...]}`, with the text of each event as it is.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -108,6 +108,11 @@ impl LogFiles {
     /// Number of the next file.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The trails that have events in the window.
+    pub(crate) fn trails(&self) -> HashSet<TrailId> {
+        self.groups.keys().map(|group| group.trail).collect()
     }
 
     /// True when the window should end.

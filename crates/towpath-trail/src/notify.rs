@@ -24,9 +24,11 @@ use crate::delivery::Shared;
 use crate::error::DeliveryError;
 use crate::record;
 
-mod http;
+pub(crate) mod endpoint;
+pub(crate) mod http;
 
-pub use http::{AwsEndpoint, LogGroup, Topic, Webhook};
+pub use endpoint::AwsEndpoint;
+pub use http::{LogGroup, Topic, Webhook};
 
 /// A log file was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

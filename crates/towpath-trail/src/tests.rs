@@ -285,6 +285,39 @@ async fn a_clock_that_jumps_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_told_and_waited_out() {
+    let world = World::new().await;
+    let main = trail("main", "bucket", world.now());
+    world.trails.put(main.clone());
+    let mut process = world.process().await;
+    let mut expected = world.append(2, &[main.id], "us-east-1").await;
+    // What is written here ends as on a disk without room.
+    let full = |name: &str| std::os::unix::fs::symlink("/dev/full", world.folder.path().join(name)).unwrap();
+    full(&format!("l{:020}", 0));
+    let status = |process: &Process| process.delivery.status(main.id);
+    assert!(process.step().await.is_err());
+    assert_eq!(status(&process).delivery.error.as_deref(), Some("StorageFull"));
+    assert!(status(&process).delivery.failing && world.delivered("bucket").await.is_empty());
+    process.windows.recover(&tokio_util::sync::CancellationToken::new()).await;
+    expected.extend(world.append(1, &[main.id], "us-east-1").await);
+    process.settle().await;
+    assert!(!status(&process).delivery.failing);
+    assert_eq!(sorted(world.delivered("bucket").await), sorted(expected));
+
+    world.advance(HOUR);
+    let draft = format!("d{:010}-{}-{}-us-east-1.new", 0, main.id, main.account);
+    full(&draft);
+    assert!(process.step().await.is_err());
+    assert_eq!(status(&process).digest.error.as_deref(), Some("StorageFull"));
+    std::fs::remove_file(world.folder.path().join(&draft)).unwrap();
+    process.settle().await;
+    assert!(!status(&process).digest.failing);
+    let report = verified(&world, &main, "us-east-1").await;
+    assert!(report.is_valid() && report.findings.is_empty(), "{report:?}");
+    assert_eq!((report.digests.valid, report.log_files.valid), (1, 1), "{report:?}");
+}
+
+#[tokio::test]
 async fn a_running_delivery_flushes_when_asked_and_stops_when_told() {
     let mut world = World::new().await;
     world.settings = TrailSettings { first_pause_ms: 1, ..world.settings };

@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use towpath_log::{Committed, Log, LogReader, ReadError};
 use towpath_meta::{Expect, MetaError, MetaStoreExt, Write};
-use towpath_model::Position;
+use towpath_model::{Position, TrailStatus};
 use tracing::{error, info, warn};
 
+use crate::buckets::storage_code;
 use crate::delivery::{Hold, Shared};
 use crate::error::{DeliveryError, RunError};
 use crate::log_file::{Filled, LogFiles, remove_files};
@@ -208,7 +209,14 @@ impl Windows {
         if start != end {
             // Names of trails that were made or deleted since are needed now.
             self.shared.sync().await?;
-            self.commit(files, now, (start, end)).await?;
+            let trails = files.trails();
+            if let Err(error) = self.commit(files, now, (start, end)).await {
+                if let DeliveryError::Staging(cause) = &error {
+                    let failed = |status: &mut TrailStatus| status.delivery.failure(now, Some(storage_code(cause)));
+                    trails.iter().for_each(|trail| self.shared.note(*trail, failed));
+                }
+                return Err(error);
+            }
             self.hold.move_to(end);
         }
         if caught_up {

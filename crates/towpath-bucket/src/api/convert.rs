@@ -37,6 +37,7 @@ pub(crate) fn error(code: &str, message: impl Into<String>) -> S3Error {
         "TooManyBuckets" | "InvalidTag" | "InvalidRequest" => StatusCode::BAD_REQUEST,
         "ObjectLockConfigurationNotFoundError" | "NoSuchObjectLockConfiguration" => StatusCode::NOT_FOUND,
         "NoSuchTagSet" | "NoSuchBucketPolicy" => StatusCode::NOT_FOUND,
+        "StorageFull" => StatusCode::INSUFFICIENT_STORAGE,
         _ => error.status_code().unwrap_or(StatusCode::BAD_REQUEST),
     };
     error.set_status_code(status);
@@ -49,7 +50,10 @@ impl From<BucketError> for S3Error {
             // The caller need not know what is wrong with this machine.
             BucketError::File { .. } | BucketError::Meta(_) => {
                 tracing::error!(error = %chain(&cause), "a bucket failed");
-                error("InternalError", "We encountered an internal error. Please try again.")
+                match cause.code() {
+                    "StorageFull" => error("StorageFull", "The disk of this server is full."),
+                    code => error(code, "We encountered an internal error. Please try again."),
+                }
             }
             other => error(other.code(), other.to_string()),
         }

@@ -6,6 +6,7 @@ pub(crate) mod convert;
 mod listing;
 mod lock;
 mod object;
+mod read;
 pub(crate) mod rights;
 mod upload;
 
@@ -16,7 +17,7 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use towpath_iam::Directory;
-use towpath_model::Clock;
+use towpath_model::{AccountId, Clock};
 
 use self::convert::error;
 use self::rights::Asked;
@@ -28,7 +29,11 @@ pub(crate) struct Api {
     pub(crate) buckets: Buckets,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) directory: Directory,
+    pub(crate) organizations: Organizations,
 }
+
+/// Tells the organization that an account is a member of.
+pub(crate) type Organizations = Arc<dyn Fn(AccountId) -> Option<String> + Send + Sync>;
 
 impl Api {
     fn now(&self) -> Timestamp {

@@ -115,7 +115,9 @@ impl S3Access for Api {
         let (_, needs, _) = OPERATIONS.iter().find(|(known, _, _)| *known == name).ok_or_else(not_served)?;
         refuse_unsupported(cx.headers(), cx.uri())?;
 
+        let organization = caller.principal.account().and_then(|account| (self.organizations)(account));
         let context = context(&call, name, cx.headers(), cx.uri(), self.now());
+        let context = context.with_some("aws:PrincipalOrgID", organization);
         let bucket = bucket.as_deref().unwrap_or_default();
         let allow = |action: &str, key: Option<&str>| self.buckets.authorize(&caller, action, bucket, key, &context);
         match needs {

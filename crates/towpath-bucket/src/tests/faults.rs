@@ -21,6 +21,28 @@ async fn a_put_whose_files_fail_leaves_the_old_object() {
 }
 
 #[tokio::test]
+async fn a_full_disk_has_a_code_of_its_own_and_leaves_the_old_object() {
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = full.clone();
+    let faults: crate::files::Faults = Arc::new(move |step| match step {
+        Step::Write if told.load(std::sync::atomic::Ordering::SeqCst) => Err(std::io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let world = World::with(Some(faults)).await;
+    world.put("k", "old").await.unwrap();
+    full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = world.put("k", "new").await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("StorageFull", true));
+    let answer = s3s::S3Error::from(error);
+    assert_eq!(answer.status_code(), Some(http::StatusCode::INSUFFICIENT_STORAGE));
+    assert_eq!(world.content("k").await.unwrap(), "old");
+    assert_eq!(world.files().len(), 1);
+    full.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.put("k", "new").await.unwrap();
+    assert_eq!(world.content("k").await.unwrap(), "new");
+}
+
+#[tokio::test]
 async fn a_put_or_delete_whose_commit_fails_leaves_the_old_object_or_the_new() {
     for fault in [Fault::Before, Fault::After] {
         for call in 0.. {

@@ -4,19 +4,18 @@ use std::io::Read;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http::{HeaderMap, Request, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use towpath_model::{Clock, Trail};
-use towpath_wire::sigv4::{Credentials, sign};
+use towpath_model::{AccountId, Trail};
 use zeroize::Zeroizing;
 
+use super::endpoint::{AwsEndpoint, failed, region_of, send};
 use super::{Notice, Notifier, NotifyError, Target, webhook_signature};
 use crate::buckets::Buckets;
 
@@ -25,18 +24,6 @@ const LOG_EVENT_BYTES: usize = 256 * 1024;
 /// The largest batch: bytes, of which 26 are counted for each event beside its text, and events (PutLogEvents).
 const BATCH_BYTES: usize = 1_048_576;
 const BATCH_EVENTS: usize = 10_000;
-
-/// An endpoint that takes requests signed with Signature Version 4.
-pub struct AwsEndpoint {
-    /// Scheme, host and port.
-    pub url: String,
-    /// Who signs.
-    pub credentials: Credentials,
-    /// Tells the time of the signature.
-    pub clock: Arc<dyn Clock>,
-    /// Sends.
-    pub client: reqwest::Client,
-}
 
 /// Publishes to the topic of a trail.
 pub struct Topic {
@@ -62,42 +49,6 @@ pub struct Webhook {
     pub client: reqwest::Client,
 }
 
-fn failed(message: impl Into<String>) -> NotifyError {
-    NotifyError { code: None, message: message.into(), retry: true }
-}
-
-impl AwsEndpoint {
-    async fn call(
-        &self,
-        service: &str,
-        region: &str,
-        headers: &[(&'static str, &str)],
-        body: Vec<u8>,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), NotifyError> {
-        let mut request = Request::post(format!("{}/", self.url.trim_end_matches('/')));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(()).map_err(|error| failed(format!("the request cannot be built: {error}")))?;
-        let (mut parts, ()) = request.into_parts();
-        sign(&mut parts, &body, &self.credentials, region, service, self.clock.now())
-            .map_err(|error| failed(format!("the request cannot be signed: {error}")))?;
-        let request = reqwest::Request::try_from(Request::from_parts(parts, body))
-            .map_err(|error| failed(format!("the request cannot be built: {}", error.without_url())))?;
-        send(&self.client, request).await
-    }
-}
-
-async fn send(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-) -> Result<(StatusCode, HeaderMap, Bytes), NotifyError> {
-    let broken = |error: reqwest::Error| failed(format!("the endpoint cannot be reached: {}", error.without_url()));
-    let answer = client.execute(request).await.map_err(broken)?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    Ok((status, headers, answer.bytes().await.map_err(broken)?))
-}
-
 #[async_trait]
 impl Notifier for Topic {
     fn target(&self) -> Target {
@@ -110,26 +61,15 @@ impl Notifier for Topic {
 
     async fn send(&self, trail: &Trail, notice: &Notice) -> Result<(), NotifyError> {
         let Some(topic) = &trail.sns_topic_arn else { return Ok(()) };
-        let region = topic.split(':').nth(3).filter(|region| !region.is_empty()).unwrap_or("us-east-1");
-        let body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "Publish")
-            .append_pair("Version", "2010-03-31")
-            .append_pair("TopicArn", topic)
-            .append_pair("Message", &notice.topic_message())
-            .finish();
-        let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let (status, _, answer) = self.endpoint.call("sns", region, &headers, body.into_bytes()).await?;
-        if status.is_success() {
-            return Ok(());
-        }
-        let text = String::from_utf8_lossy(&answer);
-        let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
-        Err(NotifyError {
-            code: Some(code.map_or_else(|| status.as_str().to_owned(), str::to_owned)),
-            message: format!("the topic answered {status}"),
-            retry: true,
-        })
+        publish(&self.endpoint, topic, &notice.topic_message()).await
     }
+}
+
+/// Publishes a message to a topic.
+pub(crate) async fn publish(endpoint: &AwsEndpoint, topic: &str, message: &str) -> Result<(), NotifyError> {
+    let region = region_of(topic).unwrap_or("us-east-1");
+    let parameters = [("Action", "Publish"), ("Version", "2010-03-31"), ("TopicArn", topic), ("Message", message)];
+    endpoint.query("sns", region, &parameters).await.map(drop)
 }
 
 #[derive(Deserialize)]
@@ -159,29 +99,26 @@ impl LogGroup {
         let text = tokio::task::spawn_blocking(unpack).await.map_err(|_| failed("the process stops"))?;
         text.map_err(|error| failed(format!("the log file cannot be read: {error}")))
     }
-
-    async fn operation(&self, region: &str, name: &str, input: &Value) -> Result<(), NotifyError> {
-        let target = format!("Logs_20140328.{name}");
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
-        let body = input.to_string().into_bytes();
-        let (status, headers, answer) = self.endpoint.call("logs", region, &headers, body).await?;
-        if status.is_success() {
-            return Ok(());
-        }
-        let error = towpath_wire::client::failure(status, &headers, &answer);
-        let code = error.code().to_owned();
-        Err(NotifyError { message: format!("the log group answered {code} to {name}"), code: Some(code), retry: true })
-    }
 }
 
-/// The stream of a trail's events: `[o-id_]<account>_CloudTrail_<home region>`.
-fn stream_of(trail: &Trail, notice: &Notice) -> String {
-    let stream = format!("{}_CloudTrail_{}", notice.account, trail.home_region);
+/// Calls an operation of CloudWatch Logs.
+pub(crate) async fn operation(
+    endpoint: &AwsEndpoint,
+    region: &str,
+    name: &str,
+    input: &Value,
+) -> Result<(), NotifyError> {
+    endpoint.json("logs", region, &format!("Logs_20140328.{name}"), input).await.map(drop)
+}
+
+/// The stream of a trail's events of an account: `[o-id_]<account>_CloudTrail_<home region>`.
+pub(crate) fn stream_of(trail: &Trail, account: AccountId) -> String {
+    let stream = format!("{account}_CloudTrail_{}", trail.home_region);
     trail.organization.as_ref().map_or(stream.clone(), |organization| format!("{organization}_{stream}"))
 }
 
 /// Region and name of a group: `arn:aws:logs:<region>:<account>:log-group:<name>[:*]`.
-fn group_of(arn: &str) -> Option<(&str, &str)> {
+pub(crate) fn group_of(arn: &str) -> Option<(&str, &str)> {
     let mut parts = arn.splitn(7, ':');
     let region = parts.nth(3)?;
     let kind = parts.nth(1)?;
@@ -222,7 +159,7 @@ impl Notifier for LogGroup {
         let Some((region, group)) = group_of(&logs.group_arn) else {
             return Err(NotifyError { retry: false, ..failed("the ARN of the log group names no group") });
         };
-        let stream = stream_of(trail, notice);
+        let stream = stream_of(trail, notice.account);
         let text = self.text(notice).await?;
         let file: LogFile<'_> =
             serde_json::from_slice(&text).map_err(|error| failed(format!("the log file is not JSON: {error}")))?;
@@ -232,14 +169,14 @@ impl Notifier for LogGroup {
             let entries: Vec<Value> =
                 batch.into_iter().map(|text| json!({ "timestamp": at, "message": text })).collect();
             let input = json!({ "logGroupName": group, "logStreamName": stream, "logEvents": entries });
-            match self.operation(region, "PutLogEvents", &input).await {
+            match operation(&self.endpoint, region, "PutLogEvents", &input).await {
                 Err(error) if error.code.as_deref() == Some("ResourceNotFoundException") => {
                     let names = json!({ "logGroupName": group, "logStreamName": stream });
-                    match self.operation(region, "CreateLogStream", &names).await {
+                    match operation(&self.endpoint, region, "CreateLogStream", &names).await {
                         Err(error) if error.code.as_deref() != Some("ResourceAlreadyExistsException") => {
                             return Err(error);
                         }
-                        _ => self.operation(region, "PutLogEvents", &input).await?,
+                        _ => operation(&self.endpoint, region, "PutLogEvents", &input).await?,
                     }
                 }
                 other => other?,
@@ -302,25 +239,25 @@ fn body_of(notice: &Notice, delivered: Timestamp) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use parking_lot::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use towpath_model::{CloudWatchLogs, SystemClock};
-    use towpath_wire::sigv4::Secret;
+    use towpath_wire::sigv4::{Credentials, Secret};
 
     use super::*;
     use crate::gzip;
     use crate::testing::{START, TestBuckets, trail};
 
     /// A server on loopback that answers in turn and remembers what it was asked.
-    struct Server {
+    pub(crate) struct Server {
         url: String,
-        asked: Arc<Mutex<Vec<String>>>,
+        pub(crate) asked: Arc<Mutex<Vec<String>>>,
     }
 
     impl Server {
-        async fn answering(answers: Vec<(u16, &'static str)>) -> Self {
+        pub(crate) async fn answering(answers: Vec<(u16, &'static str)>) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());
             let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -352,7 +289,7 @@ mod tests {
             Self { url, asked }
         }
 
-        fn endpoint(&self) -> AwsEndpoint {
+        pub(crate) fn endpoint(&self) -> AwsEndpoint {
             AwsEndpoint {
                 url: self.url.clone(),
                 credentials: Credentials {

@@ -24,7 +24,7 @@ impl KeySource for SigningKeys {
 }
 
 /// Keys that were saved: the answer of ListPublicKeys as JSON text. They serve for every region and time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SavedKeys(Vec<PublicKey>);
 
 /// The text holds no public keys.

@@ -61,7 +61,7 @@ async fn check_one(store: &dyn ObjectStore, file: &DigestFile) -> Result<Result<
 }
 
 /// The hexadecimal SHA-256 of what the gzip data hold. Data behind the first stream count: readers may read them.
-fn hash_text(packed: &Bytes) -> std::io::Result<String> {
+pub(super) fn hash_text(packed: &Bytes) -> std::io::Result<String> {
     let mut text = MultiGzDecoder::new(&packed[..]);
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
     loop {
@@ -86,7 +86,7 @@ async fn find_unlisted(
     let recent = later(end, start.duration_since(end) * 2);
     let vouched = |at: Timestamp| first.is_some_and(|first| at >= first) && gaps.iter().all(|gap| !gap.holds(at));
     let judge = |file: &Found| match file.time {
-        Some(time) if time >= end || (time >= recent && file.modified >= end) => Standing::Pending,
+        Some(time) if file.moment(time) >= end || (time >= recent && file.modified >= end) => Standing::Pending,
         // Names have minutes alone: the first minute of a session is as good as in it, if the file was put in it.
         Some(time) if !vouched(end_of_minute(time)) || !(vouched(time) || vouched(file.modified)) => {
             Standing::Undigested
@@ -107,11 +107,11 @@ pub(super) async fn without_digests(
     let named: HashSet<(&str, &str)> =
         checked.known.iter().map(|(bucket, key)| (bucket.as_str(), key.as_str())).collect();
     let within = |at: Timestamp| sessions.iter().any(|session| session.holds(at));
-    let judge = |file: &Found| match (file.time, sessions.iter().map(|session| session.until).max()) {
+    let judge = |file: &Found| match (file.time, sessions.iter().max_by_key(|session| session.until)) {
         (_, None) => Standing::Undigested,
         (None, Some(_)) => Standing::Unlisted,
-        (Some(time), Some(until)) if end_of_minute(time) >= until || file.modified >= until => Standing::Pending,
-        (Some(time), _) if within(end_of_minute(time)) && (within(time) || within(file.modified)) => Standing::Unlisted,
+        (Some(time), Some(newest)) if newest.may_follow(time, file) => Standing::Pending,
+        (Some(time), _) if within(file.moment(time)) => Standing::Unlisted,
         _ => Standing::Undigested,
     };
     judge_files(asked, &named, judge, report).await
@@ -123,6 +123,21 @@ struct Found {
     time: Option<Timestamp>,
     /// When it was put, by the clock of its bucket; a copy made with `aws s3 sync` keeps it.
     modified: Timestamp,
+}
+
+impl Found {
+    /// When it was put, as exactly as can be told: names have minutes alone.
+    fn moment(&self, minute: Timestamp) -> Timestamp {
+        if self.modified >= minute && self.modified <= end_of_minute(minute) { self.modified } else { minute }
+    }
+}
+
+impl Session {
+    /// True when a file may be so new that its digest was not due yet.
+    fn may_follow(&self, minute: Timestamp, file: &Found) -> bool {
+        let recent = later(self.end, self.until.duration_since(self.end) * 2);
+        file.moment(minute) >= self.until || (minute >= recent && file.modified >= self.until)
+    }
 }
 
 enum Standing {

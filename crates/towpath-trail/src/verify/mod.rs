@@ -12,12 +12,14 @@
 //! the signature that its successor repeats; the newest of a session has no successor and counts as unchecked unless its
 //! signature is supplied ([`VerifyTrail::signatures`]). Everything it names is still compared with it.
 
+mod contents;
 mod digests;
 mod fetch;
 mod keys;
 mod log_files;
 mod recorded;
 mod report;
+mod vouched;
 
 #[cfg(test)]
 mod evidence_tests;
@@ -38,8 +40,10 @@ use crate::recorded::RecordedDigest;
 use digests::Checked;
 use fetch::Listed;
 
+pub use contents::{Contents, NamedChain, Place};
 pub use keys::{KeyFileError, KeySource, SavedKeys};
 pub use report::{Count, Finding, Gap, Missing, ObjectKind, Report, Verdict};
+pub use vouched::{NotVouched, Vouchers};
 
 /// What is to be verified.
 pub struct VerifyTrail {
@@ -187,13 +191,16 @@ pub(crate) struct Session {
     from: Timestamp,
     /// Start of the newest digest: what was delivered before is in it at the latest.
     pub(crate) until: Timestamp,
+    /// Its end.
+    pub(crate) end: Timestamp,
     gaps: Vec<Gap>,
 }
 
 impl Session {
     fn of(report: &Report, checked: &Checked) -> Option<Self> {
         let from = report.covered_from.as_ref()?.parse().ok()?;
-        Some(Self { from, until: checked.newest?.0, gaps: report.gaps.clone() })
+        let (until, end) = checked.newest?;
+        Some(Self { from, until, end, gaps: report.gaps.clone() })
     }
 
     /// True when the trail wrote digests at this time.
