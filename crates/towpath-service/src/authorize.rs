@@ -89,7 +89,8 @@ fn decide(caller: &Caller, request: &Request<'_>, resource: Option<&Policy>) -> 
 
 fn conditions(caller: &Caller, state: &CatalogState, resource: &str) -> ConditionContext {
     let tags = state.tags(resource).iter().map(|tag| (tag.key.as_str(), tag.value.as_deref().unwrap_or_default()));
-    request_conditions(caller).resource_tags(tags)
+    let organization = state.organization(caller.account).map(|organization| organization.id.as_str());
+    request_conditions(caller).with_some("aws:PrincipalOrgID", organization).resource_tags(tags)
 }
 
 /// The condition keys of any request of the caller, whatever its resource.

@@ -11,7 +11,7 @@ use towpath_lake::{Lake, LakeError};
 use towpath_log::Log;
 use towpath_model::{AccountId, Clock, EventDataStore, StoreId, StoreKind};
 use towpath_query::QueryEngine;
-use towpath_trail::{Delivery, SigningKeys};
+use towpath_trail::{Delivery, Destinations, SigningKeys};
 use towpath_wire::ApiError;
 
 use crate::catalog::{Catalog, CatalogState, Change};
@@ -49,6 +49,8 @@ pub struct Parts {
     pub buckets: Buckets,
     /// Buckets that trails deliver to, wherever they are.
     pub trail_buckets: Arc<dyn towpath_trail::Buckets>,
+    /// The services that have the topics, keys, log groups and roles that trails name.
+    pub destinations: Destinations,
     /// Ids of audit events.
     pub event_ids: EventIds,
     /// Tells the time.

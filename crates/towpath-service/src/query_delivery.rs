@@ -33,9 +33,6 @@ use crate::operations::trail::destination;
 use crate::parts::Parts;
 use crate::refusal::{internal, refuse};
 
-/// Compressed bytes after which a result file is followed by another; a file is in memory until it is put.
-const FILE_BYTES: usize = 64 << 20;
-
 /// Deliveries that are under way at a time; each may have one file in memory.
 const AT_ONCE: usize = 4;
 
@@ -319,7 +316,7 @@ impl Parts {
                 Ok::<_, io::Error>((csv, page.next_token))
             });
             let (grown, next) = written.await?.map_err(DeliverError::Encode)?;
-            if next.is_some() && grown.bytes() < FILE_BYTES {
+            if next.is_some() && grown.bytes() < self.settings.result_file_bytes {
                 csv = Some(grown);
             } else {
                 let name = format!("result_{}.csv.gz", files.len() + 1);

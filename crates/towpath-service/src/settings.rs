@@ -19,6 +19,9 @@ pub struct ServiceSettings {
     pub retry_window: Duration,
     /// What the answer to a call that only reads waits for.
     pub audit_reads: AuditReads,
+    /// Compressed bytes after which a file of delivered results is followed by another; 64 MB at AWS. A file is in memory
+    /// until it is put.
+    pub result_file_bytes: usize,
 }
 
 /// What the answer to a call that only reads (Get, List, Describe, Lookup) waits for. All other answers, refusals
@@ -41,6 +44,7 @@ impl Default for ServiceSettings {
             pending_deletion: Duration::from_secs(7 * 86_400),
             retry_window: Duration::from_secs(86_400),
             audit_reads: AuditReads::default(),
+            result_file_bytes: 64 << 20,
         }
     }
 }

@@ -182,6 +182,7 @@ impl TestService {
             signing_keys,
             buckets,
             trail_buckets,
+            destinations: towpath_trail::Destinations::default(),
             query_deliveries: QueryDeliveries::open(meta.clone()).await.unwrap(),
             statuses: IngestionStatuses::open(meta).await.unwrap(),
             log,

@@ -107,6 +107,7 @@ impl Check {
         self.size("query.memory", settings.query.memory, "16MiB", "64TiB");
         self.size("query.memory_per_query", settings.query.memory_per_query, "1MiB", "64TiB");
         self.at_least("query.concurrency", settings.query.concurrency, 1);
+        self.size("query.result_file_size", settings.query.result_file_size, "64KiB", "1GiB");
         self.between("query.time_limit", settings.query.time_limit, "1s", "7d");
         self.between("query.result_retention", settings.query.result_retention, "1m", "365d");
     }
@@ -161,7 +162,12 @@ impl Check {
 
     fn notify(&mut self, settings: &Settings) {
         let notify = &settings.notify;
-        for (name, service) in [("notify.topics", &notify.topics), ("notify.log_groups", &notify.log_groups)] {
+        for (name, service) in [
+            ("notify.topics", &notify.topics),
+            ("notify.log_groups", &notify.log_groups),
+            ("notify.roles", &notify.roles),
+            ("trail.kms", &settings.trail.kms),
+        ] {
             self.address(&format!("{name}.endpoint"), service.endpoint.as_deref());
             let key_id = [service.access_key_id.is_some(), service.access_key_id_env.is_some()];
             let secret = [service.secret_access_key.is_some(), service.secret_access_key_env.is_some()];

@@ -28,7 +28,7 @@ const OPERATIONS: &str = "throttles.operations";
 const ENDPOINTS: &str = "import.endpoint";
 
 /// Fields of an entry of `import.endpoint`.
-const ENDPOINT_FIELDS: [(&str, Form); 9] = [
+const ENDPOINT_FIELDS: [(&str, Form); 10] = [
     ("endpoint", Form::Text),
     ("region", Form::Text),
     ("buckets", Form::List),
@@ -38,6 +38,7 @@ const ENDPOINT_FIELDS: [(&str, Form); 9] = [
     ("secret_access_key_env", Form::Text),
     ("path_style", Form::Switch),
     ("allow_http", Form::Switch),
+    ("owner_acl", Form::Switch),
 ];
 
 /// What a text given for a setting must become.

@@ -194,6 +194,9 @@ pub struct Query {
     /// Bytes of scratch files of all queries together.
     #[serde(with = "size")]
     pub spill: u64,
+    /// Compressed bytes after which a file of delivered results is followed by another.
+    #[serde(with = "size")]
+    pub result_file_size: u64,
 }
 
 /// Records of Towpath's own calls.
@@ -262,6 +265,8 @@ pub struct Trail {
     /// Regions of which multi-region trails have digests before anything happened there. Digests of other regions
     /// begin with their first log file.
     pub regions: Vec<Region>,
+    /// A KMS-compatible service, asked about the keys that trails name.
+    pub kms: AwsService,
 }
 
 /// Who is told of delivered log files.
@@ -272,6 +277,8 @@ pub struct Notify {
     pub topics: AwsService,
     /// A CloudWatch-Logs-compatible service, for trails with a log group.
     pub log_groups: AwsService,
+    /// An IAM-compatible service, asked about the roles that trails with a log group name.
+    pub roles: AwsService,
     /// An address that is told of every file.
     pub webhook: Webhook,
 }
@@ -314,6 +321,11 @@ pub struct Import {
     /// have no `buckets`: it serves every bucket that no other names. Without any, AWS is read with the credentials of
     /// the AWS environment.
     pub endpoint: BTreeMap<String, S3Endpoint>,
+    /// Imports from buckets take only log files that valid digests vouch for.
+    pub verify_digests: bool,
+    /// File with public keys that digests are believed by beside those of this server, from
+    /// `aws cloudtrail list-public-keys`.
+    pub public_keys: Option<PathBuf>,
 }
 
 /// An S3-compatible service that imports may read from.
@@ -338,6 +350,8 @@ pub struct S3Endpoint {
     pub path_style: bool,
     /// Allows an address that begins with `http://`.
     pub allow_http: bool,
+    /// Trails put their objects with the ACL `bucket-owner-full-control`, as CloudTrail does. Some services refuse ACLs.
+    pub owner_acl: bool,
 }
 
 impl Default for Settings {
@@ -424,6 +438,7 @@ impl Default for Query {
             time_limit: HOUR,
             result_retention: 7 * DAY,
             spill: 32 * GIB,
+            result_file_size: 64 * MIB,
         }
     }
 }
@@ -442,6 +457,7 @@ impl Default for Trail {
             file_size: 50_000_000,
             give_up: 30 * DAY,
             regions: Vec::new(),
+            kms: AwsService::default(),
         }
     }
 }
@@ -464,6 +480,7 @@ impl Default for S3Endpoint {
             secret_access_key_env: None,
             path_style: true,
             allow_http: false,
+            owner_acl: true,
         }
     }
 }

@@ -262,6 +262,8 @@ fn who_is_told_of_deliveries_is_named_with_its_keys() {
     for (text, name) in [
         ("[notify.topics]\nendpoint = \"http://h\"\n", "notify.topics.access_key_id is missing"),
         ("[notify.log_groups]\nendpoint = \"h\"\n", "notify.log_groups.endpoint is h"),
+        ("[notify.roles]\nendpoint = \"h\"\n", "notify.roles.endpoint is h"),
+        ("[trail.kms]\nendpoint = \"http://h\"\n", "trail.kms.access_key_id is missing"),
         ("[notify.webhook]\nurl = \"http://h\"\n", "notify.webhook.secret is missing"),
         ("[notify.webhook]\nurl = \"http://h\"\nsecret = \"short\"\n", "notify.webhook.secret is shorter"),
         ("[notify.webhook]\nurl = \"http://h\"\nsecret_env = \"A\"\nsecret_file = \"b\"\n", "more than once"),

@@ -15,6 +15,7 @@ mod access_key;
 mod account;
 mod console_sign_in;
 mod dead_letter;
+mod digest_chain;
 mod organization;
 mod policy;
 pub(crate) mod put_records;
@@ -81,6 +82,7 @@ const OPERATIONS: &[Entry] = &[
     write("PutRecords", ApiSource::Towpath),
     write("PutConsoleSignIn", ApiSource::Towpath),
     read("ResolveCaller", ApiSource::Towpath),
+    read("ListDigestChains", ApiSource::Towpath),
 ];
 
 fn entry(name: &str) -> Option<&'static Entry> {
@@ -148,6 +150,7 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         "RetryDeadLetter" => json(dead_letter::retry(context, input(body)?).await),
         "PutConsoleSignIn" => json(console_sign_in::put(context, input(body)?).await),
         "ResolveCaller" => json(resolve_caller::resolve(context, input(body)?)),
+        "ListDigestChains" => json(digest_chain::list(context, input(body)?).await),
         _ => Err(ApiError::internal()),
     }
 }

@@ -4,7 +4,7 @@ use towpath_model::{Arn, Region, Trail, TrailId, TrailSelectors};
 use towpath_wire::{ApiError, cloudtrail as wire, errors};
 
 use super::organization::organization_of_new_trail;
-use super::{KIND, destination, name, shown};
+use super::{KIND, destination, name, outside, shown};
 use crate::catalog::CatalogState;
 use crate::operations::{Context, tags};
 use crate::refusal::refuse;
@@ -59,6 +59,9 @@ pub(crate) async fn create(
     refuse_used_name(&state, &trail)?;
     refuse_over_quota(context, &state, &trail)?;
     destination::require_deliverable(context, &trail).await?;
+    outside::require_topic(context, &trail).await?;
+    trail.kms_key_id = outside::usable_key(context, &trail).await?;
+    outside::require_log_group(context, &trail).await?;
     context
         .change(|state, change| {
             if trail.organization.is_some() {

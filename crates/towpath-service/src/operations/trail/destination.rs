@@ -89,8 +89,7 @@ pub(super) fn topic(text: &str, caller: &Caller) -> Result<Option<String>, ApiEr
     }
 }
 
-/// Reads a key in one of its four forms and writes its ARN; an empty text means none. Towpath keeps the name and does
-/// not call a key service.
+/// Reads a key in one of its four forms and writes its ARN, or that of the alias; an empty text means none.
 ///
 /// # Errors
 /// `InvalidKmsKeyIdException`.
@@ -220,7 +219,7 @@ async fn probe(buckets: &dyn Buckets, trail: &Trail) -> Result<(), BucketError> 
     };
     let key = format!("{}CloudTrail/towpath-probe", KeyPlace::of(trail, trail.account).root());
     let probing = async {
-        let store = buckets.open(&trail.bucket).await?;
+        let store = buckets.open_for(&trail.bucket, trail).await?;
         let path = Path::parse(&key).map_err(|cause| refused(&cause.into()))?;
         store.put(&path, PutPayload::new()).await.map_err(|error| refused(&error))?;
         let _ = store.delete(&path).await;

@@ -8,6 +8,7 @@ mod life;
 mod list;
 mod name;
 mod organization;
+mod outside;
 mod public_keys;
 mod shown;
 mod status;

@@ -6,12 +6,13 @@ use towpath_wire::{ApiError, cloudtrail as wire};
 use super::create::require_global_events;
 use super::name::{NamedTrail, require_changeable};
 use super::organization::organization_to_convert_for;
-use super::{KIND, destination, shown};
+use super::{KIND, destination, outside, shown};
 use crate::caller::Caller;
 use crate::catalog::CatalogState;
 use crate::operations::Context;
 
-/// UpdateTrail: only in the home region. The bucket is looked at again, as with CreateTrail.
+/// UpdateTrail: only in the home region. The bucket is looked at again, as with CreateTrail, and so is what the request
+/// names beside it.
 ///
 /// The service model lists no error for too many trails here, so that a trail that becomes a multi-region one may exceed
 /// the quota of a region.
@@ -24,12 +25,16 @@ pub(crate) async fn update(
     let current = name.changed_by(context, &state, "UpdateTrail")?;
     let trail = updated(context, &state, current, &input)?;
     destination::require_deliverable(context, &trail).await?;
+    let key = require_what_is_given(context, &trail, &input).await?;
     let id = current.id;
     let trail = context
         .change(|state, change| {
             let current = state.trail(id).ok_or_else(|| name.not_found(context.caller))?;
             require_changeable(context, state, current)?;
-            let trail = updated(context, state, current, &input)?;
+            let mut trail = updated(context, state, current, &input)?;
+            if let Some(key) = &key {
+                trail.kms_key_id.clone_from(key);
+            }
             change.put_trail(trail.clone());
             Ok(trail)
         })
@@ -37,6 +42,26 @@ pub(crate) async fn update(
     context.touched(KIND, &trail.arn());
     context.parts.trails_changed().await;
     Ok(shown::updated(&trail))
+}
+
+/// Asks the services that have topic, key and log group about those that the request names; returns the key, if it names
+/// one, in place of its alias. What the request leaves as it is was asked for before.
+async fn require_what_is_given(
+    context: &Context<'_>,
+    trail: &Trail,
+    input: &wire::UpdateTrailRequest,
+) -> Result<Option<Option<String>>, ApiError> {
+    if input.sns_topic_name.is_some() {
+        outside::require_topic(context, trail).await?;
+    }
+    let key = match &input.kms_key_id {
+        Some(_) => Some(outside::usable_key(context, trail).await?),
+        None => None,
+    };
+    if input.cloud_watch_logs_log_group_arn.is_some() || input.cloud_watch_logs_role_arn.is_some() {
+        outside::require_log_group(context, trail).await?;
+    }
+    Ok(key)
 }
 
 fn updated(

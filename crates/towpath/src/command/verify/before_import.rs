@@ -11,8 +11,8 @@ use super::super::Failure;
 use super::keys::{KeyFile, ServerKeys};
 use super::places::{CopiedBuckets, S3Args, S3Buckets};
 use super::shown::Outcome;
-use super::trail::{Asked, Found, bucket_in_digests, verify};
-use super::what::all_chains;
+use super::trail::{Asked, Found, in_copy, verify};
+use super::what::{Known, contents};
 use crate::client::Client;
 
 /// Objects that are read at a time.
@@ -39,19 +39,19 @@ async fn in_bucket(client: Client, place: &str, file: Option<KeyFile>) -> Result
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let buckets: Arc<dyn Buckets> = Arc::new(S3Buckets::find(&S3Args::default(), client.connection())?);
     let store = buckets.open(bucket).await.map_err(|error| Failure::other(Box::new(error)))?;
-    let chains = all_chains(store.as_ref(), prefix).await?.into_iter().collect();
-    run(client, Found { bucket: bucket.to_owned(), buckets, chains }, file, false).await
+    let contents = contents(store.as_ref(), prefix).await?;
+    let unvouched = contents.unvouched_places();
+    let lost = contents.lost_chains();
+    let chains = Known::default().complete(contents.chains.into_keys().chain(lost), bucket);
+    run(client, Found::new(buckets, chains, unvouched), file, false).await
 }
 
 async fn in_folder(client: Client, folder: &Path, file: Option<KeyFile>) -> Result<Outcome, Failure> {
     let buckets = CopiedBuckets::open(folder)?;
     let store = buckets.open("").await.map_err(|error| Failure::other(Box::new(error)))?;
-    let chains: Vec<_> = all_chains(store.as_ref(), "").await?.into_iter().collect();
-    let bucket = match chains.first() {
-        Some(chain) => bucket_in_digests(store.as_ref(), chain).await?,
-        None => String::new(),
-    };
-    run(client, Found { bucket, buckets: Arc::new(buckets), chains }, file, true).await
+    let none = KeyFile::empty();
+    let found = in_copy(store.as_ref(), Arc::new(buckets), None, file.as_ref().unwrap_or(&none)).await?;
+    run(client, found, file, true).await
 }
 
 async fn run(client: Client, found: Found, file: Option<KeyFile>, offline: bool) -> Result<Outcome, Failure> {

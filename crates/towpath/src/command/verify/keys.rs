@@ -11,6 +11,7 @@ use towpath_trail::PublicKey;
 use towpath_trail::verify::{KeySource, SavedKeys};
 
 use super::super::Failure;
+use super::what::{Known, NamedTrail, parse_trail};
 use crate::client::{Api, Client, ClientError, Connection, Retry};
 
 /// Asks the server, region by region.
@@ -42,9 +43,19 @@ pub struct KeyFile {
     pub keys: SavedKeys,
     /// Signatures of digests by object key; none in a file of the stock client.
     pub signatures: HashMap<String, String>,
+    /// The trail that the file was made for; none in a file of the stock client.
+    pub trail: Option<NamedTrail>,
+    /// What was known of it then.
+    pub known: Known,
 }
 
 impl KeyFile {
+    /// A file that tells nothing.
+    pub fn empty() -> Self {
+        let keys = SavedKeys::default();
+        Self { keys, signatures: HashMap::new(), trail: None, known: Known::default() }
+    }
+
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display().to_string();
@@ -64,7 +75,13 @@ impl KeyFile {
                 serde_json::from_value(found.clone()).map_err(|_| "Signatures is not an object of texts".to_owned())?
             }
         };
-        Ok(Self { keys, signatures })
+        let trail = json.pointer("/Trail/TrailARN").and_then(Value::as_str).map(parse_trail).transpose()?;
+        let multi_region = json.pointer("/Trail/IsMultiRegionTrail").and_then(Value::as_bool);
+        let chains = match json.get("DigestChains") {
+            None => Vec::new(),
+            Some(found) => serde_json::from_value(found.clone()).map_err(|error| format!("DigestChains: {error}"))?,
+        };
+        Ok(Self { keys, signatures, trail, known: Known::new(multi_region, chains) })
     }
 }
 
@@ -80,7 +97,10 @@ mod tests {
         let file = KeyFile::parse(&format!(r#"{KEYS},"Signatures":{{"k":"00"}}}}"#)).unwrap();
         assert_eq!(file.signatures["k"], "00");
         assert!(KeyFile::parse(&format!("{KEYS}}}")).unwrap().signatures.is_empty());
-        for bad in ["", "{}", &format!(r#"{KEYS},"Signatures":[]}}"#)] {
+        let trail = r#""Trail":{"TrailARN":"arn:aws:cloudtrail:eu-west-1:000000000001:trail/t"},"DigestChains":[]"#;
+        let file = KeyFile::parse(&format!("{KEYS},{trail}}}")).unwrap();
+        assert_eq!((file.trail.unwrap().name.as_str(), file.known), ("t", Known::default()));
+        for bad in ["", "{}", &format!(r#"{KEYS},"Signatures":[]}}"#), &format!(r#"{KEYS},"DigestChains":1}}"#)] {
             assert!(KeyFile::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,7 +1,8 @@
 //! `towpath verify public-keys`: what verifying a copy of a bucket needs when there is no server.
 //!
 //! The output is that of ListPublicKeys for every region that the trail has digests of, and beside it the signatures of
-//! digests, which are metadata of objects that `aws s3 sync` does not copy.
+//! digests, which are metadata of objects that `aws s3 sync` does not copy, and the newest digest of each chain, which
+//! shows what a copy lacks at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use object_store::{Attribute, GetOptions, ObjectStore};
 use serde_json::{Value, json};
+use towpath_trail::verify::{NamedChain, Place};
 
 use super::super::time::{self, Written};
 use super::super::{Failure, connect, text};
 use super::keys::ServerKeys;
 use super::places::S3Args;
 use super::trail::{PlaceArgs, in_bucket};
-use super::what::{Chain, NamedTrail, parse_trail};
+use super::what::{NamedTrail, parse_trail};
 use crate::client::{ConnectionArgs, Retry};
 use crate::output;
 
@@ -51,13 +53,12 @@ impl SavePublicKeys {
         let from = self.start.map_or(Timestamp::UNIX_EPOCH, |start| start.instant(now));
         let to = self.end.map_or(now, |end| end.instant(now));
         let found = in_bucket(&client, &self.trail, &self.place, &self.s3).await?;
-        let store = found.buckets.open(&found.bucket).await.map_err(|error| Failure::other(Box::new(error)))?;
         let server = ServerKeys(client);
         let mut keys: BTreeMap<String, Value> = BTreeMap::new();
         let mut signatures: BTreeMap<String, String> = BTreeMap::new();
         // The region of the trail has keys even when it has no digests yet.
         let regions: BTreeSet<_> =
-            found.chains.iter().map(|chain| &chain.region).chain([&self.trail.home_region]).collect();
+            found.chains.iter().map(|chain| &chain.named.place.region).chain([&self.trail.home_region]).collect();
         for region in regions {
             let until = to.checked_add(SignedDuration::from_hours(2)).unwrap_or(to);
             let mut answer = server.answer(region, from, until).await?;
@@ -66,21 +67,31 @@ impl SavePublicKeys {
             }
         }
         for chain in &found.chains {
-            signatures.extend(signatures_of(store.as_ref(), chain, (from, to)).await?);
+            let store = found.buckets.open(&chain.bucket).await.map_err(|error| Failure::other(Box::new(error)))?;
+            signatures.extend(signatures_of(store.as_ref(), &chain.named, (from, to)).await?);
+        }
+        if let Some(refusal) = &found.refusal {
+            eprintln!("note:  {refusal}; the file will not tell of digests that the bucket has lost");
         }
         let keys: Vec<Value> = keys.into_values().collect();
-        Ok(output::print_json(&json!({ "PublicKeyList": keys, "Signatures": signatures }))?)
+        Ok(output::print_json(&json!({
+            "PublicKeyList": keys,
+            "Signatures": signatures,
+            "Trail": { "TrailARN": self.trail.arn(), "IsMultiRegionTrail": found.multi_region },
+            "DigestChains": found.recorded,
+        }))?)
     }
 }
 
 /// The signatures of a chain's digests, by key.
 async fn signatures_of(
     store: &dyn ObjectStore,
-    chain: &Chain,
+    chain: &NamedChain,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let place = towpath_trail::KeyPlace::new(chain.prefix.as_deref(), chain.organization.as_ref(), chain.account);
-    let prefix = towpath_trail::digest_prefix(&place, &chain.region);
+    let Place { prefix, organization, account, region } = &chain.place;
+    let place = towpath_trail::KeyPlace::new(prefix.as_deref(), organization.as_ref(), *account);
+    let prefix = towpath_trail::digest_prefix(&place, region);
     let broken = |cause: object_store::Error| Failure::other(Box::new(cause));
     let path = Path::parse(prefix.trim_end_matches('/'));
     let path = path.map_err(|source| broken(object_store::Error::InvalidPath { source }))?;
@@ -90,7 +101,7 @@ async fn signatures_of(
     let inside = |key: &str| {
         let name = key.trim_end_matches(".json.gz").trim_end_matches("_backfill");
         let end = name.rsplit('_').next().unwrap_or_default();
-        Chain::of_digest(key).as_ref() == Some(chain) && end >= from.as_str() && end <= to.as_str()
+        NamedChain::of_digest(key).as_ref() == Some(chain) && end >= from.as_str() && end <= to.as_str()
     };
     let listed: Vec<_> = store.list(Some(&path)).try_collect().await.map_err(broken)?;
     let digests = listed.into_iter().map(|object| object.location).filter(|path| inside(path.as_ref()));

@@ -1,9 +1,10 @@
 //! The outcome of a verification, as a table and as JSON.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use towpath_trail::verify::{Count, ObjectKind, Report};
+use towpath_trail::verify::{Count, ObjectKind, Place, Report};
 
 use super::super::{counted, plural};
 use super::Output;
@@ -17,6 +18,10 @@ pub struct Outcome {
     pub bucket: String,
     /// One report per account and region.
     pub reports: Vec<Report>,
+    /// Places with log files that no trail with digests can have delivered, and how many files.
+    pub unvouched: BTreeMap<Place, u64>,
+    /// Why the server did not tell which digests it has put.
+    pub refusal: Option<String>,
     /// Digests whose signature a copy has lost are accepted.
     pub allow_unchecked: bool,
 }
@@ -26,6 +31,7 @@ impl Outcome {
     pub fn is_valid(&self) -> bool {
         self.reports.iter().any(|report| total(report) > 0)
             && self.reports.iter().all(Report::is_valid)
+            && self.unvouched.is_empty()
             && (self.allow_unchecked || self.unchecked() == 0)
     }
 
@@ -40,6 +46,8 @@ impl Outcome {
             "bucket": self.bucket,
             "valid": self.is_valid(),
             "reports": self.reports,
+            "unvouched": self.unvouched.iter().map(unvouched_json).collect::<Vec<_>>(),
+            "serverRecord": self.refusal.is_none(),
         })
     }
 
@@ -100,12 +108,28 @@ impl Outcome {
                 }
             }
         }
+        for (place, files) in &self.unvouched {
+            let (account, region) = (place.account, &place.region);
+            lines.push(format!(
+                "{account} {region}: {} and no digest; nothing vouches for them",
+                plural(*files, "log file")
+            ));
+        }
+        if let Some(refusal) = &self.refusal {
+            lines.push(format!(
+                "the server did not tell which digests it has put ({refusal}); a cut end goes unnoticed"
+            ));
+        }
         if self.reports.iter().all(|report| total(report) == 0) {
             lines.push("no digests found".to_owned());
         }
         lines.push(if self.is_valid() { "valid".to_owned() } else { "NOT valid".to_owned() });
         lines
     }
+}
+
+fn unvouched_json((place, files): (&Place, &u64)) -> Value {
+    json!({ "account": place.account, "region": place.region, "prefix": place.prefix, "log_files": files })
 }
 
 fn total(report: &Report) -> u64 {
@@ -153,7 +177,8 @@ mod tests {
     }
 
     fn outcome(reports: Vec<Report>) -> Outcome {
-        Outcome { trail: "t".to_owned(), bucket: "b".to_owned(), reports, allow_unchecked: false }
+        let (trail, bucket, unvouched) = ("t".to_owned(), "b".to_owned(), BTreeMap::new());
+        Outcome { trail, bucket, reports, unvouched, refusal: None, allow_unchecked: false }
     }
 
     #[test]

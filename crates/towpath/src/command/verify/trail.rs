@@ -1,18 +1,17 @@
 //! `towpath verify trail`: every chain of digests of a trail, and every log file that they name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 use towpath_model::{AccountId, Region};
-use towpath_trail::verify::{Count, KeySource, Progress, VerifyTrail};
-use towpath_trail::{Buckets, KeyPlace};
+use towpath_trail::verify::{KeySource, NamedChain, Place, Progress, VerifyTrail, verify_all};
+use towpath_trail::{Buckets, RecordedChain};
 
 use super::super::time::{self, Written};
 use super::super::{Failure, connect, progress, text};
@@ -20,8 +19,8 @@ use super::Output;
 use super::keys::{KeyFile, ServerKeys};
 use super::places::{CopiedBuckets, S3Args, S3Buckets};
 use super::shown::Outcome;
-use super::what::{Chain, NamedTrail, all_chains, chains_of, parse_trail};
-use crate::client::{Api, Client, Connection, ConnectionArgs, Retry};
+use super::what::{Chain, Known, NamedTrail, chains_of, contents, parse_trail};
+use crate::client::{Api, Client, ClientError, Connection, ConnectionArgs, Retry};
 
 /// Flags of `towpath verify trail`.
 #[derive(Debug, clap::Args)]
@@ -83,20 +82,33 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    fn includes(&self, chain: &Chain) -> bool {
-        self.account_id.is_none_or(|account| account == chain.account)
-            && self.source_region.as_ref().is_none_or(|region| *region == chain.region)
+    fn includes(&self, place: &Place) -> bool {
+        self.account_id.is_none_or(|account| account == place.account)
+            && self.source_region.as_ref().is_none_or(|region| *region == place.region)
     }
 }
 
 /// Chains, and where they are.
 pub struct Found {
-    /// The bucket with the digests.
-    pub bucket: String,
     /// Where objects are read.
     pub buckets: Arc<dyn Buckets>,
     /// The chains.
     pub chains: Vec<Chain>,
+    /// Places with log files that no trail with digests can have delivered, and how many files.
+    pub unvouched: BTreeMap<Place, u64>,
+    /// What the server remembers.
+    pub recorded: Vec<RecordedChain>,
+    /// Whether the trail takes events of all regions, if that is known.
+    pub multi_region: Option<bool>,
+    /// The server was asked what it remembers, and its refusal.
+    pub refusal: Option<String>,
+}
+
+impl Found {
+    /// Chains of which nothing more is known.
+    pub fn new(buckets: Arc<dyn Buckets>, chains: Vec<Chain>, unvouched: BTreeMap<Place, u64>) -> Self {
+        Self { buckets, chains, unvouched, recorded: Vec::new(), multi_region: None, refusal: None }
+    }
 }
 
 impl VerifyTrailArgs {
@@ -108,7 +120,7 @@ impl VerifyTrailArgs {
                 let Some(file) = file else {
                     return Err(Failure::bare("--folder needs --public-keys"));
                 };
-                let found = self.in_folder(folder).await?;
+                let found = self.in_folder(folder, &file).await?;
                 self.verify(found, file.keys.clone(), Some(file)).await?
             }
             None => {
@@ -131,21 +143,20 @@ impl VerifyTrailArgs {
         if outcome.is_valid() { Ok(()) } else { Err(Failure::Told) }
     }
 
-    async fn in_folder(&self, folder: &std::path::Path) -> Result<Found, Failure> {
+    async fn in_folder(&self, folder: &std::path::Path, file: &KeyFile) -> Result<Found, Failure> {
         let buckets = CopiedBuckets::open(folder)?;
         let store = opened(&buckets, "").await?;
-        let asked = |chain: &Chain| {
-            let named = |trail: &NamedTrail| trail.name == chain.trail && trail.home_region == chain.home_region;
-            self.trail.as_ref().is_none_or(named) && self.place.includes(chain)
-        };
-        let chains: Vec<Chain> = all_chains(store.as_ref(), "").await?.into_iter().filter(asked).collect();
-        let bucket = match (&self.place.bucket, chains.first()) {
-            (Some(bucket), _) => bucket.clone(),
-            // A folder has no name of a bucket. Digests name theirs, and their signatures cover it.
-            (None, Some(chain)) => bucket_in_digests(store.as_ref(), chain).await?,
-            (None, None) => String::new(),
-        };
-        Ok(Found { bucket, buckets: Arc::new(buckets), chains })
+        let mut found = in_copy(store.as_ref(), Arc::new(buckets), self.place.bucket.as_deref(), file).await?;
+        if let Some(trail) = &self.trail {
+            found
+                .chains
+                .retain(|chain| trail.name == chain.named.trail && trail.home_region == chain.named.home_region);
+            // What no digest is about is not that trail's.
+            found.unvouched.clear();
+        }
+        found.chains.retain(|chain| self.place.includes(&chain.named.place));
+        found.unvouched.retain(|place, _| self.place.includes(place));
+        Ok(found)
     }
 
     async fn verify(&self, found: Found, keys: impl KeySource, file: Option<KeyFile>) -> Result<Outcome, Failure> {
@@ -158,12 +169,48 @@ impl VerifyTrailArgs {
         };
         let signatures = file.map(|file| file.signatures).unwrap_or_default();
         let outcome = verify(found, &asked, Arc::new(keys), signatures).await?;
-        let arn = |trail: &NamedTrail| {
-            format!("arn:aws:cloudtrail:{}:{}:trail/{}", trail.home_region, trail.account, trail.name)
-        };
-        let trail = self.trail.as_ref().map(arn).unwrap_or_default();
+        let trail = self.trail.as_ref().map(NamedTrail::arn).unwrap_or_default();
         Ok(Outcome { trail, allow_unchecked: self.allow_unchecked, ..outcome })
     }
+}
+
+/// Finds every chain of a copy: those with digests, those whose log files alone are left, and those that the file of keys
+/// tells of.
+pub async fn in_copy(
+    store: &dyn ObjectStore,
+    buckets: Arc<dyn Buckets>,
+    bucket: Option<&str>,
+    file: &KeyFile,
+) -> Result<Found, Failure> {
+    let contents = contents(store, "").await?;
+    let is_saved = |chain: &NamedChain| {
+        let same = |trail: &NamedTrail| trail.name == chain.trail && trail.home_region == chain.home_region;
+        file.trail.as_ref().is_some_and(same)
+    };
+    // A folder has no name of a bucket. Digests name theirs, and their signatures cover it.
+    let mut names: BTreeMap<&NamedChain, String> = BTreeMap::new();
+    for (chain, digests) in &contents.chains {
+        let name = match bucket {
+            Some(bucket) => bucket.to_owned(),
+            None => bucket_in_digests(store, digests).await?,
+        };
+        names.insert(chain, name);
+    }
+    let lost = contents.lost_chains();
+    let all: BTreeSet<&NamedChain> = contents.chains.keys().chain(&lost).collect();
+    // A chain without digests was in the bucket of the trail's other chains.
+    let bucket_of = |chain: &NamedChain| {
+        let sibling = |other: &&NamedChain| other.trail == chain.trail && other.home_region == chain.home_region;
+        names.get(chain).or_else(|| names.iter().find(|(other, _)| sibling(other)).map(|(_, name)| name)).cloned()
+    };
+    let (saved, others): (Vec<_>, Vec<_>) = all.into_iter().cloned().partition(is_saved);
+    let mut chains = file.known.complete(saved, "");
+    chains.extend(Known::default().complete(others, ""));
+    for chain in &mut chains {
+        let recorded = chain.recorded.first().map(|digest| digest.bucket.clone());
+        chain.bucket = bucket_of(&chain.named).or(recorded).or(bucket.map(str::to_owned)).unwrap_or_default();
+    }
+    Ok(Found::new(buckets, chains, contents.unvouched_places()))
 }
 
 /// How chains are verified.
@@ -185,50 +232,40 @@ pub async fn verify(
     keys: Arc<dyn KeySource>,
     signatures: HashMap<String, String>,
 ) -> Result<Outcome, Failure> {
-    let mut reports = Vec::new();
     let bar = progress::steps("objects checked");
-    for chain in found.chains {
-        bar.set_message(format!("{} {}", chain.account, chain.region));
-        let verification = VerifyTrail {
-            trail: chain.trail,
-            home_region: chain.home_region,
-            region: chain.region,
-            account: chain.account,
-            organization: chain.organization,
-            bucket: found.bucket.clone(),
-            prefix: chain.prefix,
-            from: asked.from,
-            to: asked.to,
-            buckets: found.buckets.clone(),
-            keys: keys.clone(),
-            offline: asked.offline,
-            signatures: signatures.clone(),
-            parallel: asked.parallel,
-            progress: counting(bar.clone()),
-        };
-        let mut report = verification.run().await.map_err(|error| Failure::other(Box::new(error)))?;
-        if report.digests == Count::default() && report.backfill_digests == Count::default() {
-            // Digests that are all gone leave no trace but the files that they named.
-            report.undigested_log_files = log_files(&verification).await?;
-        }
-        reports.push(report);
-    }
+    let verification = |chain: Chain| VerifyTrail {
+        trail: chain.named.trail,
+        home_region: chain.named.home_region,
+        region: chain.named.place.region,
+        account: chain.named.place.account,
+        organization: chain.named.place.organization,
+        bucket: chain.bucket,
+        prefix: chain.named.place.prefix,
+        from: asked.from,
+        to: asked.to,
+        buckets: found.buckets.clone(),
+        keys: keys.clone(),
+        offline: asked.offline,
+        signatures: signatures.clone(),
+        recorded: chain.recorded,
+        takes_region: chain.takes_region,
+        parallel: asked.parallel,
+        progress: counting(bar.clone()),
+    };
+    let chains: Vec<VerifyTrail> = found.chains.into_iter().map(verification).collect();
+    let reports = verify_all(&chains).await.map_err(|error| Failure::other(Box::new(error)))?;
     bar.finish_and_clear();
-    Ok(Outcome { trail: String::new(), bucket: found.bucket, reports, allow_unchecked: false })
-}
-
-/// How many log files there are.
-async fn log_files(of: &VerifyTrail) -> Result<u64, Failure> {
-    let place = KeyPlace::new(of.prefix.as_deref(), of.organization.as_ref(), of.account);
-    let folder = Path::parse(format!("{}CloudTrail/{}", place.root(), of.region));
-    let folder = folder.map_err(|error| Failure::other(Box::new(error)))?;
-    let store = opened(of.buckets.as_ref(), &of.bucket).await?;
-    let (mut found, mut count) = (store.list(Some(&folder)), 0);
-    while let Some(object) = found.try_next().await.map_err(|error| Failure::other(Box::new(error)))? {
-        // Empty objects are folder marks and probes.
-        count += u64::from(object.size > 0);
-    }
-    Ok(count)
+    let mut buckets: Vec<String> = chains.into_iter().map(|chain| chain.bucket).collect();
+    buckets.sort_unstable();
+    buckets.dedup();
+    Ok(Outcome {
+        trail: String::new(),
+        bucket: buckets.join(", "),
+        reports,
+        unvouched: found.unvouched,
+        refusal: found.refusal,
+        allow_unchecked: false,
+    })
 }
 
 fn counting(bar: ProgressBar) -> Arc<dyn Fn(Progress) + Send + Sync> {
@@ -242,27 +279,49 @@ async fn opened(buckets: &dyn Buckets, bucket: &str) -> Result<Arc<dyn ObjectSto
     buckets.open(bucket).await.map_err(|error| Failure::other(Box::new(error)))
 }
 
-/// Finds the chains of a trail in its bucket; the trail is asked for where the bucket is not said.
+/// Finds the chains of a trail in its bucket, and what the server remembers of them; the trail is asked for where the bucket
+/// is not said.
 pub async fn in_bucket(client: &Client, trail: &NamedTrail, place: &PlaceArgs, s3: &S3Args) -> Result<Found, Failure> {
     let home = Connection { region: trail.home_region.to_string(), ..client.connection().clone() };
+    let server = Client::new(home.clone(), Retry::PROMPT)?;
     let described = match &place.bucket {
         Some(_) => Value::Null,
-        None => describe(&Client::new(home.clone(), Retry::PROMPT)?, trail).await?,
+        None => describe(&server, trail).await?,
     };
     let bucket = place.bucket.clone().unwrap_or_else(|| text(&described, "S3BucketName").to_owned());
     let prefix = place.prefix.as_deref().unwrap_or_else(|| text(&described, "S3KeyPrefix"));
+    let flag = |name: &str| described.get(name).and_then(Value::as_bool);
+    // Before the bucket is listed: what was put by then must be there.
+    let (recorded, refusal) = match recorded_chains(&server, trail).await {
+        Ok(recorded) => (recorded, None),
+        Err(error) if error.code().is_some() => (Vec::new(), Some(error.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    let multi_region = flag("IsMultiRegionTrail");
+    let known = Known::new(multi_region, recorded.clone());
     let buckets = S3Buckets::find(s3, &home)?;
     let store = opened(&buckets, &bucket).await?;
     // Where the trail is not asked, either kind of key may be there.
-    let organization = described.get("IsOrganizationTrail").and_then(Value::as_bool);
-    let mut chains = Vec::new();
+    let organization = flag("IsOrganizationTrail");
+    let mut there = Vec::new();
     for kind in [false, true] {
         if organization.is_none_or(|organization| organization == kind) {
-            chains.extend(chains_of(store.as_ref(), trail, Some(prefix), kind).await?);
+            there.extend(chains_of(store.as_ref(), trail, Some(prefix), kind).await?);
         }
     }
-    chains.retain(|chain| place.includes(chain));
-    Ok(Found { bucket, buckets: Arc::new(buckets), chains })
+    let mut chains = known.complete(there, &bucket);
+    chains.retain(|chain| place.includes(&chain.named.place));
+    Ok(Found { recorded, multi_region, refusal, ..Found::new(Arc::new(buckets), chains, BTreeMap::new()) })
+}
+
+/// Asks the server for the newest digests that it has put.
+pub async fn recorded_chains(server: &Client, trail: &NamedTrail) -> Result<Vec<RecordedChain>, ClientError> {
+    let answer = server.call(Api::Towpath, "ListDigestChains", &json!({ "TrailARN": trail.arn() })).await?;
+    let chains = answer.get("DigestChains").cloned().unwrap_or_default();
+    serde_json::from_value(chains).map_err(|error| ClientError::Unreadable {
+        operation: "ListDigestChains".to_owned(),
+        problem: error.to_string(),
+    })
 }
 
 async fn describe(client: &Client, trail: &NamedTrail) -> Result<Value, Failure> {
@@ -277,16 +336,12 @@ async fn describe(client: &Client, trail: &NamedTrail) -> Result<Value, Failure>
     })
 }
 
-/// The bucket that a chain's digests say they are in: of the first that can be read.
-pub async fn bucket_in_digests(store: &dyn ObjectStore, chain: &Chain) -> Result<String, Failure> {
-    let mut found = store.list(None);
+/// The bucket that digests say they are in: of the first that can be read.
+async fn bucket_in_digests(store: &dyn ObjectStore, digests: &[String]) -> Result<String, Failure> {
     let broken = |cause: object_store::Error| Failure::other(Box::new(cause));
-    while let Some(object) = found.try_next().await.map_err(broken)? {
-        if Chain::of_digest(object.location.as_ref()).as_ref() != Some(chain) {
-            continue;
-        }
-        let options = object_store::GetOptions::default();
-        let packed = store.get_opts(&object.location, options).await.map_err(broken)?.bytes().await.map_err(broken)?;
+    for key in digests {
+        let path = Path::parse(key).map_err(|source| broken(object_store::Error::InvalidPath { source }))?;
+        let packed = store.get(&path).await.map_err(broken)?.bytes().await.map_err(broken)?;
         let digest: Option<Value> = serde_json::from_reader(flate2::read::MultiGzDecoder::new(&packed[..])).ok();
         if let Some(bucket) = digest.as_ref().and_then(|digest| digest["digestS3Bucket"].as_str()) {
             return Ok(bucket.to_owned());
@@ -339,6 +394,15 @@ mod tests {
         let failure = describe(&fake.client(), &parse_trail(ARN).unwrap()).await.unwrap_err();
         assert_eq!(failure.to_string(), "there is no trail audit of 000000000001 in eu-west-1");
         assert!(failure.hint().unwrap().contains("--bucket"));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_the_record_says_so() {
+        let refusal = crate::client::fake::error(400, "UnknownOperationException", "ListDigestChains is no operation");
+        let fake = Fake::answering(vec![refusal]).await;
+        let error = recorded_chains(&fake.client(), &parse_trail(ARN).unwrap()).await.unwrap_err();
+        assert_eq!(error.code(), Some("UnknownOperationException"));
+        assert_eq!(fake.seen()[0].input, json!({ "TrailARN": ARN }));
     }
 
     #[tokio::test]

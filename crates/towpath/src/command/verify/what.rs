@@ -1,11 +1,12 @@
-//! What there is to verify: the chains of digests that a trail has in a bucket, one per account and region.
+//! What there is to verify: the chains of digests of a trail, one per account and region, and where they are.
 
 use std::collections::BTreeSet;
 
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use towpath_model::{AccountId, Arn, OrganizationId, Region, TrailName};
+use towpath_trail::verify::{Contents, NamedChain, Place};
+use towpath_trail::{Folder, RecordedChain, RecordedDigest};
 
 use super::super::Failure;
 
@@ -32,65 +33,63 @@ pub fn parse_trail(text: &str) -> Result<NamedTrail, String> {
     })
 }
 
-/// One chain of digests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+impl NamedTrail {
+    /// Its ARN.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:cloudtrail:{}:{}:trail/{}", self.home_region, self.account, self.name)
+    }
+}
+
+/// A chain to verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// The trail's name.
-    pub trail: TrailName,
-    /// Its home region.
-    pub home_region: Region,
-    /// What stands before `AWSLogs/`.
-    pub prefix: Option<String>,
-    /// The organization in the keys.
-    pub organization: Option<OrganizationId>,
-    /// The account whose events the chain is about.
-    pub account: AccountId,
-    /// Their region.
-    pub region: Region,
+    /// Its name.
+    pub named: NamedChain,
+    /// The bucket with its digests.
+    pub bucket: String,
+    /// The newest digests that the server remembers to have put.
+    pub recorded: Vec<RecordedDigest>,
+    /// False when it is known that the trail takes no events of the region.
+    pub takes_region: bool,
 }
 
-impl Chain {
-    /// The chain that a digest belongs to, from its key; none for other objects.
-    pub fn of_digest(key: &str) -> Option<Self> {
-        let (place, rest) = match key.split_once("AWSLogs/") {
-            Some(("", rest)) => (None, rest),
-            Some((place, rest)) => (Some(place.strip_suffix('/')?.to_owned()), rest),
-            None => return None,
+/// What is known of a trail beside what its bucket holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// False when it takes the events of its home region alone.
+    pub multi_region: Option<bool>,
+    /// The newest digests that the server remembers, by chain.
+    pub recorded: Vec<(NamedChain, RecordedDigest)>,
+}
+
+impl Known {
+    /// What the server remembers of a trail.
+    pub fn new(multi_region: Option<bool>, chains: Vec<RecordedChain>) -> Self {
+        let digests = chains.into_iter().flat_map(|chain| [chain.digest, chain.backfill_digest]).flatten();
+        let recorded = digests.filter_map(|digest| Some((NamedChain::of_digest(&digest.key)?, digest))).collect();
+        Self { multi_region, recorded }
+    }
+
+    /// The chains that are there and those that are remembered, each with what is known of it.
+    pub fn complete(&self, there: impl IntoIterator<Item = NamedChain>, bucket: &str) -> Vec<Chain> {
+        let mut all: BTreeSet<NamedChain> = there.into_iter().collect();
+        all.extend(self.recorded.iter().map(|(chain, _)| chain.clone()));
+        let known = |named: NamedChain| {
+            let recorded = self.recorded.iter().filter(|(chain, _)| *chain == named).map(|(_, digest)| digest.clone());
+            Chain {
+                recorded: recorded.collect(),
+                takes_region: self.multi_region != Some(false) || named.place.region == named.home_region,
+                bucket: bucket.to_owned(),
+                named,
+            }
         };
-        let mut parts = rest.split('/');
-        let first = parts.next()?;
-        let (organization, account) = match first.parse::<OrganizationId>() {
-            Ok(organization) => (Some(organization), parts.next()?),
-            Err(_) => (None, first),
-        };
-        let account: AccountId = account.parse().ok()?;
-        if parts.next()? != "CloudTrail-Digest" {
-            return None;
-        }
-        let region: Region = parts.next()?.parse().ok()?;
-        let name = parts.next_back()?.strip_suffix(".json.gz")?;
-        let name = name.strip_suffix("_backfill").unwrap_or(name);
-        let name = name.strip_prefix(&format!("{account}_CloudTrail-Digest_{region}_"))?;
-        let (name, _time) = name.rsplit_once('_')?;
-        let (trail, home_region) = name.rsplit_once('_')?;
-        let (trail, home_region) = (trail.parse().ok()?, home_region.parse().ok()?);
-        Some(Self { trail, home_region, prefix: place, organization, account, region })
+        all.into_iter().map(known).collect()
     }
 }
 
-/// Every chain in a folder, found by its digests.
-pub async fn all_chains(store: &dyn ObjectStore, below: &str) -> Result<BTreeSet<Chain>, Failure> {
-    let mut chains = BTreeSet::new();
-    let path = Path::parse(below.trim_end_matches('/'));
-    let path = path.map_err(|source| unreadable(object_store::Error::InvalidPath { source }))?;
-    let mut found = store.list(Some(&path));
-    while let Some(object) = found.try_next().await.map_err(unreadable)? {
-        let key = object.location.as_ref();
-        if key.contains("/CloudTrail-Digest/") {
-            chains.extend(Chain::of_digest(key));
-        }
-    }
-    Ok(chains)
+/// Lists what is in a bucket or a folder.
+pub async fn contents(store: &dyn ObjectStore, below: &str) -> Result<Contents, Failure> {
+    Contents::scan(store, below).await.map_err(unreadable)
 }
 
 /// Accounts and regions that have digests in a bucket, by its folders and without a look at each object.
@@ -101,7 +100,7 @@ pub async fn chains_of(
     trail: &NamedTrail,
     prefix: Option<&str>,
     organization: bool,
-) -> Result<BTreeSet<Chain>, Failure> {
+) -> Result<BTreeSet<NamedChain>, Failure> {
     let prefix = prefix.filter(|prefix| !prefix.is_empty());
     let base = prefix.map_or("AWSLogs".to_owned(), |prefix| format!("{prefix}/AWSLogs"));
     let mut places: Vec<(Option<OrganizationId>, AccountId, String)> = Vec::new();
@@ -121,16 +120,14 @@ pub async fn chains_of(
     let mut chains = BTreeSet::new();
     for (organization, account, place) in places {
         // A region whose digests are all gone still has its log files.
-        for folder in ["CloudTrail-Digest", "CloudTrail"] {
+        for folder in Folder::ALL.map(Folder::as_str).into_iter().chain(["CloudTrail-Digest"]) {
             for region in folders(store, &format!("{place}/{folder}")).await? {
                 let Ok(region) = region.parse() else { continue };
-                chains.insert(Chain {
+                let (prefix, organization) = (prefix.map(str::to_owned), organization.clone());
+                chains.insert(NamedChain {
                     trail: trail.name.clone(),
                     home_region: trail.home_region.clone(),
-                    prefix: prefix.map(str::to_owned),
-                    organization: organization.clone(),
-                    account,
-                    region,
+                    place: Place { prefix, organization, account, region },
                 });
             }
         }
@@ -167,20 +164,6 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_a_digest_names_its_chain() {
-        let chain = Chain::of_digest(KEY).unwrap();
-        assert_eq!((chain.trail.to_string(), chain.home_region.as_str()), ("my_trail".to_owned(), "us-east-1"));
-        assert_eq!((chain.region.as_str(), chain.prefix, chain.organization), ("eu-west-1", None, None));
-        let deep = KEY.replace("AWSLogs/", "a/b/AWSLogs/o-abcdefghij/").replace("Z.json", "Z_backfill.json");
-        let chain = Chain::of_digest(&deep).unwrap();
-        assert_eq!(chain.prefix.as_deref(), Some("a/b"));
-        assert_eq!(chain.organization.unwrap().as_str(), "o-abcdefghij");
-        for other in ["", "x", &KEY.replace("CloudTrail-Digest/", "CloudTrail/"), &KEY.replace(".gz", "")] {
-            assert_eq!(Chain::of_digest(other), None, "{other}");
-        }
-    }
-
-    #[test]
     fn only_the_arn_of_a_trail_names_one() {
         assert_eq!(trail().home_region.as_str(), "us-east-1");
         for bad in ["my_trail", "arn:aws:s3:::b", "arn:aws:cloudtrail:us-east-1:000000000001:channel/x"] {
@@ -196,13 +179,34 @@ mod tests {
         for key in [KEY, log, &member] {
             store.put(&Path::parse(key).unwrap(), "".into()).await.unwrap();
         }
-        let regions = |chains: &BTreeSet<Chain>| {
-            chains.iter().map(|chain| format!("{} {}", chain.account, chain.region)).collect::<Vec<_>>()
+        let regions = |chains: &BTreeSet<NamedChain>| {
+            let place = |chain: &NamedChain| format!("{} {}", chain.place.account, chain.place.region);
+            chains.iter().map(place).collect::<Vec<_>>()
         };
         let own = chains_of(&store, &trail(), None, false).await.unwrap();
         assert_eq!(regions(&own), ["000000000001 eu-north-1", "000000000001 eu-west-1"]);
         let organization = chains_of(&store, &trail(), None, true).await.unwrap();
         assert_eq!(regions(&organization), ["000000000002 eu-west-1"]);
-        assert_eq!(all_chains(&store, "").await.unwrap().len(), 2);
+        assert_eq!(contents(&store, "").await.unwrap().chains.len(), 2);
+    }
+
+    #[test]
+    fn what_the_server_remembers_is_looked_for_where_nothing_is_left() {
+        let digest = RecordedDigest {
+            bucket: "b".to_owned(),
+            key: KEY.to_owned(),
+            hash: String::new(),
+            signature: String::new(),
+        };
+        let chain = RecordedChain {
+            account_id: "000000000001".parse().unwrap(),
+            region: "eu-west-1".parse().unwrap(),
+            digest: Some(digest.clone()),
+            backfill_digest: None,
+        };
+        let known = Known::new(Some(false), vec![chain]);
+        let [only] = &known.complete([], "b")[..] else { panic!("one chain is remembered") };
+        assert_eq!((only.recorded.as_slice(), only.takes_region), (&[digest][..], false));
+        assert!(Known::default().complete([only.named.clone()], "b")[0].takes_region);
     }
 }

@@ -1,13 +1,15 @@
-//! Which S3-compatible service a bucket is of, for imports that read it and trails that deliver to it: the one whose settings name the bucket, else the one that serves
-//! all others, else AWS with the credentials of the AWS environment.
+//! Which S3-compatible service a bucket is of, for imports that read it and trails that deliver to it: the one whose
+//! settings name the bucket, else the one that serves all others, else AWS with the credentials of the AWS environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{ClientOptions, RetryConfig};
+use object_store::aws::AmazonS3Builder;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use towpath_import::{ImportSource, OpenSource, OpenedSource, S3Settings, SourceError, Sources};
 
+use super::owned_store::deliveries;
 use crate::config::{Import, S3Endpoint};
 
 /// An endpoint whose access key cannot be found.
@@ -36,6 +38,7 @@ struct Endpoint {
     region: Option<String>,
     s3: S3Settings,
     sources: Sources,
+    owner_acl: bool,
 }
 
 impl Endpoints {
@@ -47,6 +50,7 @@ impl Endpoints {
             named.push(Endpoint {
                 buckets: endpoint.buckets.clone(),
                 region: endpoint.region.clone(),
+                owner_acl: endpoint.owner_acl,
                 sources: Sources::new(s3.clone()),
                 s3,
             });
@@ -55,12 +59,40 @@ impl Endpoints {
     }
 
     /// A bucket that trails deliver to, if an endpoint serves it. Nothing is asked of the endpoint yet.
-    pub fn bucket(&self, bucket: &str) -> Option<Result<AmazonS3, object_store::Error>> {
+    pub fn bucket(&self, bucket: &str) -> Option<Result<Arc<dyn ObjectStore>, object_store::Error>> {
+        let (builder, client) = self.of(bucket)?.client(bucket);
+        let store = builder.with_client_options(client).build();
+        Some(store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+    }
+
+    /// The same for deliveries: what is put belongs to the owner of the bucket, and is encrypted with a key of KMS if one
+    /// is named.
+    pub fn delivering(
+        &self,
+        bucket: &str,
+        kms_key: Option<&str>,
+    ) -> Option<Result<Arc<dyn ObjectStore>, object_store::Error>> {
         let endpoint = self.of(bucket)?;
-        let s3 = &endpoint.s3;
+        let (builder, client) = endpoint.client(bucket);
+        let builder = match kms_key {
+            Some(key) => builder.with_sse_kms_encryption(key),
+            None => builder,
+        };
+        Some(deliveries(builder, client, endpoint.owner_acl))
+    }
+
+    fn of(&self, bucket: &str) -> Option<&Endpoint> {
+        let naming = self.named.iter().find(|endpoint| endpoint.buckets.iter().any(|name| name == bucket));
+        naming.or_else(|| self.named.iter().find(|endpoint| endpoint.buckets.is_empty()))
+    }
+}
+
+impl Endpoint {
+    fn client(&self, bucket: &str) -> (AmazonS3Builder, ClientOptions) {
+        let s3 = &self.s3;
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_region(endpoint.region.as_deref().unwrap_or(DEFAULT_REGION))
+            .with_region(self.region.as_deref().unwrap_or(DEFAULT_REGION))
             .with_virtual_hosted_style_request(s3.virtual_hosted)
             // The delivery waits and tries again by itself, and shows every failure.
             .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
@@ -73,12 +105,7 @@ impl Endpoints {
             builder = builder.with_access_key_id(id).with_secret_access_key(secret);
         }
         let client = ClientOptions::new().with_connect_timeout(CONNECT_TIME).with_allow_http(plain_http);
-        Some(builder.with_client_options(client).build())
-    }
-
-    fn of(&self, bucket: &str) -> Option<&Endpoint> {
-        let naming = self.named.iter().find(|endpoint| endpoint.buckets.iter().any(|name| name == bucket));
-        naming.or_else(|| self.named.iter().find(|endpoint| endpoint.buckets.is_empty()))
+        (builder, client)
     }
 }
 
@@ -131,7 +158,8 @@ mod tests {
             ..S3Endpoint::default()
         };
         let rest = S3Endpoint { endpoint: Some("https://s3.example.org".to_owned()), ..S3Endpoint::default() };
-        Import { endpoint: BTreeMap::from([("named".to_owned(), named), ("rest".to_owned(), rest)]) }
+        let endpoint = BTreeMap::from([("named".to_owned(), named), ("rest".to_owned(), rest)]);
+        Import { endpoint, ..Import::default() }
     }
 
     #[test]

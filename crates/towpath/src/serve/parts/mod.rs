@@ -4,10 +4,12 @@
 mod endpoints;
 mod import_sources;
 mod notifiers;
+mod owned_store;
 mod root;
 mod settings;
 mod storage_watch;
 mod trails;
+mod vouched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +37,8 @@ use towpath_service::{HttpRequest, IngestionStatuses, QueryDeliveries, Service};
 use towpath_trail::{Delivery, SigningKeys};
 
 use self::endpoints::{Endpoints, MissingVariable};
-use self::import_sources::ImportSources;
-use self::notifiers::{NotifierError, notifiers};
+use self::import_sources::{ImportKeysError, ImportSources};
+use self::notifiers::{NotifierError, destinations, notifiers};
 use self::root::RootError;
 use self::storage_watch::{StorageHealth, WatchedStorage};
 use self::trails::{KeySealer, SIGNING_KEYS, TrailBuckets};
@@ -104,6 +106,9 @@ pub enum PartError {
     /// An endpoint of imports.
     #[error(transparent)]
     Endpoint(#[from] MissingVariable),
+    /// The public keys of imports.
+    #[error(transparent)]
+    ImportKeys(#[from] ImportKeysError),
     /// Who is told of deliveries.
     #[error(transparent)]
     Notifier(#[from] NotifierError),
@@ -162,6 +167,7 @@ impl Parts {
             Delivery::builder(meta.clone(), log.clone(), folder, trail_buckets.clone(), catalog.clone(), keys)
                 .clock(clock.clone())
                 .settings(delivered);
+        let destinations = destinations(settings, &clock, variable)?;
         for notifier in notifiers(&settings.notify, &clock, trail_buckets.clone(), variable)? {
             delivery = delivery.notifier(notifier);
         }
@@ -182,7 +188,8 @@ impl Parts {
             spill: data.join("spill"),
         })
         .await?;
-        let sources = Arc::new(ImportSources::new(buckets.clone(), endpoints));
+        let trusted = import_sources::trusted_keys(&settings.import, &signing_keys)?;
+        let sources = Arc::new(ImportSources::new(buckets.clone(), endpoints, trusted));
         let deliveries = QueryDeliveries::open(meta.clone()).await?;
         let imports = Importer::new(meta, Arc::new(log.clone()), sources, clock.clone(), ImporterSettings::default());
 
@@ -199,6 +206,7 @@ impl Parts {
             signing_keys,
             buckets,
             trail_buckets,
+            destinations,
             event_ids,
             clock,
             settings: settings::service(settings),
@@ -225,12 +233,27 @@ impl Parts {
     /// What serves the buckets. Every call is recorded.
     pub fn s3_server(&self) -> S3Server {
         let (parts, service) = (self.service.parts(), self.service.clone());
-        let server =
-            S3Server::new(parts.buckets.clone(), parts.directory.clone(), parts.clock.clone(), S3Limits::default());
+        let catalog = parts.catalog.clone();
+        let organization_of = move |account| {
+            let state = catalog.state();
+            state.organization(account).map(|organization| organization.id.to_string())
+        };
+        let server = S3Server::with_organizations(
+            parts.buckets.clone(),
+            parts.directory.clone(),
+            parts.clock.clone(),
+            S3Limits::default(),
+            organization_of,
+        );
         server.observed_by(Arc::new(move |call: S3Call| {
             let service = service.clone();
             async move { service.record_s3(call).await }.boxed()
         }))
+    }
+
+    /// The operations.
+    pub fn service(&self) -> Service {
+        self.service.clone()
     }
 
     /// What became of the background tasks.

@@ -1,16 +1,17 @@
-//! Who is told of delivered log files, as the settings say it.
+//! The services beside buckets, as the settings say it: who is told of delivered log files, and who is asked about what
+//! trails name.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use towpath_model::Clock;
-use towpath_trail::Buckets;
 use towpath_trail::notify::{AwsEndpoint, LogGroup, Notifier, Topic, Webhook};
+use towpath_trail::{Buckets, Destinations};
 use towpath_wire::sigv4::{Credentials, Secret};
 use zeroize::Zeroizing;
 
-use crate::config::{AwsService, Notify};
+use crate::config::{AwsService, Notify, Settings};
 
 /// The time that a service has to take a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -22,7 +23,7 @@ const MIN_SECRET: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum NotifierError {
     /// A variable is not set.
-    #[error("setting notify.{setting} names the variable {variable}, which is not set; set it")]
+    #[error("setting {setting} names the variable {variable}, which is not set; set it")]
     Variable {
         /// The setting.
         setting: String,
@@ -54,10 +55,10 @@ pub fn notifiers(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<Arc<dyn Notifier>>, NotifierError> {
     let mut all: Vec<Arc<dyn Notifier>> = Vec::new();
-    if let Some(endpoint) = endpoint("topics", &settings.topics, clock, &variable)? {
+    if let Some(endpoint) = endpoint("notify.topics", &settings.topics, clock, &variable)? {
         all.push(Arc::new(Topic { endpoint }));
     }
-    if let Some(endpoint) = endpoint("log_groups", &settings.log_groups, clock, &variable)? {
+    if let Some(endpoint) = endpoint("notify.log_groups", &settings.log_groups, clock, &variable)? {
         all.push(Arc::new(LogGroup { endpoint, buckets }));
     }
     if let Some(url) = &settings.webhook.url {
@@ -65,6 +66,21 @@ pub fn notifiers(
         all.push(Arc::new(Webhook { url: url.clone(), secret, client: client(url)? }));
     }
     Ok(all)
+}
+
+/// The services that are asked about what trails name.
+pub fn destinations(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Destinations, NotifierError> {
+    let notify = &settings.notify;
+    Ok(Destinations {
+        topics: endpoint("notify.topics", &notify.topics, clock, &variable)?,
+        log_groups: endpoint("notify.log_groups", &notify.log_groups, clock, &variable)?,
+        keys: endpoint("trail.kms", &settings.trail.kms, clock, &variable)?,
+        roles: endpoint("notify.roles", &notify.roles, clock, &variable)?,
+    })
 }
 
 fn endpoint(
@@ -94,7 +110,7 @@ fn webhook_secret(
     let webhook = &settings.webhook;
     let text = match (&webhook.secret, &webhook.secret_env, &webhook.secret_file) {
         (Some(secret), ..) => secret.expose().to_owned(),
-        (_, Some(named), _) => get("webhook.secret_env", named, variable)?,
+        (_, Some(named), _) => get("notify.webhook.secret_env", named, variable)?,
         (.., Some(path)) => std::fs::read_to_string(path)
             .map_err(|cause| NotifierError::File { path: path.clone(), cause })?
             .trim()
@@ -159,7 +175,7 @@ mod tests {
             secret_env: Some("HOOK".to_owned()),
             ..config::Webhook::default()
         };
-        let settings = Notify { topics: service.clone(), log_groups: service, webhook };
+        let settings = Notify { topics: service.clone(), log_groups: service, webhook, ..Notify::default() };
         let all = made(&settings, Some("a secret of some length")).unwrap();
         assert_eq!(all, [Target::Topic, Target::LogGroup, Target::Webhook]);
         let unset = made(&settings, None).unwrap_err();

@@ -66,6 +66,7 @@ pub fn service(settings: &Settings) -> ServiceSettings {
             config::AuditReads::Queued => AuditReads::Queued,
             config::AuditReads::Durable => AuditReads::Durable,
         },
+        result_file_bytes: in_memory(settings.query.result_file_size),
     }
 }
 

@@ -26,7 +26,15 @@ pub struct TrailBuckets {
     endpoints: Arc<Endpoints>,
 
     // Held for a look-up or an insertion.
-    opened: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    opened: Mutex<HashMap<Opened, Arc<dyn ObjectStore>>>,
+}
+
+/// How a bucket behind an endpoint was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Opened {
+    bucket: String,
+    /// To deliver to it, with this key of KMS; else to read it.
+    delivering: Option<Option<String>>,
 }
 
 impl TrailBuckets {
@@ -42,7 +50,7 @@ impl towpath_trail::Buckets for TrailBuckets {
         if self.embedded.get(bucket).is_ok() {
             return Ok(Arc::new(self.embedded.store(bucket)));
         }
-        self.at_endpoint(bucket)
+        self.at_endpoint(bucket, None)
     }
 
     /// The policy of an embedded bucket has its say at each delivery, not only when the trail is made.
@@ -50,13 +58,18 @@ impl towpath_trail::Buckets for TrailBuckets {
         if self.embedded.get(bucket).is_ok() {
             return Ok(Arc::new(self.embedded.store(bucket).delivering(&trail.arn())));
         }
-        self.at_endpoint(bucket)
+        self.at_endpoint(bucket, Some(trail.kms_key_id.clone()))
     }
 }
 
 impl TrailBuckets {
-    fn at_endpoint(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, BucketError> {
-        if let Some(store) = self.opened.lock().get(bucket) {
+    fn at_endpoint(
+        &self,
+        bucket: &str,
+        delivering: Option<Option<String>>,
+    ) -> Result<Arc<dyn ObjectStore>, BucketError> {
+        let wanted = Opened { bucket: bucket.to_owned(), delivering };
+        if let Some(store) = self.opened.lock().get(&wanted) {
             return Ok(Arc::clone(store));
         }
         let refused = |code: Option<&str>, message: String| BucketError {
@@ -64,16 +77,20 @@ impl TrailBuckets {
             code: code.map(str::to_owned),
             message,
         };
-        let built = self.endpoints.bucket(bucket).ok_or_else(|| {
+        let built = match &wanted.delivering {
+            Some(kms_key) => self.endpoints.delivering(bucket, kms_key.as_deref()),
+            None => self.endpoints.bucket(bucket),
+        };
+        let built = built.ok_or_else(|| {
             let message = "it is no bucket of this server, and no endpoint of the settings serves it";
             refused(Some("NoSuchBucket"), message.to_owned())
         })?;
-        let store: Arc<dyn ObjectStore> = Arc::new(built.map_err(|cause| refused(None, cause.to_string()))?);
+        let store = built.map_err(|cause| refused(None, cause.to_string()))?;
         let mut opened = self.opened.lock();
         if opened.len() >= MAX_OPEN {
             opened.clear();
         }
-        opened.insert(bucket.to_owned(), Arc::clone(&store));
+        opened.insert(wanted, Arc::clone(&store));
         Ok(store)
     }
 }
