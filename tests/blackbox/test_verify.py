@@ -1,22 +1,25 @@
-"""Verification of trails in buckets and copies, imports of what trails delivered, and signed results of queries."""
+"""Verification of trails in buckets and copies, and imports of what trails delivered."""
 
-import csv
 import gzip
-import hashlib
-import io
 import json
-import pathlib
-import subprocess
-import sys
 import time
 
-import boto3
 import pytest
-import rsa
-from moto.server import ThreadedMotoServer
 
-from conftest import REGION, Server, error_of, new_store, query, store_id, unique
-from trails import ACCOUNT, QUICK, account_with_key, keys, new_trail, read, stop, wait_for
+from conftest import REGION, Server, error_of, query, store_id, unique
+from trails import (
+    QUICK,
+    account_with_key,
+    findings,
+    keys,
+    new_trail,
+    read,
+    save_keys,
+    stop,
+    sync,
+    verify,
+    wait_for,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -38,29 +41,6 @@ def trail(quick):
         time.sleep(2.1)
     stop(quick, trail)
     return trail
-
-
-def verify(server, *arguments):
-    """Runs `towpath verify` and returns its exit status and report."""
-    done = server.towpath("verify", *arguments, "--output", "json", check=False)
-    assert done.stdout.strip(), done.stderr
-    return done.returncode, json.loads(done.stdout)
-
-
-def findings(report):
-    return {(item["key"], item["message"]) for part in report["reports"] for item in part["findings"]}
-
-
-def sync(server, bucket, folder):
-    """Copies a bucket with the stock client."""
-    script = pathlib.Path(sys.executable).with_name("aws")
-    command = [script, "s3", "sync", "--only-show-errors", f"s3://{bucket}", folder]
-    subprocess.run(command, env=server.cli_environment(), check=True, capture_output=True, timeout=120)
-
-
-def save_keys(server, trail, path):
-    path.write_text(server.towpath("verify", "public-keys", trail["TrailARN"]).stdout)
-    return path
 
 
 # Trails.
@@ -210,199 +190,6 @@ def test_a_copy_is_imported_byte_for_byte_and_not_at_all_if_it_was_changed(quick
     assert imported_rows(quick, table) == texts(quick, bucket)
 
 
-# Query results.
-
-
-def result_policy(bucket, **condition):
-    service = {"Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"}}
-    asked = {"StringLike": {"aws:sourceArn": f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:eventdatastore/*", **condition}}
-    grants = {"Action": ["s3:PutObject*", "s3:Abort*"], "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]}
-    acl = {"Action": "s3:GetBucketAcl", "Resource": f"arn:aws:s3:::{bucket}"}
-    statements = [{**service, **what, "Condition": asked} for what in (grants, acl)]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
-@pytest.fixture
-def results_bucket(quick):
-    s3, name = quick.client("s3"), unique("results")
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_bucket_policy(Bucket=name, Policy=result_policy(name))
-    return name
-
-
-def delivered(server, statement, uri, expected="SUCCESS"):
-    client = server.client()
-    query_id = client.start_query(QueryStatement=statement, DeliveryS3Uri=uri)["QueryId"]
-
-    def ended():
-        described = client.describe_query(QueryId=query_id)
-        assert described["DeliveryS3Uri"] == uri
-        return described if described["DeliveryStatus"] != "PENDING" else None
-
-    described = wait_for("the delivery", ended)
-    assert described["DeliveryStatus"] == expected, described
-    return query_id
-
-
-def test_results_are_delivered_signed_and_verified(quick, results_bucket, tmp_path):
-    client, s3 = quick.client(), quick.client("s3")
-    table = store_id(new_store(client))
-    for _ in range(5):
-        client.list_trails()
-    statement = f"SELECT eventname, eventid, eventjson FROM {table} ORDER BY eventid"
-    query_id = delivered(quick, statement, f"s3://{results_bucket}/some/prefix")
-    day = time.strftime("%Y/%m/%d", time.gmtime())
-    folder = f"some/prefix/AWSLogs/{ACCOUNT}/CloudTrail-Lake/Query/{day}/{query_id}/"
-    found = {key.removeprefix(folder) for key in keys(quick, results_bucket)}
-    assert found == {"result_1.csv.gz", "result_sign.json"}, found
-
-    body = s3.get_object(Bucket=results_bucket, Key=folder + "result_1.csv.gz")["Body"].read()
-    rows = list(csv.reader(io.StringIO(gzip.decompress(body).decode(), newline="")))
-    answered = client.get_query_results(QueryId=query_id)["QueryResultRows"]
-    assert rows[0] == ["eventname", "eventid", "eventjson"]
-    assert rows[1:] == [[next(iter(cell.values())) for cell in row] for row in answered] and len(rows) > 5
-
-    # The signature, checked with another implementation.
-    text = s3.get_object(Bucket=results_bucket, Key=folder + "result_sign.json")["Body"].read()
-    sign = json.loads(text)
-    assert list(sign) == [
-        "version", "region", "files", "hashAlgorithm", "signatureAlgorithm", "queryCompleteTime", "hashSignature",
-        "publicKeyFingerprint",
-    ]
-    assert sign["files"] == [{"fileHashValue": hashlib.sha256(body).hexdigest(), "fileName": "result_1.csv.gz"}]
-    listed = client.list_public_keys(StartTime=sign["queryCompleteTime"], EndTime=time.time() + 20 * 86400)
-    [key] = [key for key in listed["PublicKeyList"] if key["Fingerprint"] == sign["publicKeyFingerprint"]]
-    assert hashlib.md5(key["Value"]).hexdigest() == key["Fingerprint"]
-    message = " ".join(file["fileHashValue"] for file in sign["files"]).encode()
-    public = rsa.PublicKey.load_pkcs1(key["Value"], "DER")
-    assert rsa.verify(message, bytes.fromhex(sign["hashSignature"]), public) == "SHA-256"
-
-    place = f"s3://{results_bucket}/{folder}"
-    status, report = verify(quick, "query-results", place)
-    assert (status, report["valid"]) == (0, True), report
-    sync(quick, results_bucket, tmp_path)
-    local = tmp_path / folder
-    assert verify(quick, "query-results", local)[0] == 0
-    (local / "result_1.csv.gz").write_bytes(gzip.compress(gzip.decompress(body) + b"more"))
-    status, report = verify(quick, "query-results", local)
-    assert status == 1
-    assert {"file": "result_1.csv.gz", "verdict": "INVALID: hash value doesn't match"} in report["files"]
-    s3.put_object(Bucket=results_bucket, Key=folder + "result_sign.json", Body=text.replace(b'"hashSignature":"', b'"hashSignature":"00'))
-    assert verify(quick, "query-results", place)[0] == 1
-
-
-def test_a_query_without_rows_delivers_a_file(quick, results_bucket):
-    table = store_id(new_store(quick.client()))
-    query_id = delivered(quick, f"SELECT eventid FROM {table} WHERE eventname = 'none such'", f"s3://{results_bucket}")
-    [key] = [key for key in keys(quick, results_bucket) if key.endswith(f"{query_id}/result_1.csv.gz")]
-    assert read(quick, results_bucket, key) == b"eventid\r\n"
-
-
-def test_results_of_many_pages_are_whole(quick, results_bucket):
-    table = store_id(new_store(quick.client()))
-    quick.client().list_trails()
-    statement = f"SELECT n FROM UNNEST(sequence(1, 2500)) AS t(n) WHERE EXISTS (SELECT 1 FROM {table} LIMIT 1) ORDER BY n"
-    try:
-        query_id = delivered(quick, statement, f"s3://{results_bucket}")
-    except quick.client().exceptions.InvalidQueryStatementException as error:
-        pytest.fail(str(error))
-    [key] = [key for key in keys(quick, results_bucket) if key.endswith(f"{query_id}/result_1.csv.gz")]
-    assert read(quick, results_bucket, key).decode().split("\r\n")[1:-1] == [str(n) for n in range(1, 2501)]
-
-
-def test_a_bucket_that_takes_no_results_is_refused_before_the_query_runs(quick, results_bucket):
-    client, s3 = quick.client(), quick.client("s3")
-    table = store_id(new_store(client))
-    start = lambda uri: error_of(client.start_query, QueryStatement=f"SELECT eventid FROM {table}", DeliveryS3Uri=uri)[0]
-    assert start(f"s3://{unique('absent')}") == "S3BucketDoesNotExistException"
-    assert start(f"s3://{results_bucket}/AWSLogs") == "InvalidS3PrefixException"
-    closed = unique("closed")
-    s3.create_bucket(Bucket=closed, CreateBucketConfiguration={"LocationConstraint": REGION})
-    assert start(f"s3://{closed}") == "InsufficientS3BucketPolicyException"
-    s3.put_bucket_policy(Bucket=closed, Policy=result_policy(closed).replace(ACCOUNT, "000000000009"))
-    assert start(f"s3://{closed}") == "InsufficientS3BucketPolicyException"
-    assert start(f"s3://{'a..b' + unique()}") in ("InvalidS3BucketNameException", "InvalidParameterException", "ValidationException")
-
-
-@pytest.mark.parametrize(
-    "name, status", [("result_1.csv.gz", "ACCESS_DENIED"), ("result_sign.json", "ACCESS_DENIED_SIGNING_FILE")]
-)
-def test_a_policy_that_denies_a_file_shows_in_the_status(quick, results_bucket, name, status):
-    table = store_id(new_store(quick.client()))
-    policy = json.loads(result_policy(results_bucket))
-    denied = f"arn:aws:s3:::{results_bucket}/*/{name}"
-    policy["Statement"].append({"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": denied})
-    quick.client("s3").put_bucket_policy(Bucket=results_bucket, Policy=json.dumps(policy))
-    delivered(quick, f"SELECT eventid FROM {table}", f"s3://{results_bucket}", status)
-    assert not [key for key in keys(quick, results_bucket) if key.endswith(name)]
-
-
-def test_results_go_to_a_bucket_behind_an_endpoint_and_are_verified_there(tmp_path):
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    endpoint, bucket = f"http://{host}:{port}", unique("outside")
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="k", aws_secret_access_key="s")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    config = tmp_path / "towpath.toml"
-    config.write_text(
-        f'[[import.endpoint]]\nname = "moto"\nendpoint = "{endpoint}"\nregion = "{REGION}"\nallow_http = true\n'
-        'access_key_id = "k"\nsecret_access_key = "s"\n'
-    )
-    server = Server(tmp_path / "data", QUICK, ["--config", config]).start()
-    try:
-        table = store_id(new_store(server.client()))
-        query_id = delivered(server, f"SELECT eventid FROM {table}", f"s3://{bucket}")
-        [first, second] = sorted(item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"])
-        assert first.endswith(f"{query_id}/result_1.csv.gz") and second.endswith("result_sign.json")
-        place = f"s3://{bucket}/{second.rsplit('/', 1)[0]}"
-        assert verify(server, "query-results", place, "--s3-endpoint", endpoint)[0] == 0
-        s3.delete_object(Bucket=bucket, Key=first)
-        status, report = verify(server, "query-results", place, "--s3-endpoint", endpoint)
-        assert status == 1 and {"file": "result_1.csv.gz", "verdict": "INVALID: not found"} in report["files"]
-    finally:
-        server.stop()
-        moto.stop()
-
-
-@pytest.mark.parametrize("pause", [0, 0.02, 0.2])
-def test_a_delivery_that_kill_9_interrupts_is_finished_or_failed_after_the_restart(tmp_path, pause):
-    server = Server(tmp_path / "data", QUICK).start()
-    s3, bucket = server.client("s3"), unique("results")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_bucket_policy(Bucket=bucket, Policy=result_policy(bucket))
-    table = store_id(new_store(server.client()))
-    statement = f"SELECT n FROM UNNEST(sequence(1, 9000)) AS t(n) WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE eventname = 'x')"
-    query_id = server.client().start_query(QueryStatement=statement, DeliveryS3Uri=f"s3://{bucket}")["QueryId"]
-    time.sleep(pause)
-    server.kill()
-    server.start()
-    try:
-        describe = lambda: server.client().describe_query(QueryId=query_id)
-        described = wait_for("the end", lambda: describe() if describe()["DeliveryStatus"] != "PENDING" else None)
-        finished = described["QueryStatus"] == "FINISHED"
-        assert described["DeliveryStatus"] == ("SUCCESS" if finished else "FAILED"), described
-        found = keys(server, bucket)
-        assert bool([key for key in found if key.endswith("result_sign.json")]) == finished
-        if finished:
-            assert verify(server, "query-results", f"s3://{bucket}/{found[0].rsplit('/', 1)[0]}")[0] == 0
-    finally:
-        server.stop()
-
-
-def test_a_cancelled_query_delivers_nothing(quick, results_bucket):
-    client = quick.client()
-    table = store_id(new_store(client))
-    client.list_trails()
-    long = " CROSS JOIN ".join(f"UNNEST(sequence(1, 10000)) AS t{n}(n{n})" for n in range(3))
-    statement = f"SELECT max(n0 * n1 + n2) FROM {long} WHERE EXISTS (SELECT 1 FROM {table} LIMIT 1)"
-    query_id = client.start_query(QueryStatement=statement, DeliveryS3Uri=f"s3://{results_bucket}")["QueryId"]
-    client.cancel_query(QueryId=query_id)
-    status = lambda: client.describe_query(QueryId=query_id)["DeliveryStatus"]
-    assert wait_for("the status", lambda: status() if status() != "PENDING" else None) == "CANCELLED"
-    assert keys(quick, results_bucket) == []
-
-
 def test_another_account_cannot_import_from_a_bucket_that_it_may_not_read(quick, trail):
     stranger = account_with_key(quick, "000000000077")
     client = quick.client(key=stranger)
@@ -414,3 +201,77 @@ def test_another_account_cannot_import_from_a_bucket_that_it_may_not_read(quick,
     }
     code, message = error_of(client.start_import, Destinations=[store], ImportSource={"S3": source})
     assert code == "InvalidImportSourceException" and "not authorized" in message, (code, message)
+
+
+def test_an_import_that_asks_for_digests_takes_what_they_vouch_for(tmp_path):
+    server = Server(tmp_path / "data", {**QUICK, "TOWPATH_IMPORT_VERIFY_DIGESTS": "true"}).start()
+    try:
+        trail = new_trail(server, EnableLogFileValidation=True)
+        for _ in range(3):
+            server.client().describe_trails()
+            time.sleep(2.1)
+        stop(server, trail)
+        bucket, client, s3 = trail["S3BucketName"], server.client(), server.client("s3")
+        expected, files = texts(server, bucket), keys(server, bucket, "CloudTrail")
+        source = {"S3": {
+            "S3LocationUri": f"s3://{bucket}",
+            "S3BucketRegion": REGION,
+            "S3BucketAccessRoleArn": "arn:aws:iam::000000000000:role/import",
+        }}
+
+        def imported():
+            name, table = new_history_store(server)
+            run = client.start_import(Destinations=[client.get_event_data_store(EventDataStore=table)["EventDataStoreArn"]], ImportSource=source)
+            state = lambda: client.get_import(ImportId=run["ImportId"])
+            ended = wait_for("the import", lambda: state() if state()["ImportStatus"] not in ("INITIALIZING", "IN_PROGRESS") else None)
+            failures = client.list_import_failures(ImportId=run["ImportId"])["Failures"]
+            return ended["ImportStatus"], {item["Location"]: (item["ErrorType"], item["ErrorMessage"]) for item in failures}, imported_rows(server, table)
+
+        assert imported() == ("COMPLETED", {}, expected)
+
+        # Of three files one is changed and one is a stranger: they fail, and nothing else does.
+        changed, stray = files[0], files[0].rsplit("_", 1)[0] + "_AAAAAAAAAAAAAAAA.json.gz"
+        body = s3.get_object(Bucket=bucket, Key=changed)["Body"].read()
+        s3.put_object(Bucket=bucket, Key=stray, Body=body)
+        s3.put_object(Bucket=bucket, Key=changed, Body=gzip.compress(gzip.decompress(body).replace(b"eventName", b"eventNome", 1)))
+        lost = {record["eventID"] for record in json.loads(gzip.decompress(body))["Records"]}
+        status, failures, rows = imported()
+        assert status == "FAILED" and failures.keys() == {f"s3://{bucket}/{changed}", f"s3://{bucket}/{stray}"}, failures
+        assert failures[f"s3://{bucket}/{changed}"] == ("Unverified", "the log file is not what its digest says: its hash is another")
+        assert failures[f"s3://{bucket}/{stray}"] == ("Unverified", "no valid digest names the log file")
+        assert rows == {event: text for event, text in expected.items() if event not in lost}
+
+        # A digest that cannot be believed vouches for nothing.
+        s3.delete_object(Bucket=bucket, Key=stray)
+        s3.put_object(Bucket=bucket, Key=changed, Body=body)
+        for digest in keys(server, bucket, "CloudTrail-Digest"):
+            s3.put_object(Bucket=bucket, Key=digest, Body=s3.get_object(Bucket=bucket, Key=digest)["Body"].read())
+        status, failures, rows = imported()
+        assert status == "FAILED" and rows == {} and len(failures) == len(files)
+        assert all("signature verification failed" in message for _, message in failures.values()), failures
+    finally:
+        server.stop()
+
+
+def test_newest_digests_that_are_gone_are_missed_by_the_servers_record(quick, trail, tmp_path):
+    s3, bucket, arn = quick.client("s3"), trail["S3BucketName"], trail["TrailARN"]
+    saved = save_keys(quick, trail, tmp_path / "keys.json")
+    digests = keys(quick, bucket, "CloudTrail-Digest")
+    for key in digests[-2:]:
+        s3.delete_object(Bucket=bucket, Key=key)
+    status, report = verify(quick, "trail", arn)
+    assert (status, report["serverRecord"]) == (1, True)
+    assert (digests[-1], "INVALID: not found") in findings(report), report
+    [missing] = [item for part in report["reports"] for item in part["missing"]]
+    assert missing["digests"] >= 1 and missing["from"] == json.loads(read(quick, bucket, digests[-3]))["digestEndTime"]
+    # A copy is compared with the record in the file of keys.
+    sync(quick, bucket, tmp_path / "copy")
+    status, report = verify(quick, "trail", "--folder", tmp_path / "copy", "--public-keys", saved)
+    assert status == 1 and (digests[-1], "INVALID: not found") in findings(report), report
+
+
+def test_the_record_of_digests_is_for_those_who_see_the_trail(quick, trail):
+    stranger = account_with_key(quick, "000000000078")
+    environment = {"AWS_ACCESS_KEY_ID": stranger[0], "AWS_SECRET_ACCESS_KEY": stranger[1]}
+    done = quick.towpath("verify", "public-keys", trail["TrailARN"], "--bucket", trail["S3BucketName"], check=False, **environment)
+    assert done.returncode == 1 and "DigestChains" not in done.stdout

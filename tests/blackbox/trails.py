@@ -145,3 +145,35 @@ def account_with_key(server, account):
     server.towpath("iam", "account", "create", account)
     made = json.loads(server.towpath("iam", "key", "create", "--account-id", account, "--output", "json").stdout)
     return made["AccessKeyId"], made["SecretAccessKey"]
+
+def answers(call):
+    """What a call answers; nothing while it fails."""
+    try:
+        return call()
+    except Exception:  # not yet
+        return None
+
+
+def verify(server, *arguments):
+    """Runs `towpath verify` and returns its exit status and report."""
+    done = server.towpath("verify", *arguments, "--output", "json", check=False)
+    assert done.stdout.strip(), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def findings(report):
+    """What a report of a trail names, with the words about it."""
+    return {(item["key"], item["message"]) for part in report["reports"] for item in part["findings"]}
+
+
+def sync(server, bucket, folder):
+    """Copies a bucket with the stock client."""
+    script = pathlib.Path(sys.executable).with_name("aws")
+    command = [script, "s3", "sync", "--only-show-errors", f"s3://{bucket}", folder]
+    subprocess.run(command, env=server.cli_environment(), check=True, capture_output=True, timeout=120)
+
+
+def save_keys(server, trail, path):
+    """Writes what verifying a copy without a server needs into a file."""
+    path.write_text(server.towpath("verify", "public-keys", trail["TrailARN"]).stdout)
+    return path
