@@ -4,6 +4,8 @@
 //! runs them all in order. Servers and databases listen on loopback only and end with the command.
 
 mod api;
+mod buckets;
+mod deliver;
 mod generate;
 mod import;
 mod limits;
@@ -36,6 +38,10 @@ enum Command {
     Put(put::Put),
     /// Measure the import of log files, beside DuckDB
     Import(import::Import),
+    /// Measure the delivery of a trail into embedded buckets
+    Deliver(deliver::Deliver),
+    /// Measure embedded buckets over the S3 protocol, beside other servers that are named
+    Buckets(buckets::BucketsBench),
     /// Measure an investigator's questions, beside DuckDB and ClickHouse
     Query(query::Query),
     /// Measure many stores, queries in history and queries at a time
@@ -51,6 +57,8 @@ fn main() -> anyhow::Result<()> {
         Command::Limits(limits) => limits.run(),
         Command::Put(put) => runtime.block_on(put.run()),
         Command::Import(import) => runtime.block_on(import.run()),
+        Command::Deliver(deliver) => runtime.block_on(deliver.run()),
+        Command::Buckets(buckets) => runtime.block_on(buckets.run()),
         Command::Query(query) => runtime.block_on(query.run()),
         Command::Scale(scale) => runtime.block_on(scale.run()),
         Command::Report(report) => report.run(),

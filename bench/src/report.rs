@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{import, machine, put, query, results, scale};
+use crate::{buckets, deliver, import, machine, put, query, results, scale};
 
 /// `towpath-bench report`.
 #[derive(Debug, clap::Args)]
@@ -21,8 +21,14 @@ pub struct Report {
 
 type Verdicts = fn(&Value) -> Vec<(String, String, String, bool)>;
 
-const VERDICTS: &[(&str, Verdicts)] =
-    &[("put", put::verdicts), ("import", import::verdicts), ("query", query::verdicts), ("scale", scale::verdicts)];
+const VERDICTS: &[(&str, Verdicts)] = &[
+    ("put", put::verdicts),
+    ("import", import::verdicts),
+    ("deliver", deliver::verdicts),
+    ("buckets", buckets::verdicts),
+    ("query", query::verdicts),
+    ("scale", scale::verdicts),
+];
 
 impl Report {
     /// Writes the report.
@@ -52,6 +58,8 @@ impl Report {
             ("put", write_put as fn(&mut String, &Value) -> std::fmt::Result),
             ("limits", write_limits),
             ("import", write_import),
+            ("deliver", deliver::write),
+            ("buckets", buckets::write),
             ("query", write_query),
             ("scale", write_scale),
         ] {
