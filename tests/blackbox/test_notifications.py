@@ -81,9 +81,18 @@ def outside(moto, service):
     return boto3.client(service, endpoint_url=moto, region_name=REGION, aws_access_key_id="k", aws_secret_access_key="s")
 
 
+def new_topic(sns):
+    """A topic that lets CloudTrail publish."""
+    topic = sns.create_topic(Name=unique("topic"))["TopicArn"]
+    publish = {"Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"}, "Action": "SNS:Publish", "Resource": topic}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [publish]})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    return topic
+
+
 def test_a_topic_hears_of_every_delivered_file(told, moto):
     sns, sqs = outside(moto, "sns"), outside(moto, "sqs")
-    topic = sns.create_topic(Name=unique("topic"))["TopicArn"]
+    topic = new_topic(sns)
     queue = sqs.create_queue(QueueName=unique("queue"))["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
@@ -92,10 +101,12 @@ def test_a_topic_hears_of_every_delivered_file(told, moto):
 
     def all_heard():
         for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
-            body = json.loads(json.loads(message["Body"])["Message"])
-            assert body["s3Bucket"] == bucket
-            heard.update(body["s3ObjectKey"])
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            text = json.loads(message["Body"])["Message"]
+            if text != "CloudTrail validation message.":
+                body = json.loads(text)
+                assert body["s3Bucket"] == bucket
+                heard.update(body["s3ObjectKey"])
         delivered = set(keys(told, bucket, "CloudTrail"))
         return delivered and delivered <= heard
 
@@ -104,9 +115,11 @@ def test_a_topic_hears_of_every_delivered_file(told, moto):
     assert "LatestNotificationTime" in status and "LatestNotificationError" not in status, status
 
 
-def test_a_topic_that_is_not_there_shows_in_the_status_of_the_trail(told):
-    absent = f"arn:aws:sns:{REGION}:{ACCOUNT}:{unique('absent')}"
-    trail = new_trail(told, SnsTopicName=absent)
+def test_a_topic_that_is_gone_shows_in_the_status_of_the_trail(told, moto):
+    sns = outside(moto, "sns")
+    topic = new_topic(sns)
+    trail = new_trail(told, SnsTopicName=topic)
+    sns.delete_topic(TopicArn=topic)
     status = lambda: told.client().get_trail_status(Name=trail["TrailARN"]).get("LatestNotificationError")
     assert wait_for("the error", status)
     assert keys(told, trail["S3BucketName"], "CloudTrail"), "log files are delivered all the same"
