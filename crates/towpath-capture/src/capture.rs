@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::decode::Decoded;
 use crate::model::Models;
-use crate::profile::{Facts, Form, OperationRules, Profiles, TimeForm};
+use crate::profile::{Facts, Form, OperationRules, Profiles, SideRules};
 use crate::record::{self, Failure, Printed, Printer, Secrets};
 use crate::{CapturedRecord, Ending, Exchange, Response, Value};
 
@@ -72,7 +72,7 @@ impl Capture {
     /// a worker's thread. Never fails and never panics, whatever the exchange holds.
     pub fn records(&self, exchange: &Exchange, target: &Target, caller: &UserIdentity) -> Vec<CapturedRecord> {
         let named = Named::of(&self.models, &self.profiles, exchange, target);
-        let rules = self.profiles.rules(named.profile, &named.operation);
+        let rules = named.rules();
         let said = Said::of(&named, exchange, &rules);
         let event = Event { named: &named, rules: &rules, exchange, target, caller };
         let mut records = event.copies(&rules.event_name, &said);
@@ -99,17 +99,9 @@ struct Said {
 
 impl Said {
     fn of(named: &Named<'_>, exchange: &Exchange, rules: &OperationRules) -> Self {
-        let mut secrets = Secrets::of_head(&exchange.request.head);
         let Decoded { value: asked, complete, .. } = named.asked(exchange);
-        let times = named.usual_times();
-        let mut printer = Printer {
-            rules: &rules.request,
-            sensitive: rules.sensitive,
-            times,
-            keeps_names: named.profile.form() == Form::Ec2,
-            secrets: &mut secrets,
-        };
-        let printed_request = printer.print(&named.formed_request(exchange, &asked));
+        let formed = named.formed_request(exchange, &asked);
+        let printed_request = printer(named, rules, &rules.request, None).print(&formed);
         let mut said = Self {
             request: printed_request.parameters(),
             response: Parameters::none(),
@@ -120,29 +112,26 @@ impl Said {
             printed_request,
         };
         match &exchange.ending {
-            Ending::Answered(response) => said.read_answer(named, response, rules, &mut secrets, times),
+            Ending::Answered(response) => said.read_answer(named, response, rules),
             Ending::Refused { code, message } => {
                 said.failure = Some(Failure { code: code.clone(), message: Some(message.clone()) });
             }
             Ending::Broken { reason } => said.failure = Some(Failure::broken(reason)),
         }
-        if let Some(failure) = &mut said.failure {
-            // Services repeat what they were sent. What was not read cannot be looked for, so that nothing is repeated then.
-            let theirs = matches!(exchange.ending, Ending::Answered(_));
-            failure.message = failure.message.take().filter(|_| complete || !theirs);
-            failure.message = failure.message.take().map(|message| secrets.removed_from(&message));
+        if let Some(Failure { message: Some(message), .. }) = &mut said.failure {
+            // Printed once more, to know what is not printed: few calls fail.
+            let mut secrets = Secrets::of_head(&exchange.request.head);
+            printer(named, rules, &rules.request, Some(&mut secrets)).print(&formed);
+            *message = secrets.removed_from(message);
+        }
+        // Services repeat what they were sent. What was not read cannot be looked for, so that nothing is repeated then.
+        if let (Ending::Answered(_), false, Some(failure)) = (&exchange.ending, complete, &mut said.failure) {
+            failure.message = None;
         }
         said
     }
 
-    fn read_answer(
-        &mut self,
-        named: &Named<'_>,
-        response: &Response,
-        rules: &OperationRules,
-        secrets: &mut Secrets,
-        times: TimeForm,
-    ) {
+    fn read_answer(&mut self, named: &Named<'_>, response: &Response, rules: &OperationRules) {
         let (answered, request_id) = named.answered(response);
         self.request_id = request_id;
         match answered {
@@ -152,15 +141,8 @@ impl Said {
                 if !rules.answer.unwrap_or(!named.read_only(rules)) {
                     return;
                 }
-                let mut printer = Printer {
-                    rules: &rules.response,
-                    sensitive: rules.sensitive,
-                    times,
-                    keeps_names: named.profile.form() == Form::Ec2,
-                    secrets,
-                };
-                let id = self.request_id.as_deref();
-                let mut printed = printer.print(&named.formed_response(&self.answered, id));
+                let formed = named.formed_response(&self.answered, self.request_id.as_deref());
+                let mut printed = printer(named, rules, &rules.response, None).print(&formed);
                 for header in &rules.response.headers {
                     let sent = text_of(&response.head.headers, &header.name);
                     if let Some(value) = sent.or(header.default.as_deref()) {
@@ -217,6 +199,16 @@ impl Said {
         };
         objects.filter_map(one).take(MAX_OBJECTS).collect()
     }
+}
+
+fn printer<'a>(
+    named: &Named<'_>,
+    rules: &OperationRules,
+    side: &'a SideRules,
+    secrets: Option<&'a mut Secrets>,
+) -> Printer<'a> {
+    let keeps_names = named.profile.form() == Form::Ec2;
+    Printer { rules: side, sensitive: rules.sensitive, times: named.usual_times(), keeps_names, secrets }
 }
 
 /// A call with everything around what was said.

@@ -13,6 +13,7 @@ mod capture;
 mod captured;
 pub mod decode;
 mod exchange;
+mod json;
 pub mod model;
 pub mod openapi;
 pub mod profile;

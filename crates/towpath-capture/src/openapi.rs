@@ -11,7 +11,6 @@ mod caller;
 mod document;
 mod event;
 mod hidden;
-mod json;
 mod mapping;
 mod parameters;
 mod record;

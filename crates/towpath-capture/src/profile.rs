@@ -154,6 +154,11 @@ impl Profiles {
     pub(crate) fn rules(&self, profile: &Profile, operation: &str) -> Arc<OperationRules> {
         profile.compiled(operation, &self.general)
     }
+
+    /// The same, without keeping them for the next call.
+    pub(crate) fn rules_once(&self, profile: &Profile, operation: &str) -> Arc<OperationRules> {
+        Arc::new(OperationRules::compile(operation, [&self.general.document, &profile.document]))
+    }
 }
 
 impl Default for Profiles {

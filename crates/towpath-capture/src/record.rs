@@ -3,7 +3,6 @@
 mod additional;
 mod ec2;
 mod failure;
-pub(crate) mod json;
 mod printer;
 
 mod request_id;

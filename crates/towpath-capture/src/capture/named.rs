@@ -4,9 +4,10 @@ use http::{Method, Uri};
 use std::sync::Arc;
 
 use crate::decode::{self, Call, Decoded, Outcome, Spoken, Unrouted};
+use crate::json;
 use crate::model::{Models, Protocol, ServiceHint, ServiceModel};
 use crate::profile::{Form, OperationRules, Profile, Profiles, TimeForm, reads_by_name};
-use crate::record::{self, Failure, json};
+use crate::record::{self, Failure};
 use crate::{Body, Exchange, Request, Response, Value};
 
 use super::Target;
@@ -64,6 +65,17 @@ impl<'a> Named<'a> {
         Self { call, profiles, profile, operation, event_source, unmodelled, method: &head.method }
     }
 
+    /// The rules for the operation. Only those of operations that somebody knows are kept: callers may make up names.
+    pub(super) fn rules(&self) -> Arc<OperationRules> {
+        let known = self.call.is_some() || self.unmodelled;
+        let profiles = self.profiles;
+        if known {
+            profiles.rules(self.profile, &self.operation)
+        } else {
+            profiles.rules_once(self.profile, &self.operation)
+        }
+    }
+
     /// True if the operation changes nothing: what the profile says, what the model says, what its method promises, or what
     /// its name says.
     pub(super) fn read_only(&self, rules: &OperationRules) -> bool {
@@ -96,10 +108,10 @@ impl<'a> Named<'a> {
 
     /// A body that no model explains: its JSON, if the profile knows the operation.
     fn without_model(&self, body: &Body) -> Decoded {
-        let read = || json::read(&body.kept).map(json::as_members);
+        let read = || json::read_object(&body.kept).map(json::as_members);
         match (self.unmodelled && body.is_kept()).then(read).flatten() {
             Some(value) => Decoded { value, complete: true, fault: None },
-            None => Decoded { value: Value::empty(), complete: body.total == 0, fault: None },
+            None => Decoded { value: Value::empty(), complete: self.unmodelled && body.total == 0, fault: None },
         }
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use towpath_model::{AccountId, Region, eventtime_text};
 
 use super::event::{Http, HttpEvent};
-use super::json;
+use crate::json;
 use crate::{CapturedRecord, Value};
 
 /// The longest requestParameters and responseElements, in bytes.

@@ -181,7 +181,7 @@ fn hash_of(value: &Value) -> String {
         Value::Text(text) => Cow::Borrowed(text.as_str()),
         other => {
             let mut text = String::new();
-            super::json::write(other, &mut text);
+            crate::json::write(other, &mut text);
             Cow::Owned(text)
         }
     };

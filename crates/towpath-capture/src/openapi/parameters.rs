@@ -13,8 +13,8 @@ use serde_json::{Number, Value as Json};
 
 use super::document::{Document, Operation, Parameter, Place, Scheme, Style, essence, is_json};
 use super::hidden::Hider;
-use super::json;
 use super::template::decode;
+use crate::json;
 use crate::{Body, Value};
 
 /// The longest body after decompression that is read, in bytes.

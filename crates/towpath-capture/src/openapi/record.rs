@@ -6,7 +6,7 @@ use towpath_admit::{CallRecord, EventType, Parameters, Plane, RecordCopy, Record
 use towpath_model::{AccountId, Region};
 
 use super::event::HttpEvent;
-use super::json;
+use crate::json;
 use crate::{CapturedRecord, Value};
 
 /// Writes an event as a record of an account.

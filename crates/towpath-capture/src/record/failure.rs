@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use super::{json, xml};
-use crate::{Response, Value};
+use super::xml;
+use crate::{Response, Value, json};
 
 /// The header in which AWS services tell an error's code.
 const ERROR_TYPE: &str = "x-amzn-errortype";
@@ -28,7 +28,7 @@ impl Failure {
     pub(crate) fn without_model(response: &Response) -> Self {
         let header = response.head.headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = &response.body.kept;
-        let said = json::read(body).or_else(|| xml::read(body).map(|(_, value)| value));
+        let said = json::read_object(body).or_else(|| xml::read(body).map(|(_, value)| value));
         let find = |names: &[&str]| said.as_ref().and_then(|said| find(said, names, 0)).map(str::to_owned);
         let code = header.or_else(|| find(&["__type", "Code", "code"])).unwrap_or_default();
         // `aws.protocols#NotFound:http://..` is NotFound.

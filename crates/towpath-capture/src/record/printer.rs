@@ -25,8 +25,8 @@ pub(crate) struct Printer<'a> {
     pub(crate) times: TimeForm,
     /// True if members are printed with the names they have.
     pub(crate) keeps_names: bool,
-    /// What has not been printed.
-    pub(crate) secrets: &'a mut Secrets,
+    /// Where what is not printed is remembered; `None` if nobody will ask.
+    pub(crate) secrets: Option<&'a mut Secrets>,
 }
 
 /// The members of one side, printed.
@@ -241,30 +241,8 @@ impl<'a> Printer<'a> {
 
     /// Remembers the texts in a value that is not printed.
     fn remember(&mut self, value: &Value) {
-        match value {
-            Value::Text(text) => self.secrets.add(text),
-            Value::Number(number) => self.secrets.add(&number.to_string()),
-            Value::Blob(bytes) => {
-                self.secrets.add(&STANDARD.encode(bytes));
-                if let Ok(text) = std::str::from_utf8(bytes) {
-                    self.secrets.add(text);
-                }
-            }
-            Value::List(items) => items.iter().for_each(|item| self.remember(item)),
-            Value::Structure(fields) => fields.iter().for_each(|field| self.remember(&field.value)),
-            Value::Map(entries) => entries.iter().for_each(|(_, value)| self.remember(value)),
-            Value::Document(json) => self.remember_document(json),
-            Value::Null | Value::Bool(_) | Value::Time(_) => {}
-        }
-    }
-
-    fn remember_document(&mut self, json: &Json) {
-        match json {
-            Json::String(text) => self.secrets.add(text),
-            Json::Array(items) => items.iter().for_each(|item| self.remember_document(item)),
-            Json::Object(members) => members.values().for_each(|value| self.remember_document(value)),
-            Json::Number(number) => self.secrets.add(&number.to_string()),
-            Json::Null | Json::Bool(_) => {}
+        if let Some(secrets) = &mut self.secrets {
+            secrets.add_all(value);
         }
     }
 }

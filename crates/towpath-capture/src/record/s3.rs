@@ -5,9 +5,9 @@
 
 use http::header::HOST;
 
-use super::{json, xml};
+use super::xml;
 use crate::profile::Pattern;
-use crate::{Request, Value};
+use crate::{Request, Value, json};
 
 /// The operation whose body is a policy, printed as an object.
 const POLICY: &str = "PutBucketPolicy";
@@ -37,7 +37,7 @@ pub(crate) fn request(
     let text = |text: &str| Value::Text(text.to_owned());
     let body = &request.body.kept;
     if operation == POLICY
-        && let Some(policy) = json::read(body)
+        && let Some(policy) = json::read_object(body)
     {
         put("bucketPolicy", policy);
     }

@@ -4,8 +4,13 @@
 //! left out or replaced, and the credentials of the request's headers and query string, are looked for in the messages of
 //! errors, and replaced there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
+use serde_json::Value as Json;
 use towpath_admit::HIDDEN;
+
+use crate::Value;
 
 /// The shortest text that is looked for: a shorter one would hit by chance.
 const MIN_BYTES: usize = 4;
@@ -70,6 +75,35 @@ impl Secrets {
     pub(crate) fn add(&mut self, text: &str) {
         if text.len() >= MIN_BYTES && self.0.len() < MAX_TEXTS && !self.0.iter().any(|known| known == text) {
             self.0.push(text.to_owned());
+        }
+    }
+
+    /// Adds the texts in a value; blobs as texts and in base64.
+    pub(crate) fn add_all(&mut self, value: &Value) {
+        match value {
+            Value::Text(text) => self.add(text),
+            Value::Number(number) => self.add(&number.to_string()),
+            Value::Blob(bytes) => {
+                self.add(&STANDARD.encode(bytes));
+                if let Ok(text) = std::str::from_utf8(bytes) {
+                    self.add(text);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| self.add_all(item)),
+            Value::Structure(fields) => fields.iter().for_each(|field| self.add_all(&field.value)),
+            Value::Map(entries) => entries.iter().for_each(|(_, value)| self.add_all(value)),
+            Value::Document(json) => self.add_document(json),
+            Value::Null | Value::Bool(_) | Value::Time(_) => {}
+        }
+    }
+
+    fn add_document(&mut self, json: &Json) {
+        match json {
+            Json::String(text) => self.add(text),
+            Json::Array(items) => items.iter().for_each(|item| self.add_document(item)),
+            Json::Object(members) => members.values().for_each(|value| self.add_document(value)),
+            Json::Number(number) => self.add(&number.to_string()),
+            Json::Null | Json::Bool(_) => {}
         }
     }
 

@@ -356,6 +356,35 @@ fn a_body_that_was_not_kept_leaves_what_stands_outside_of_it() {
     assert_eq!(record["requestParameters"]["functionName"], "f");
 }
 
+#[test]
+#[ignore = "prints a rate; meant for the release profile"]
+fn the_rate_of_recording() {
+    let Some(capture) = capture() else { return };
+    let item = json!({"TableName": "t", "Item": {"id": {"S": "x".repeat(700)}, "n": {"N": "1"}}});
+    let fields =
+        [("Action", "CreateUser"), ("UserName", "u"), ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
+    let calls = [
+        (
+            "s3 PutObject",
+            Wire::new("PUT", "/bucket/key", "s3").header("host", "s3.amazonaws.com").body(vec![b'x'; 1024]),
+        ),
+        ("dynamodb PutItem", Wire::json("DynamoDB_20120810.PutItem", "dynamodb", &item)),
+        ("kms Decrypt", Wire::json("TrentService.Decrypt", "kms", &json!({"CiphertextBlob": "eA=="}))),
+        ("iam CreateUser", Wire::form("iam", "2010-05-08", &fields)),
+        ("ec2 DescribeInstances", Wire::form("ec2", "2016-11-15", &[("Action", "DescribeInstances")])),
+        ("repostspace ListSpaces", Wire::new("GET", "/spaces", "repostspace").answer(200, "{\"spaces\":[]}")),
+    ];
+    for (name, call) in calls {
+        let (exchange, target, caller) = (call.exchange(), call.target(), caller());
+        capture.records(&exchange, &target, &caller);
+        let began = std::time::Instant::now();
+        for _ in 0..5_000 {
+            assert_eq!(capture.records(&exchange, &target, &caller).len(), 1);
+        }
+        println!("{name}: {:.0} records/s", 5_000.0 / began.elapsed().as_secs_f64());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 

@@ -10,9 +10,9 @@ use towpath_admit::record_name;
 use super::wire::{Wire, capture, shared};
 use crate::Value;
 use crate::capture::Capture;
+use crate::json;
 use crate::model::{Kind, OperationModel, ServiceModel, ShapeId};
 use crate::profile::{Form, Profile};
-use crate::record::json;
 
 /// The sources that are records of CloudTrail, as delivered or with values replaced.
 const SOURCES: [&str; 6] =
@@ -207,11 +207,11 @@ fn fields_stand_in_the_order_of_delivered_records() {
             _ => Vec::new(),
         }
     };
-    let written = keys(&json::read(failed.records(capture)[0].as_bytes()).unwrap());
+    let written = keys(&json::read_object(failed.records(capture)[0].as_bytes()).unwrap());
     assert!(written.len() >= 20, "{written:?}");
     let place = |key: &str| written.iter().position(|known| known == key);
 
-    let Value::Map(file) = json::read(&text).unwrap() else { panic!() };
+    let Value::Map(file) = json::read_object(&text).unwrap() else { panic!() };
     let Some((_, Value::List(records))) = file.into_iter().next() else { panic!() };
     let (mut compared, mut swapped) = (0, 0);
     for record in &records {

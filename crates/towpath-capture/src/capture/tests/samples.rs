@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use towpath_admit::UserIdentity;
 
 use super::wire::{Wire, capture, shared};
-use crate::record::json;
+use crate::json;
 use crate::{Tls, Value};
 
 /// A published event, in order and for looking things up.
@@ -18,7 +18,7 @@ struct Sample {
 
 fn sample(name: &str) -> Option<Sample> {
     let text = std::fs::read(shared(&format!("samples/{name}.json"))?).unwrap();
-    Some(Sample { ordered: json::read(&text).unwrap(), json: serde_json::from_slice(&text).unwrap() })
+    Some(Sample { ordered: json::read_object(&text).unwrap(), json: serde_json::from_slice(&text).unwrap() })
 }
 
 fn entries(value: Value) -> Vec<(String, Value)> {
@@ -66,7 +66,7 @@ fn check(name: &str, call: Wire, sample: &Sample) {
     let records = capture.records(&call.exchange(), &call.target(), &caller);
 
     assert_eq!(records.len(), 1, "{name}");
-    let record = entries(json::read(&records[0].json).unwrap());
+    let record = entries(json::read_object(&records[0].json).unwrap());
     let expected = entries(sample.ordered.clone());
     let compared = |entries: &[(String, Value)]| -> Vec<(String, Value)> {
         let kept = entries.iter().filter(|(key, _)| {

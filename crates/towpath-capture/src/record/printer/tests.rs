@@ -32,7 +32,7 @@ fn printed(rule: &str, value: &Value) -> (Option<String>, Secrets) {
         sensitive: rules.sensitive,
         times: TimeForm::Iso,
         keeps_names: false,
-        secrets: &mut secrets,
+        secrets: Some(&mut secrets),
     };
     let printed = printer.print(value).parameters();
     (printed.text().map(str::to_owned), secrets)

@@ -1,11 +1,11 @@
-//! JSON bodies as [`Value`]s: the order of members is kept, their names are nobody's to change.
+//! JSON without a model as [`Value`]s: the order of members is kept, their names are nobody's to change.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use crate::Value;
+use crate::{Field, Value};
 
 /// Reads a JSON text. Objects become [`Value::Map`]s. Nesting is bounded by serde_json, at 128 levels.
 ///
@@ -15,7 +15,26 @@ pub fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Ordered>(text).map(|Ordered(value)| value)
 }
 
-/// Writes a value as JSON. Times and blobs, which no OpenAPI body holds, are written as null.
+/// Reads a JSON object; `None` for anything else.
+pub fn read_object(text: &[u8]) -> Option<Value> {
+    read(text).ok().filter(|value| matches!(value, Value::Map(_)))
+}
+
+/// The same with the keys of all objects as names of members.
+pub fn as_members(value: Value) -> Value {
+    match value {
+        Value::Map(entries) => Value::Structure(
+            entries
+                .into_iter()
+                .map(|(name, value)| Field { name: name.into(), value: as_members(value), sensitive: false })
+                .collect(),
+        ),
+        Value::List(items) => Value::List(items.into_iter().map(as_members).collect()),
+        other => other,
+    }
+}
+
+/// Writes a value as JSON. Times and blobs, which no JSON holds, are written as null.
 pub fn write(value: &Value, out: &mut String) {
     match value {
         Value::Null | Value::Time(_) | Value::Blob(_) => out.push_str("null"),
