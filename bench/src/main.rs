@@ -6,6 +6,7 @@
 mod api;
 mod buckets;
 mod deliver;
+mod gateway;
 mod generate;
 mod import;
 mod limits;
@@ -42,6 +43,8 @@ enum Command {
     Deliver(deliver::Deliver),
     /// Measure embedded buckets over the S3 protocol, beside other servers that are named
     Buckets(buckets::BucketsBench),
+    /// Measure the capture gateway, beside the same calls without it
+    Gateway(gateway::GatewayBench),
     /// Measure an investigator's questions, beside DuckDB and ClickHouse
     Query(query::Query),
     /// Measure many stores, queries in history and queries at a time
@@ -59,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Command::Import(import) => runtime.block_on(import.run()),
         Command::Deliver(deliver) => runtime.block_on(deliver.run()),
         Command::Buckets(buckets) => runtime.block_on(buckets.run()),
+        Command::Gateway(gateway) => runtime.block_on(gateway.run()),
         Command::Query(query) => runtime.block_on(query.run()),
         Command::Scale(scale) => runtime.block_on(scale.run()),
         Command::Report(report) => report.run(),

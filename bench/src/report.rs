@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{buckets, deliver, import, machine, put, query, results, scale};
+use crate::{buckets, deliver, gateway, import, machine, put, query, results, scale};
 
 /// `towpath-bench report`.
 #[derive(Debug, clap::Args)]
@@ -21,14 +21,8 @@ pub struct Report {
 
 type Verdicts = fn(&Value) -> Vec<(String, String, String, bool)>;
 
-const VERDICTS: &[(&str, Verdicts)] = &[
-    ("put", put::verdicts),
-    ("import", import::verdicts),
-    ("deliver", deliver::verdicts),
-    ("buckets", buckets::verdicts),
-    ("query", query::verdicts),
-    ("scale", scale::verdicts),
-];
+const VERDICTS: &[(&str, Verdicts)] =
+    &[("put", put::verdicts), ("import", import::verdicts), ("deliver", deliver::verdicts), ("buckets", buckets::verdicts), ("gateway", gateway::verdicts), ("query", query::verdicts), ("scale", scale::verdicts)];
 
 impl Report {
     /// Writes the report.
@@ -60,6 +54,7 @@ impl Report {
             ("import", write_import),
             ("deliver", deliver::write),
             ("buckets", buckets::write),
+            ("gateway", write_gateway),
             ("query", write_query),
             ("scale", write_scale),
         ] {
@@ -119,6 +114,44 @@ fn write_put(out: &mut String, measured: &Value) -> std::fmt::Result {
         "\nTowpath takes {ratio:.2} times as many as PostgreSQL. Its server uses {:.1} processor seconds per million events and had at most {:.0} MB of memory.",
         number(measured, "/towpath/processor"),
         mega(measured, "/towpath/memory")
+    )
+}
+
+fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n## The capture gateway\n\nCalls of a kilobyte, answered at once with as much, over {} connections; sender, upstream, gateway and log \
+         share the machine. Steady: {:.0} calls/s offered on a schedule, latency from the intended time. Most: each call when the one \
+         before is answered. Every answered call was in a store afterwards.\n",
+        number(measured, "/direct/connections"),
+        number(measured, "/rate"),
+    )?;
+    writeln!(out, "| | calls/s | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms |\n|---|---|---|---|---|---|---|")?;
+    for (name, path) in [
+        ("without gateway, steady", "/direct"),
+        ("fail-open, steady", "/fail_open/open"),
+        ("fail-closed, steady", "/fail_closed/open"),
+        ("fail-open, most", "/fail_open/closed"),
+        ("fail-closed, most", "/fail_closed/closed"),
+    ] {
+        write!(out, "| {name} | {:.0} |", number(measured, &format!("{path}/events_per_second")))?;
+        for share in ["p50", "p90", "p99", "p999", "max"] {
+            write!(out, " {:.2} |", number(measured, &format!("{path}/{share}")))?;
+        }
+        writeln!(out)?;
+    }
+    let speed = |path: &str| number(measured, "/megabytes") / number(measured, path);
+    writeln!(
+        out,
+        "\n{:.0} MiB up: {:.0} MiB/s direct, {:.0} through the gateway; down: {:.0} and {:.0}. A million recorded calls cost {:.0} processor \
+         seconds (fail-open; log, lake and store included); the server had at most {:.0} MB of memory at full load.",
+        number(measured, "/megabytes"),
+        speed("/upload_direct"),
+        speed("/upload"),
+        speed("/download_direct"),
+        speed("/download"),
+        number(measured, "/fail_open/processor"),
+        mega(measured, "/fail_open/memory")
     )
 }
 

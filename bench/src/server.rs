@@ -35,6 +35,11 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 impl Server {
     /// Starts a server over `data_dir` with settings such as `query.memory=1GiB` and waits until it is ready.
     pub fn start(data_dir: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(data_dir, settings, None)
+    }
+
+    /// The same with a configuration file.
+    pub fn start_with(data_dir: &Path, settings: &[&str], config: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(parent) = data_dir.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -48,6 +53,9 @@ impl Server {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
         for setting in settings {
             command.args(["--set", setting]);
+        }
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
         }
         let started = Instant::now();
         let mut child =

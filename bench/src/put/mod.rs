@@ -1,6 +1,6 @@
 //! `towpath-bench put`: durable audit events a second, Towpath beside PostgreSQL, the sender on the same machine.
 
-mod load;
+pub mod load;
 mod postgres;
 mod towpath;
 

@@ -105,7 +105,10 @@ impl Breaking {
 impl AnswerBody {
     /// A body that is there.
     pub fn whole(bytes: Bytes) -> Self {
-        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: None }, _running: None }
+        Self {
+            form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: None },
+            _running: None,
+        }
     }
 
     /// The first part of a body whose rest will not come.

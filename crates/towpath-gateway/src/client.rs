@@ -19,7 +19,7 @@ use crate::kept::{Failed, Tee};
 use crate::outgoing::Outgoing;
 use crate::upstream::{Origin, UpstreamLimits};
 
-pub use connect::{ConnectError, SetupError};
+pub use connect::{ConnectError, SetupError, tls};
 use connect::{Connector, Link};
 use pool::{Pool, Shared};
 

@@ -41,6 +41,7 @@ use crate::route::Routes;
 use crate::settings::{ClientLimits, GatewaySettings};
 use crate::tunnel;
 use crate::upstream::{Origin, Upstream};
+use crate::verify::{Forged, Verifier};
 
 /// How long an answer is waited for after its client has gone, so that its record says how the call ended.
 const LINGER: Duration = Duration::from_secs(5);
@@ -49,6 +50,8 @@ const LINGER: Duration = Duration::from_secs(5);
 pub struct Gateway {
     routes: Routes<Arc<Served>>,
     recording: Recording,
+    // None where nobody here knows the secrets of access keys.
+    verifier: Option<Verifier>,
     clock: Arc<dyn Clock>,
     limits: ClientLimits,
     places: Arc<Semaphore>,
@@ -116,9 +119,14 @@ impl Gateway {
     ) -> Result<Arc<Self>, GatewayError> {
         let upstreams = settings.upstreams.iter().cloned().map(Served::new).collect::<Result<Vec<_>, _>>()?;
         let unknown = Served::new(Upstream { origin: None, ..settings.unknown.clone() })?;
+        let verifier = Verifier::new(recording.identities());
+        if let Some(upstream) = settings.upstreams.iter().find(|it| it.verify_signatures && verifier.is_none()) {
+            return Err(GatewayError { name: upstream.recorded.name.to_string(), cause: SetupError::NoKeys });
+        }
         Ok(Arc::new(Self {
             routes: Routes::new(upstreams, unknown),
             recording,
+            verifier,
             clock,
             places: Arc::new(Semaphore::new(settings.clients.max_requests)),
             limits: settings.clients.clone(),
@@ -176,9 +184,17 @@ impl Gateway {
 
         let sent = call.sent();
         let mut outgoing = Outgoing::new(body, Arc::clone(&sent), self.limits.body_pause);
+        if let Err(forged) = self.verify(&served, &head, &mut outgoing) {
+            let refusal = Refusal::forged(forged.0);
+            let told = recorded(call.refused(&refusal), served.is_durable()).await.err().unwrap_or(refusal);
+            return refuse(&told);
+        }
         let mut forward = Parts::clone(&head);
         let expects = !origin.http2
-            && forward.headers.get(http::header::EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+            && forward
+                .headers
+                .get(http::header::EXPECT)
+                .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let gate = (expects && !outgoing.is_end_stream()).then(Gatekeeper::default);
         headers::to_upstream(&mut forward, origin, !outgoing.is_end_stream());
         if let Some(gate) = &gate {
@@ -200,6 +216,10 @@ impl Gateway {
             Err(error) => {
                 debug!(upstream = %served.upstream.recorded.name, error = %with_causes(&error), "no answer");
                 let refusal = refusal_of(&error);
+                if matches!(error, SendError::Body(Failed::Forged)) {
+                    let told = recorded(call.refused(&refusal), served.is_durable()).await.err().unwrap_or(refusal);
+                    return refuse(&told);
+                }
                 let told = recorded(call.broken(with_causes(&error)), served.is_durable()).await.err();
                 return refuse(&told.unwrap_or(refusal));
             }
@@ -207,6 +227,21 @@ impl Gateway {
         served.measures.answered(response.status(), began);
         let passed = Passed { served, call, lease, place, from, upgrade, version: head.version, service };
         self.pass_back(response, passed, &head).await
+    }
+
+    /// Verifies a call's signature where that is told; what its body must prove is proven as it passes.
+    fn verify(&self, served: &Served, head: &Parts, outgoing: &mut Outgoing) -> Result<(), Forged> {
+        let Some(verifier) = self.verifier.as_ref().filter(|_| served.upstream.verify_signatures) else {
+            return Ok(());
+        };
+        match verifier.head(head, self.clock.now())? {
+            Some(proof) if outgoing.is_end_stream() => proof.finish(),
+            Some(proof) => {
+                outgoing.prove(proof);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Passes an answer on to the client.
@@ -218,7 +253,11 @@ impl Gateway {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(client) = upgrade else {
                 drop(call.broken("the upstream changes the protocol unasked"));
-                return own(&Refusal::bad_gateway("the upstream changes the protocol unasked"), asked, service.as_deref());
+                return own(
+                    &Refusal::bad_gateway("the upstream changes the protocol unasked"),
+                    asked,
+                    service.as_deref(),
+                );
             };
             headers::to_client(&mut head, Version::HTTP_11);
             let mut response = Response::from_parts(head, body);
@@ -294,6 +333,7 @@ fn refusal_of(error: &SendError) -> Refusal {
         SendError::Broken(_) => Refusal::bad_gateway(error.to_string()),
         SendError::Body(Failed::Stalled) => Refusal::request_timeout(),
         SendError::Body(Failed::Broken) => Refusal::incomplete_body(),
+        SendError::Body(Failed::Forged) => Refusal::forged("the body of the request is not the one that was signed"),
     }
 }
 

@@ -218,8 +218,14 @@ mod tests {
                 .header("content-length", "5"),
         );
         to_upstream(&mut head, &origin(false), true);
-        let expected =
-            ["x-first: 1", "host: bucket.s3.amazonaws.com", "te: trailers", "x-many: 1", "x-many: 2", "content-length: 5"];
+        let expected = [
+            "x-first: 1",
+            "host: bucket.s3.amazonaws.com",
+            "te: trailers",
+            "x-many: 1",
+            "x-many: 2",
+            "content-length: 5",
+        ];
         assert_eq!(listed(&head.headers), expected);
         assert_eq!(head.uri, "/a%2Fb//c/../d?x=%41&y");
     }
@@ -260,7 +266,9 @@ mod tests {
         assert!(refused(Request::get("/").header("host", "a").header("host", "b")));
         assert!(refused(Request::get("http://a/").header("host", "b")));
         assert!(refused(Request::post("/").header("transfer-encoding", "gzip, chunked")));
-        assert!(refused(Request::post("/").header("transfer-encoding", "chunked").header("transfer-encoding", "chunked, x")));
+        assert!(refused(
+            Request::post("/").header("transfer-encoding", "chunked").header("transfer-encoding", "chunked, x")
+        ));
         assert!(refused(Request::connect("a:1")));
         assert!(refused(Request::get("/").header("x", "y".repeat(200))));
         assert!(!refused(Request::get("http://A:80/").header("host", "a:80")));

@@ -71,6 +71,8 @@ pub enum Failed {
     Broken,
     /// The client stopped sending.
     Stalled,
+    /// It is not the body that was signed.
+    Forged,
 }
 
 impl Tee {

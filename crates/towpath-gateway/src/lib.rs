@@ -20,7 +20,9 @@ mod host;
 mod identity;
 mod kept;
 mod measure;
+mod outbound;
 mod outgoing;
+mod proving;
 mod recording;
 mod refusal;
 mod route;
@@ -32,13 +34,15 @@ mod sink;
 mod tests;
 mod tunnel;
 mod upstream;
+mod verify;
 
 pub use client::SetupError;
 pub use development_ca::{CaError, CERTIFICATE_FILE, DevelopmentCa, KEY_FILE};
 pub use gateway::{Gateway, GatewayError};
-pub use identity::Identities;
+pub use identity::{AskOwner, Identities, KeyDirectory, StsClient, StsError};
+pub use outbound::OutboundError;
 pub use recording::{
-    Acknowledgement, Describe, Gap, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingSettings, Routed,
+    Acknowledgement, Describe, Gap, GapKey, GapKeyError, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingError, RecordingSettings, Routed,
     Ticket, Unrecordable,
 };
 pub use server::GatewayServer;

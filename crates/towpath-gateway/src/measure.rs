@@ -15,9 +15,7 @@ pub struct Measures {
 impl Measures {
     /// The measurements of the upstream called `name`.
     pub fn of(name: &str) -> Self {
-        let class = |status: &'static str| {
-            metrics::counter!("towpath_gateway_calls_total", "upstream" => name.to_owned(), "status" => status)
-        };
+        let class = |status: &'static str| metrics::counter!("towpath_gateway_calls_total", "upstream" => name.to_owned(), "status" => status);
         Self {
             by_class: [class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
             turned_away: metrics::counter!("towpath_gateway_turned_away_total", "upstream" => name.to_owned()),

@@ -11,6 +11,8 @@ use tokio::time::{Sleep, sleep};
 
 use crate::gate::{Gate, Gatekeeper, Passage};
 use crate::kept::{Failed, Tee};
+use crate::proving::Proving;
+use crate::verify::BodyProof;
 
 /// The body of a request, passed on as it arrives and as fast as the upstream takes it.
 pub struct Outgoing(Option<Passing>);
@@ -22,6 +24,7 @@ struct Passing {
     pause: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
     gate: Option<Gate>,
+    proving: Option<Proving>,
 }
 
 /// Why a request's body ended early. Ends the connection to the upstream, so that it does not take the part for the whole.
@@ -36,6 +39,9 @@ pub enum OutgoingError {
     /// The upstream's lack of interest.
     #[error("the upstream answered without the body of the request")]
     Unwanted,
+    /// The caller's signature.
+    #[error("the body of the request is not the one that was signed")]
+    Forged,
 }
 
 impl Outgoing {
@@ -45,12 +51,19 @@ impl Outgoing {
             tee.end();
             return Self::none();
         }
-        Self(Some(Passing { body: Some(body), tee, pause, waiting: None, gate: None }))
+        Self(Some(Passing { body: Some(body), tee, pause, waiting: None, gate: None, proving: None }))
     }
 
     /// No body.
     pub fn none() -> Self {
         Self(None)
+    }
+
+    /// Lets the end of the body pass only when all of it has been proven. An empty body must have been proven before.
+    pub fn prove(&mut self, proof: BodyProof) {
+        if let Some(passing) = &mut self.0 {
+            passing.proving = Some(Proving::new(proof));
+        }
     }
 
     /// Asks for no byte of the body until the gate is opened.
@@ -83,14 +96,54 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = OutgoingError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
         let Some(this) = &mut self.0 else { return Poll::Ready(None) };
         if let Err(error) = ready!(this.poll_gate(cx)) {
             return Poll::Ready(Some(Err(error)));
         }
+        loop {
+            if let Some(proving) = &mut this.proving {
+                if let Some(frame) = proving.pop() {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                if proving.is_over() {
+                    return Poll::Ready(None);
+                }
+            }
+            let next = ready!(this.poll_body(cx));
+            let Some(proving) = &mut this.proving else { return Poll::Ready(next) };
+            let proven = match next {
+                Some(Ok(frame)) => proving.push(frame),
+                None => proving.end(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            };
+            if proven.is_err() {
+                this.tee.fail(Failed::Forged);
+                return Poll::Ready(Some(Err(OutgoingError::Forged)));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|passing| match &passing.proving {
+            Some(proving) => proving.is_over(),
+            None => passing.body.as_ref().is_some_and(Incoming::is_end_stream),
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            None => SizeHint::with_exact(0),
+            // What is held back does not count in the body's own hint.
+            Some(Passing { proving: Some(_), .. }) => SizeHint::default(),
+            Some(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint),
+        }
+    }
+}
+
+impl Passing {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, OutgoingError>>> {
+        let this = self;
         let Some(body) = &mut this.body else { return Poll::Ready(Some(Err(OutgoingError::Unwanted))) };
         match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -118,17 +171,6 @@ impl Body for Outgoing {
                 this.tee.fail(Failed::Stalled);
                 Poll::Ready(Some(Err(OutgoingError::Stalled)))
             }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|passing| passing.body.as_ref().is_some_and(Incoming::is_end_stream))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            None => SizeHint::with_exact(0),
-            Some(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint),
         }
     }
 }

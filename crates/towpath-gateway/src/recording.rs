@@ -17,22 +17,36 @@
 //! - A record that is sent twice has the same `eventID` and is one event.
 
 mod gap;
+mod gap_key;
+mod gap_record;
+mod marker;
 mod room;
 mod settings;
+mod spill;
 mod ticket;
 mod upstream;
 mod work;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use towpath_log::{FileLogStorage, LogStorage, OpenError};
 use towpath_model::Clock;
+use uuid::Uuid;
 
 pub use gap::{Gap, Reason};
+pub use gap_key::{GapKey, GapKeyError};
 pub use settings::RecordingSettings;
 pub use ticket::{Acknowledgement, NotDurable, Ticket, Unrecordable};
 pub use upstream::{Policy, RecordedUpstream, Routed};
@@ -41,9 +55,41 @@ pub use work::Describe;
 use crate::identity::Identities;
 use crate::sink::RecordSink;
 use gap::Gaps;
+use marker::Marker;
 use room::Room;
-use work::{Group, Job};
-use write::Writer;
+use spill::Spill;
+use work::{Group, Job, Waiting};
+use write::Place;
+
+/// How often it is looked whether a gap is to be told, and noted up to when all was durable.
+const TICK: Duration = Duration::from_millis(500);
+/// The file of the key that signs gap records, in the folder of the recording.
+const KEY_FILE: &str = "gap.key";
+/// The folder of the spill, in the folder of the recording.
+const SPILL_FOLDER: &str = "spill";
+
+/// Why recording does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The folder cannot be used.
+    #[error("cannot use the folder {}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The key of gap records.
+    #[error(transparent)]
+    Key(#[from] GapKeyError),
+    /// The records that wait on disk.
+    #[error("cannot open the records that wait on disk")]
+    Spill(#[from] OpenError),
+    /// No thread.
+    #[error("cannot start a thread that decodes calls")]
+    Thread(#[source] io::Error),
+}
 
 /// Records calls. Cloning is cheap; clones are the same recording.
 #[derive(Clone)]
@@ -55,68 +101,133 @@ pub struct Recording {
 /// What ends when the recording is closed.
 struct Running {
     workers: Vec<std::thread::JoinHandle<()>>,
-    writer: tokio::task::JoinHandle<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// What outlives the process.
+struct Kept {
+    spill: Arc<Spill>,
+    marker: Arc<Marker>,
+    gaps: Vec<Gap>,
 }
 
 /// What the parts of a recording share.
 pub(crate) struct Shared {
-    settings: RecordingSettings,
     clock: Arc<dyn Clock>,
     describe: Arc<dyn Describe>,
     identities: Arc<Identities>,
     room: Arc<Room>,
     gaps: Arc<Gaps>,
-    // Set when neither the log nor the spill takes records, cleared when one of them does.
-    stuck: Arc<AtomicBool>,
+    place: Arc<Place>,
+    key: GapKey,
+    marker: Option<Arc<Marker>>,
+    // Upstreams that have had calls. Written once for each.
+    noted: RwLock<Vec<Arc<str>>>,
     stopping: AtomicBool,
     // One queue for each worker; empty once the recording is closed. Read for a look-up, never held across an await.
-    jobs: parking_lot::RwLock<Vec<mpsc::UnboundedSender<Job>>>,
+    jobs: RwLock<Vec<mpsc::UnboundedSender<Job>>>,
     next: AtomicUsize,
     groups: mpsc::UnboundedSender<Group>,
 }
 
 impl Recording {
     /// Starts recording: calls become records by `describe`, callers are known by `identities`, records go into `sink`.
-    /// Must be called within a Tokio runtime.
+    /// What an earlier run left in the folder of `settings` goes there first. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`RecordingError`]; what is in the folder stays as it is.
     pub fn start(
         describe: Arc<dyn Describe>,
         identities: Arc<Identities>,
         sink: Arc<dyn RecordSink>,
         clock: Arc<dyn Clock>,
         settings: RecordingSettings,
-    ) -> Self {
+    ) -> Result<Self, RecordingError> {
+        let (key, kept) = match &settings.folder {
+            None => (GapKey::ephemeral()?, None),
+            Some(folder) => {
+                let failed = |cause| RecordingError::Folder { folder: folder.clone(), cause };
+                std::fs::create_dir_all(folder).map_err(failed)?;
+                let key = GapKey::open(&folder.join(KEY_FILE))?;
+                let notes: Arc<dyn LogStorage> = Arc::new(FileLogStorage::open(folder).map_err(failed)?);
+                let spill: Arc<dyn LogStorage> =
+                    Arc::new(FileLogStorage::open(folder.join(SPILL_FOLDER)).map_err(failed)?);
+                (key, Some(open_kept(notes, spill, &clock, &settings).map_err(|error| error.of(folder))?))
+            }
+        };
+        Self::run(describe, identities, sink, clock, settings, key, kept)
+    }
+
+    /// The key that signs the gap records of a recording in `folder`, made if there is none.
+    ///
+    /// # Errors
+    /// The key cannot be read or kept.
+    pub fn key_in(folder: &std::path::Path) -> Result<GapKey, RecordingError> {
+        let failed = |cause| RecordingError::Folder { folder: folder.to_owned(), cause };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        Ok(GapKey::open(&folder.join(KEY_FILE))?)
+    }
+
+    fn run(
+        describe: Arc<dyn Describe>,
+        identities: Arc<Identities>,
+        sink: Arc<dyn RecordSink>,
+        clock: Arc<dyn Clock>,
+        settings: RecordingSettings,
+        key: GapKey,
+        kept: Option<Kept>,
+    ) -> Result<Self, RecordingError> {
         let (groups, written) = mpsc::unbounded_channel();
+        let (spill, marker, left) = match kept {
+            None => (None, None, Vec::new()),
+            Some(kept) => (Some(kept.spill), Some(kept.marker), kept.gaps),
+        };
+        let gaps = Arc::new(Gaps::default());
+        for gap in left {
+            tracing::warn!(upstream = %gap.upstream, from = %gap.from, to = %gap.to, "the last run did not stop in order");
+            gaps.put_back(gap);
+        }
+        let place = Arc::new(Place {
+            sink,
+            spilling: AtomicBool::new(spill.as_ref().is_some_and(|spill| !spill.is_empty())),
+            spill: spill.clone(),
+            gaps: gaps.clone(),
+            clock: clock.clone(),
+            stuck: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            durable_at: AtomicI64::new(0),
+            settings: settings.clone(),
+        });
         let shared = Arc::new(Shared {
             clock,
             describe,
             identities,
             room: Room::new(settings.queue_calls, settings.queue_bytes),
-            gaps: Arc::default(),
-            stuck: Arc::default(),
+            gaps,
+            place: place.clone(),
+            key,
+            marker,
+            noted: RwLock::default(),
             stopping: AtomicBool::new(false),
-            jobs: parking_lot::RwLock::default(),
+            jobs: RwLock::default(),
             next: AtomicUsize::new(0),
             groups,
-            settings,
         });
         let runtime = tokio::runtime::Handle::current();
         let mut workers = Vec::new();
-        for number in 0..shared.settings.workers.max(1) {
+        for number in 0..settings.workers.max(1) {
             let (sender, jobs) = mpsc::unbounded_channel();
             let (worker, runtime) = (shared.clone(), runtime.clone());
             let thread = std::thread::Builder::new().name(format!("towpath-decode-{number}"));
-            match thread.spawn(move || work::run(&worker, jobs, &runtime)) {
-                Ok(thread) => workers.push(thread),
-                Err(cause) => {
-                    tracing::error!(%cause, "a thread that decodes calls cannot be started");
-                    continue;
-                }
-            }
+            let thread = thread.spawn(move || work::run(&worker, jobs, &runtime)).map_err(RecordingError::Thread)?;
+            workers.push(thread);
             shared.jobs.write().push(sender);
         }
-        let writer = Writer::new(sink, &shared.settings, shared.stuck.clone());
-        let writer = tokio::spawn(writer.run(written));
-        Self { shared, running: Arc::new(Mutex::new(Some(Running { workers, writer }))) }
+        let mut tasks = vec![tokio::spawn(place.clone().run(written)), tokio::spawn(shared.clone().tick())];
+        if let Some(spill) = spill {
+            tasks.push(tokio::spawn(place.replay(spill)));
+        }
+        Ok(Self { shared, running: Arc::new(Mutex::new(Some(Running { workers, tasks }))) })
     }
 
     /// Takes room for a call, before it is forwarded.
@@ -128,13 +239,12 @@ impl Recording {
         let shared = &self.shared;
         let closed = upstream.policy == Policy::FailClosed;
         let stopping = shared.stopping.load(Ordering::Relaxed);
-        let taken = match stopping || (closed && shared.stuck.load(Ordering::Relaxed)) {
-            true => None,
-            false => shared.room.take(),
-        };
+        let hopeless = stopping || (closed && shared.place.stuck.load(Ordering::Relaxed)) || !shared.note(upstream);
+        let taken = if hopeless { None } else { shared.room.take() };
         if taken.is_none() {
-            metrics::counter!("towpath_gateway_no_room_total", "upstream" => upstream.name.to_string()).increment(1);
             if closed {
+                metrics::counter!("towpath_gateway_calls_refused_total", "upstream" => upstream.name.to_string())
+                    .increment(1);
                 return Err(if stopping { Unrecordable::Stopping } else { Unrecordable::Full });
             }
             let reason = if stopping { Reason::Stopped } else { Reason::Full };
@@ -148,25 +258,54 @@ impl Recording {
         self.shared.room.load()
     }
 
-    /// Takes no more calls and waits, at most so long, until what was taken is durable.
+    /// Who knows callers.
+    pub fn identities(&self) -> &Identities {
+        &self.shared.identities
+    }
+
+    /// The key that signs gap records.
+    pub fn key(&self) -> &GapKey {
+        &self.shared.key
+    }
+
+    /// Takes no more calls and waits, at most so long, until what was taken is durable and gaps are told. What is not
+    /// durable then is a gap, which the next start tells.
     pub async fn close(&self, patience: Duration) {
-        self.shared.stopping.store(true, Ordering::Relaxed);
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::Relaxed);
         let Some(running) = self.running.lock().take() else { return };
         let deadline = tokio::time::Instant::now() + patience;
-        while self.shared.room.load().0 > 0 && tokio::time::Instant::now() < deadline {
+        let mut settled = false;
+        while !settled && tokio::time::Instant::now() < deadline {
+            if shared.room.load().0 == 0 {
+                shared.tell(shared.gaps.take());
+                settled = shared.gaps.is_empty();
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.shared.jobs.write().clear();
+        shared.jobs.write().clear();
         let workers = running.workers;
         let ended = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
-        let _ = tokio::time::timeout_at(deadline, ended).await;
-        running.writer.abort();
+        let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+        shared.place.stop.cancel();
+        running.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        if let Some(spill) = &shared.place.spill {
+            spill.close().await;
+        }
+        if !settled {
+            let (calls, _) = shared.room.load();
+            tracing::error!(calls, "recording stopped before all was durable; the next start tells the gap");
+        } else if let Some(marker) = &shared.marker
+            && let Err(cause) = marker.remove()
+        {
+            tracing::warn!(%cause, "cannot take the marker of a running recording away; the next start tells a gap");
+        }
     }
 }
 
 impl Shared {
     /// Gives a finished call to a worker. Without workers the call is lost, and counted as `job` is dropped.
-    pub(crate) fn submit(&self, job: Job) {
+    fn submit(&self, job: Job) {
         let jobs = self.jobs.read();
         if jobs.is_empty() {
             return;
@@ -177,7 +316,79 @@ impl Shared {
     }
 
     /// Gives records to the writer.
-    pub(crate) fn write(&self, group: Group) {
+    fn write(&self, group: Group) {
         let _ = self.groups.send(group);
     }
+
+    /// Notes on disk that an upstream has calls, before the first of them. False if that cannot be done: then a crash
+    /// could lose calls that nobody would tell of.
+    fn note(&self, upstream: &RecordedUpstream) -> bool {
+        let Some(marker) = &self.marker else { return true };
+        if self.noted.read().contains(&upstream.name) {
+            return true;
+        }
+        if let Err(cause) = marker.note(upstream) {
+            tracing::error!(%cause, upstream = %upstream.name, "cannot note that an upstream is recorded");
+            return false;
+        }
+        self.noted.write().push(upstream.name.clone());
+        true
+    }
+
+    /// Makes gap records and sends them on their way.
+    fn tell(&self, gaps: Vec<Gap>) {
+        for gap in gaps {
+            let record = gap_record::record(&gap, &self.place.settings.gateway, &self.key, Uuid::new_v4());
+            tracing::warn!(upstream = %gap.upstream, reason = gap.reason.as_str(), at_least = gap.at_least, from = %gap.from, to = %gap.to, "calls have no record");
+            self.write(Group { records: vec![record], waiting: Waiting::gap(self.gaps.clone(), gap) });
+        }
+    }
+
+    /// Tells gaps when they are due, and notes up to when all was durable.
+    async fn tick(self: Arc<Self>) {
+        let settings = &self.place.settings;
+        let mut noted = 0;
+        loop {
+            tokio::time::sleep(TICK.min(settings.gap_quiet)).await;
+            let now = self.clock.now();
+            if !self.place.stuck.load(Ordering::Relaxed) {
+                self.tell(self.gaps.due(now, settings.gap_quiet, settings.gap_longest));
+            }
+            // With nothing under way, all is durable up to now.
+            let idle = self.room.load().0 == 0 && self.gaps.is_empty();
+            let until = if idle { now.as_millisecond() } else { self.place.durable_at.load(Ordering::Relaxed) };
+            let Some(marker) = self.marker.clone().filter(|_| until > noted && self.gaps.is_empty()) else { continue };
+            noted = until;
+            let Ok(until) = Timestamp::from_millisecond(until) else { continue };
+            if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || marker.durable_until(until)).await {
+                tracing::warn!(%cause, "cannot note up to when all is durable");
+            }
+        }
+    }
+}
+
+/// Why the folder cannot be used, before it has its name.
+enum KeptError {
+    Io(io::Error),
+    Spill(OpenError),
+}
+
+impl KeptError {
+    fn of(self, folder: &std::path::Path) -> RecordingError {
+        match self {
+            Self::Io(cause) => RecordingError::Folder { folder: folder.to_owned(), cause },
+            Self::Spill(cause) => RecordingError::Spill(cause),
+        }
+    }
+}
+
+fn open_kept(
+    notes: Arc<dyn LogStorage>,
+    spill: Arc<dyn LogStorage>,
+    clock: &Arc<dyn Clock>,
+    settings: &RecordingSettings,
+) -> Result<Kept, KeptError> {
+    let (marker, gaps) = Marker::open(notes.clone(), clock.now()).map_err(KeptError::Io)?;
+    let spill = Spill::open(spill, notes, settings.spill_bytes, clock.clone()).map_err(KeptError::Spill)?;
+    Ok(Kept { spill: Arc::new(spill), marker: Arc::new(marker), gaps })
 }

@@ -83,8 +83,8 @@ impl Refusal {
     }
 
     /// A signature that does not verify, or a key that is not known.
-    pub fn access_denied(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, message)
+    pub fn forged(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
     }
 
     /// The answer, in the form that the request suggests.

@@ -95,13 +95,21 @@ mod tests {
 
     #[test]
     fn a_signature_for_several_regions_names_none() {
-        let header = "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20261121/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let header =
+            "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20261121/s3/aws4_request, SignedHeaders=host, Signature=0";
         assert_eq!(scope(Request::get("/").header("authorization", header)), (Some("s3".to_owned()), None));
     }
 
     #[test]
     fn what_is_no_signature_of_version_4_says_nothing() {
-        for header in ["AWS AKID:sig", "Bearer abc", "AWS4-HMAC-SHA256 Credential=a/b", "AWS4-HMAC-SHA256", "AWS4-X Credential=/aws4_request", ""] {
+        for header in [
+            "AWS AKID:sig",
+            "Bearer abc",
+            "AWS4-HMAC-SHA256 Credential=a/b",
+            "AWS4-HMAC-SHA256",
+            "AWS4-X Credential=/aws4_request",
+            "",
+        ] {
             assert_eq!(scope(Request::get("/").header("authorization", header)), (None, None), "{header}");
         }
         assert_eq!(scope(Request::get("/?X-Amz-Credential=")), (None, None));

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
 use towpath_model::Region;
 
 use crate::recording::RecordedUpstream;
@@ -22,8 +21,6 @@ pub struct Upstream {
     pub event_source: Option<String>,
     /// Whether signatures are verified here, with the keys of Towpath's accounts, before a call is passed on.
     pub verify_signatures: bool,
-    /// An STS-compatible service that tells who an access key belongs to (`GetAccessKeyInfo`, `GetCallerIdentity`).
-    pub sts: Option<Uri>,
     /// How many bytes of bodies are kept for the record.
     pub kept: Kept,
     /// Bounds of connections to it.
@@ -121,7 +118,6 @@ impl Upstream {
             origin,
             event_source: None,
             verify_signatures: false,
-            sts: None,
             kept: Kept::default(),
             limits: UpstreamLimits::default(),
         }

@@ -173,8 +173,7 @@ fn read(pair: &PemPair) -> Result<ServerConfig, TlsError> {
     }
     let (setting, path) = &pair.key;
     let private = PrivateKeyDer::from_pem_slice(&bytes_of(setting, path)?);
-    let private =
-        private.map_err(|_| TlsError::Content { setting, path: path.clone(), wanted: "private key" })?;
+    let private = private.map_err(|_| TlsError::Content { setting, path: path.clone(), wanted: "private key" })?;
     let unfit = |cause| TlsError::Pair { certificate: pair.certificate.0, key: pair.key.0, cause };
     let config = builder()?.with_no_client_auth().with_single_cert(chain, private).map_err(unfit)?;
     Ok(finish(config))
@@ -189,10 +188,7 @@ mod tests {
     use super::*;
 
     fn pair(folder: &Path, certificate: &str, key: &str) -> PemPair {
-        PemPair {
-            certificate: ("tls.certificate", folder.join(certificate)),
-            key: ("tls.key", folder.join(key)),
-        }
+        PemPair { certificate: ("tls.certificate", folder.join(certificate)), key: ("tls.key", folder.join(key)) }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command::{self, Failure};
+use crate::gateway::GatewayAlone;
 use crate::serve::Serve;
 
 /// Exit status of a program whose reader has gone, as shells show it for a C program.
@@ -30,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Run the server
     Serve(Serve),
+    /// Run the capture gateway: calls that pass through it to other services become events
+    Gateway(GatewayAlone),
     /// Ask a question in SQL
     Query(command::query::Query),
     /// Look events up in the event history of the last 90 days
@@ -65,6 +68,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(serve) => serve.run().await.map_err(|error| Failure::other(Box::new(error))),
+            Command::Gateway(gateway) => gateway.run().await,
             Command::Query(query) => query.run().await,
             Command::Lookup(lookup) => lookup.run().await,
             Command::Tail(tail) => tail.run().await,
@@ -135,6 +139,9 @@ mod tests {
     fn lines_that_make_sense_are_understood() {
         for line in [
             "towpath serve --data-dir d --listen 127.0.0.1:0 --s3-listen 127.0.0.1:0 --config f --set query.memory=1GiB",
+            "towpath serve --gateway",
+            "towpath gateway --listen 127.0.0.1:0 --config f --models m --dev-ca ca --set gateway.region=eu-west-1",
+            "towpath gateway --dev-ca --check --endpoint http://x",
             "towpath query --output csv SELECT",
             "towpath query --store a --file q.sql --endpoint http://x --region eu-west-1 --profile p",
             "towpath lookup --event-name ConsoleLogin --since 2h --output json",

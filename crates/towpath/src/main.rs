@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod command;
 mod config;
+mod gateway;
 mod output;
 mod profile;
 mod serve;

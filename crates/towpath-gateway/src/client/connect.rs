@@ -44,6 +44,12 @@ pub enum SetupError {
     /// The name is none.
     #[error("{0:?} is not a name that a certificate can bear")]
     Name(String),
+    /// Signatures are to be verified, and nobody here knows the secrets of access keys.
+    #[error(
+        "its signatures cannot be verified: the keys of Towpath's accounts are the server's; run the gateway within it \
+         (towpath serve --gateway) or leave verify_signatures out"
+    )]
+    NoKeys,
     /// The versions of TLS do not fit the cryptography that is built in.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
@@ -159,7 +165,8 @@ impl Connector {
     }
 }
 
-fn tls(origin: &Origin) -> Result<(TlsConnector, ServerName<'static>), SetupError> {
+/// What encrypts connections to an origin, and the name that its certificate must bear.
+pub fn tls(origin: &Origin) -> Result<(TlsConnector, ServerName<'static>), SetupError> {
     let mut roots = RootCertStore::empty();
     match &origin.ca {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),

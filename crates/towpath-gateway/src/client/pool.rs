@@ -39,7 +39,8 @@ impl Pool {
         let mut idle = self.idle.lock();
         let oldest = Instant::now().checked_sub(self.patience);
         // A connection that was given back a moment ago may not be ready yet; the next one is.
-        let at = idle.iter().position(|one| one.connection.is_ready() && oldest.is_none_or(|oldest| one.since > oldest))?;
+        let at =
+            idle.iter().position(|one| one.connection.is_ready() && oldest.is_none_or(|oldest| one.since > oldest))?;
         idle.remove(at).map(|one| one.connection)
     }
 

@@ -2,8 +2,6 @@
 
 use http::request::Parts;
 use http::{HeaderMap, header};
-use towpath_admit::UserIdentity;
-use towpath_model::AccountId;
 use towpath_wire::sigv4::Secret;
 
 /// The longest access key id that is looked at.
@@ -77,18 +75,55 @@ impl Presented {
             },
         }
     }
-
-    /// The identity of a caller that nobody knows more of: the key it names, and the account of the upstream.
-    pub fn claimed(&self, account: AccountId) -> UserIdentity {
-        match self {
-            Self::Anonymous => UserIdentity::anonymous(),
-            Self::Key { id, .. } => UserIdentity::unknown_key(Some(account), id),
-            Self::Bearer => UserIdentity::unknown(),
-        }
-    }
 }
 
 /// The access key before `/day/region/service/aws4_request`, or before `/day/service/aws4_request` in version 4A.
 fn key_of_scope(credential: &str) -> Option<&str> {
     credential.split_once('/').map(|(key, _)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(uri: &str, authorization: Option<&str>) -> Presented {
+        let mut request = http::Request::get(uri);
+        if let Some(text) = authorization {
+            request = request.header("authorization", text);
+        }
+        Presented::of(&request.header("x-amz-security-token", "t0k3n").body(()).unwrap().into_parts().0)
+    }
+
+    fn key(id: &str, token: Option<&str>) -> Presented {
+        Presented::Key { id: id.to_owned(), token: token.map(Secret::new) }
+    }
+
+    #[test]
+    fn the_key_is_found_in_every_form_of_signature() {
+        let v4 = "AWS4-HMAC-SHA256 Credential=AKIA1/20261121/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
+        assert_eq!(of("/", Some(v4)), key("AKIA1", Some("t0k3n")));
+        let v4a = "AWS4-ECDSA-P256-SHA256 SignedHeaders=host,Credential=AKIA1/20261121/s3/aws4_request,Signature=00";
+        assert_eq!(of("/", Some(v4a)), key("AKIA1", Some("t0k3n")));
+        assert_eq!(of("/", Some("AWS AKIA1:c2ln")), key("AKIA1", Some("t0k3n")));
+        let presigned = "/k?X-Amz-Credential=AKIA1%2F20261121%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Security-Token=q%2Bt";
+        assert_eq!(of(presigned, None), key("AKIA1", Some("q+t")));
+        assert_eq!(of("/k?AWSAccessKeyId=AKIA1&Signature=x", None), key("AKIA1", None));
+        assert_eq!(of("/", Some("Bearer abc")), Presented::Bearer);
+        assert_eq!(of("/", None), Presented::Anonymous);
+        assert_eq!(of("/", Some("AWS4-HMAC-SHA256 Credential=a b/x")), Presented::Anonymous);
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        assert!(!format!("{:?}", key("AKIA1", Some("t0k3n"))).contains("t0k3n"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(text in "[ -~]{0,80}") {
+            of("/", Some(&text));
+        }
+    }
 }

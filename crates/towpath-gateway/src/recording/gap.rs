@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -65,6 +66,8 @@ pub struct Gap {
 pub(super) struct Gaps {
     // Held for a few lines.
     open: Mutex<BTreeMap<(Arc<str>, Reason), Gap>>,
+    // Gap records that were made and are not durable yet.
+    told: AtomicUsize,
 }
 
 impl Gaps {
@@ -114,9 +117,17 @@ impl Gaps {
         std::mem::take(&mut *self.open.lock()).into_values().collect()
     }
 
-    /// True if nothing is to be told.
+    /// Counts a gap record that was made, and one that is durable, refused or given up.
+    pub(super) fn telling(&self, made: bool) {
+        match made {
+            true => self.told.fetch_add(1, Ordering::Relaxed),
+            false => self.told.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// True if nothing is to be told, and nothing is on its way.
     pub(super) fn is_empty(&self) -> bool {
-        self.open.lock().is_empty()
+        self.told.load(Ordering::Relaxed) == 0 && self.open.lock().is_empty()
     }
 }
 

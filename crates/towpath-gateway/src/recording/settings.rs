@@ -1,10 +1,16 @@
 //! What a person may tune about recording.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of recording. The defaults suit one machine that records tens of thousands of calls a second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingSettings {
+    /// Where records wait on disk while the log does not take them, and where the key of gap records is kept. Without one
+    /// nothing outlives the process: records wait in memory, and an unclean stop goes unnoticed.
+    pub folder: Option<PathBuf>,
+    /// The name of this gateway in gap records.
+    pub gateway: String,
     /// Calls that may be under way or wait for their record to be durable, all upstreams together.
     pub queue_calls: usize,
     /// Bytes of such calls: what was kept of their bodies, and a few kilobytes for each. Calls that are under way when the
@@ -33,6 +39,8 @@ pub struct RecordingSettings {
 impl Default for RecordingSettings {
     fn default() -> Self {
         Self {
+            folder: None,
+            gateway: "towpath-gateway".to_owned(),
             queue_calls: 20_000,
             queue_bytes: 64 << 20,
             workers: 1,

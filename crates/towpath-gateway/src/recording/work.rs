@@ -68,14 +68,17 @@ impl Waiting {
     }
 
     pub(super) fn gap(gaps: Arc<Gaps>, gap: Gap) -> Self {
+        gaps.telling(true);
         Self { gaps, what: Some(What::Gap(gap)) }
     }
 
     /// The records are durable.
     pub(super) fn durable(mut self) {
-        if let Some(What::Call { tell: Some(tell), .. }) = self.what.take() {
+        match self.what.take() {
             // Who no longer waits has gone away.
-            let _ = tell.send(Ok(()));
+            Some(What::Call { tell: Some(tell), .. }) => drop(tell.send(Ok(()))),
+            Some(What::Gap(_)) => self.gaps.telling(false),
+            _ => {}
         }
     }
 
@@ -89,6 +92,7 @@ impl Waiting {
                 }
             }
             Some(What::Gap(gap)) => {
+                self.gaps.telling(false);
                 metrics::counter!("towpath_gateway_gap_records_refused_total").increment(1);
                 tracing::error!(upstream = %gap.upstream, at_least = gap.at_least, "the log refuses a gap record");
             }
@@ -106,7 +110,10 @@ impl Drop for Waiting {
                     let _ = tell.send(Err(NotDurable::Stopped));
                 }
             }
-            Some(What::Gap(gap)) => self.gaps.put_back(gap),
+            Some(What::Gap(gap)) => {
+                self.gaps.put_back(gap);
+                self.gaps.telling(false);
+            }
             None => {}
         }
     }

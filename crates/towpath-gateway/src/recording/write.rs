@@ -1,28 +1,39 @@
 //! Writing: batches of records into the log, and into the spill while the log does not take them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use towpath_capture::CapturedRecord;
+use towpath_model::Clock;
 
+use super::gap::{Gap, Gaps, Reason};
+use super::gap_record;
 use super::settings::RecordingSettings;
+use super::spill::Spill;
 use super::work::{Group, Waiting};
 use crate::sink::{RecordSink, SinkError};
 
-/// Takes the records of finished calls and sees that they become durable.
-pub(super) struct Writer {
-    place: Arc<Place>,
-    batch_records: usize,
-    batch_bytes: usize,
-    appends: Arc<Semaphore>,
-}
+/// Who gap records name for records that were lost between the spill and the log.
+const SPILL: &str = "spill";
 
-/// Where batches go.
-struct Place {
-    sink: Arc<dyn RecordSink>,
-    settings: RecordingSettings,
-    stuck: Arc<AtomicBool>,
+/// Where batches go, and how that is going. Shared by all that write.
+pub(super) struct Place {
+    pub(super) sink: Arc<dyn RecordSink>,
+    pub(super) spill: Option<Arc<Spill>>,
+    pub(super) settings: RecordingSettings,
+    pub(super) gaps: Arc<Gaps>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Set while records go to the spill and not to the log, so that they stay in order.
+    pub(super) spilling: AtomicBool,
+    /// Set when neither the log nor the spill takes records, cleared when one of them does.
+    pub(super) stuck: AtomicBool,
+    /// Ends what waits for the log and the spill; it counts as lost.
+    pub(super) stop: CancellationToken,
+    /// When records were durable last, in milliseconds since 1970; 0 before the first.
+    pub(super) durable_at: AtomicI64,
 }
 
 /// Records of several calls, and who waits for which of them.
@@ -35,13 +46,9 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, group: Group) {
-        self.bytes += group.records.iter().map(|record| record.json.len()).sum::<usize>();
+        self.bytes += group.bytes();
         self.waiting.push((group.records.len(), group.waiting));
         self.records.extend(group.records);
-    }
-
-    fn durable(self) {
-        self.waiting.into_iter().for_each(|(_, waiting)| waiting.durable());
     }
 
     /// Takes out the groups of which a record was refused, and keeps the others.
@@ -64,22 +71,15 @@ impl Batch {
     }
 }
 
-impl Writer {
-    pub(super) fn new(sink: Arc<dyn RecordSink>, settings: &RecordingSettings, stuck: Arc<AtomicBool>) -> Self {
-        Self {
-            batch_records: settings.batch_records.max(1),
-            batch_bytes: settings.batch_bytes,
-            appends: Arc::new(Semaphore::new(settings.appends.max(1))),
-            place: Arc::new(Place { sink, settings: settings.clone(), stuck }),
-        }
-    }
-
-    /// Runs until nobody can send groups any more.
-    pub(super) async fn run(self, mut groups: mpsc::UnboundedReceiver<Group>) {
+impl Place {
+    /// Takes the records of finished calls and sees that they become durable, until nobody can send any more.
+    pub(super) async fn run(self: Arc<Self>, mut groups: mpsc::UnboundedReceiver<Group>) {
+        let appends = Arc::new(Semaphore::new(self.settings.appends.max(1)));
+        let most = self.settings.batch_records.max(1);
         let mut spare = None;
         loop {
             // No batch is gathered before it can go: what waits meanwhile goes together.
-            let Ok(permit) = self.appends.clone().acquire_owned().await else { return };
+            let Ok(permit) = appends.clone().acquire_owned().await else { return };
             let first = match spare.take() {
                 Some(group) => group,
                 None => match groups.recv().await {
@@ -89,44 +89,147 @@ impl Writer {
             };
             let mut batch = Batch::default();
             batch.add(first);
-            while batch.records.len() < self.batch_records {
-                let Ok(group) = groups.try_recv() else { break };
-                let more: usize = group.records.iter().map(|record| record.json.len()).sum();
-                if batch.bytes + more > self.batch_bytes || batch.records.len() + group.records.len() > self.batch_records {
+            while let Ok(group) = groups.try_recv() {
+                let fits = batch.bytes + group.bytes() <= self.settings.batch_bytes
+                    && batch.records.len() + group.records.len() <= most;
+                if !fits {
                     spare = Some(group);
                     break;
                 }
                 batch.add(group);
             }
-            let place = self.place.clone();
+            let place = self.clone();
             tokio::spawn(async move {
                 place.make_durable(batch).await;
                 drop(permit);
             });
         }
     }
-}
 
-impl Place {
-    /// Returns when every record of the batch is durable or refused for good.
+    /// Returns when every record of the batch is durable, in the log or in the spill, or refused for good.
     async fn make_durable(&self, mut batch: Batch) {
         let mut pause = self.settings.first_pause;
+        let mut direct = !self.spilling.load(Ordering::Relaxed);
         while !batch.records.is_empty() {
-            match self.sink.append(&batch.records).await {
-                Ok(()) => {
-                    self.stuck.store(false, Ordering::Relaxed);
-                    batch.durable();
-                    return;
+            if direct {
+                match self.sink.append(&batch.records).await {
+                    Ok(()) => return self.durable(batch),
+                    Err(SinkError::Never(refused)) if !refused.is_empty() => {
+                        batch = batch.without(&refused);
+                        continue;
+                    }
+                    Err(error) => self.log_failed(batch.records.len(), &error),
                 }
-                Err(SinkError::Never(refused)) => {
-                    batch = batch.without(&refused);
+            }
+            if let Some(spill) = &self.spill {
+                // Before the append, so that whoever comes after this batch does not overtake it.
+                self.spilling.store(true, Ordering::Relaxed);
+                match spill.append(&batch.records).await {
+                    Ok(()) => return self.durable(batch),
+                    Err(error) => {
+                        metrics::counter!("towpath_gateway_spill_failures_total").increment(1);
+                        tracing::warn!(records = batch.records.len(), %error, "records cannot wait on disk");
+                    }
+                }
+            }
+            // Neither takes them: both are tried again, in turn with pauses, while the room fills up.
+            self.stuck.store(true, Ordering::Relaxed);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
+            pause = (pause * 2).min(self.settings.longest_pause);
+            direct = true;
+        }
+    }
+
+    fn durable(&self, batch: Batch) {
+        self.stuck.store(false, Ordering::Relaxed);
+        self.durable_at.store(self.clock.now().as_millisecond(), Ordering::Relaxed);
+        metrics::counter!("towpath_gateway_records_total").increment(batch.records.len() as u64);
+        batch.waiting.into_iter().for_each(|(_, waiting)| waiting.durable());
+    }
+
+    fn log_failed(&self, records: usize, why: &SinkError) {
+        metrics::counter!("towpath_gateway_log_failures_total").increment(1);
+        tracing::warn!(records, %why, "the log does not take records");
+    }
+
+    /// Brings what waits in the spill into the log, in order, for as long as the spill is open.
+    pub(super) async fn replay(self: Arc<Self>, spill: Arc<Spill>) {
+        let mut replay = spill.replay();
+        loop {
+            let mut read = match replay.next(self.settings.batch_bytes).await {
+                Ok(read) => read,
+                Err(towpath_log::ReadError::Closed) => return,
+                Err(cause) => {
+                    tracing::error!(%cause, "cannot read what waits on disk");
+                    tokio::time::sleep(self.settings.longest_pause).await;
                     continue;
                 }
-                Err(SinkError::Later(why)) => tracing::warn!(records = batch.records.len(), %why, "the log does not take records"),
+            };
+            if let (1.., Some(record)) = (read.lost, read.records.first()) {
+                tracing::error!(records = read.lost, "records that waited on disk are damaged");
+                self.lost(record, read.lost, Reason::Damaged);
             }
-            self.stuck.store(true, Ordering::Relaxed);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.settings.longest_pause);
+            let sent = std::mem::take(&mut read.records);
+            self.send_spilled(sent.clone()).await;
+            spill.replayed(&sent, read.end).await;
+            self.stuck.store(false, Ordering::Relaxed);
+            if spill.is_empty() {
+                self.spilling.store(false, Ordering::Relaxed);
+                tracing::info!("all that waited on disk is in the log");
+            }
         }
+    }
+
+    /// Returns when the log has taken, or refused for good, all of the records.
+    async fn send_spilled(&self, mut records: Vec<CapturedRecord>) {
+        let mut pause = Duration::ZERO;
+        while !records.is_empty() {
+            match self.sink.append(&records).await {
+                Ok(()) => return,
+                Err(SinkError::Never(refused)) if !refused.is_empty() => {
+                    let mut number = 0;
+                    records.retain(|record| {
+                        let why = refused.iter().find(|(index, _)| *index == number);
+                        number += 1;
+                        if let Some((_, why)) = why {
+                            tracing::error!(%why, "the log refuses a record that waited on disk");
+                            self.lost(record, 1, Reason::Refused);
+                        }
+                        why.is_none()
+                    });
+                }
+                Err(error) => {
+                    self.log_failed(records.len(), &error);
+                    pause = (pause * 2).clamp(self.settings.first_pause, self.settings.longest_pause);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    fn lost(&self, record: &CapturedRecord, count: u64, reason: Reason) {
+        if reason == Reason::Refused && gap_record::is_one(record) {
+            // No gap is told of a gap that cannot be told.
+            metrics::counter!("towpath_gateway_gap_records_refused_total").increment(1);
+            return;
+        }
+        self.gaps.put_back(Gap {
+            upstream: SPILL.into(),
+            account: record.account,
+            region: record.region.clone(),
+            reason,
+            from: record.time,
+            to: record.time,
+            at_least: count,
+        });
+    }
+}
+
+impl Group {
+    fn bytes(&self) -> usize {
+        self.records.iter().map(|record| record.json.len()).sum()
     }
 }

@@ -20,9 +20,7 @@ use uuid::Uuid;
 
 use crate::recording::{Describe, RecordedUpstream, Recording, RecordingSettings, Routed};
 use crate::sink::{RecordSink, SinkError};
-use crate::{
-    ClientLimits, Gateway, GatewayServer, GatewaySettings, Identities, Origin, Policy, TlsSettings, Upstream,
-};
+use crate::{ClientLimits, Gateway, GatewayServer, GatewaySettings, Identities, Origin, Policy, TlsSettings, Upstream};
 
 /// Longer than anything takes that works.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -62,10 +60,9 @@ struct Notebook(Mutex<Vec<Seen>>);
 impl Describe for Notebook {
     fn records(&self, exchange: &Exchange, routed: &Routed, _: UserIdentity) -> Vec<CapturedRecord> {
         let ending = match &exchange.ending {
-            Ending::Answered(response) => End::Answered {
-                status: response.head.status.as_u16(),
-                got: response.body.clone(),
-            },
+            Ending::Answered(response) => {
+                End::Answered { status: response.head.status.as_u16(), got: response.body.clone() }
+            }
             Ending::Refused { code, .. } => End::Refused { code: code.clone() },
             Ending::Broken { reason } => End::Broken { reason: reason.clone() },
         };
@@ -167,6 +164,7 @@ pub struct Setup {
     pub recording: RecordingSettings,
     pub tls: Option<towpath_port::Tls>,
     pub log: TestLog,
+    pub identities: Identities,
 }
 
 impl Setup {
@@ -186,6 +184,7 @@ impl Setup {
             recording: RecordingSettings::default(),
             tls: None,
             log: TestLog::default(),
+            identities: Identities::default(),
         }
     }
 
@@ -205,10 +204,10 @@ impl Setup {
             tls: TlsSettings::Plain,
         };
         let (notebook, log) = (Arc::new(Notebook::default()), Arc::new(self.log));
-        let identities = Arc::new(Identities::default());
+        let identities = Arc::new(self.identities);
         let clock = Arc::new(SystemClock);
         let recording =
-            Recording::start(notebook.clone(), identities, log.clone(), clock.clone(), self.recording);
+            Recording::start(notebook.clone(), identities, log.clone(), clock.clone(), self.recording).unwrap();
         let gateway = Gateway::new(&settings, recording, clock).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -22,7 +22,10 @@ async fn requests_without_one_meaning_are_refused_and_never_reach_the_upstream()
         ("a coding below chunked", head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
         ("chunked twice", head("Transfer-Encoding: chunked, chunked") + "0\r\n\r\n"),
         ("chunked not last", head("Transfer-Encoding: chunked, identity") + "0\r\n\r\n"),
-        ("a coding in HTTP/1.0", "POST /k HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned()),
+        (
+            "a coding in HTTP/1.0",
+            "POST /k HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        ),
         ("a folded header", head("X-A: b\r\n Transfer-Encoding: chunked")),
         ("a space before the colon", head("Transfer-Encoding : chunked") + "0\r\n\r\n"),
         ("a control character", head("X-A: a\u{0}b")),
@@ -46,10 +49,12 @@ async fn requests_without_one_meaning_are_refused_and_never_reach_the_upstream()
 
 #[tokio::test]
 async fn a_length_beside_chunks_smuggles_nothing() {
-    for lines in ["Content-Length: 6\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 6"] {
+    for lines in ["Content-Length: 6\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 6"]
+    {
         let upstream = RawUpstream::answering(OK).await;
         let gateway = TestGateway::before(upstream.address).await;
-        let request = format!("POST /k HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
+        let request =
+            format!("POST /k HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
         let answer = gateway.exchange(request).await;
         // Read as chunks, forwarded as chunks alone, and the connection is closed: what follows is never looked at.
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
@@ -60,7 +65,9 @@ async fn a_length_beside_chunks_smuggles_nothing() {
 
 #[tokio::test]
 async fn chunks_that_are_none_break_the_call_and_not_the_gateway() {
-    for body in ["zz\r\nabc\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "ffffffffffffffffff\r\na", "3;x\r\nab", "-1\r\n", "3\nabc\n0\n\n"] {
+    for body in
+        ["zz\r\nabc\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "ffffffffffffffffff\r\na", "3;x\r\nab", "-1\r\n", "3\nabc\n0\n\n"]
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway = TestGateway::before(listener.local_addr().unwrap()).await;
         let mut client = gateway.connect().await;

@@ -7,3 +7,4 @@ mod recorded;
 mod streaming;
 mod times;
 mod tls;
+mod verified;

@@ -62,7 +62,8 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
 
 #[tokio::test]
 async fn chunks_and_trailers_pass_in_both_directions() {
-    let answer = "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n";
+    let answer =
+        "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n";
     let upstream = RawUpstream::answering(answer).await;
     let gateway = TestGateway::before(upstream.address).await;
     let request = "PUT /k HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nTrailer: x-hash\r\nTransfer-Encoding: chunked\r\n\r\n\

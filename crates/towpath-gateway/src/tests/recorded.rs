@@ -56,7 +56,8 @@ async fn a_fail_closed_answer_waits_for_its_record() {
 #[tokio::test]
 async fn a_long_fail_closed_answer_passes_but_for_its_end() {
     let body = "x".repeat(200_000);
-    let upstream = RawUpstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    let upstream =
+        RawUpstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
     let gateway = TestGateway::with(upstream.address, |setup| {
         setup.policy(Policy::FailClosed);
         setup.log.shut.store(true, Ordering::SeqCst);
@@ -199,7 +200,12 @@ async fn an_upstream_that_is_not_there_or_says_nothing_useful_is_a_bad_gateway_a
     let answer = gateway.exchange(GET).await;
     assert_eq!(status(&answer), "502");
     assert!(matches!(gateway.one().await.ending, End::Broken { .. }));
-    for nonsense in ["", "SSH-2.0-x\r\n", "HTTP/1.1 999999 x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"] {
+    for nonsense in [
+        "",
+        "SSH-2.0-x\r\n",
+        "HTTP/1.1 999999 x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+    ] {
         let upstream = RawUpstream::closing(nonsense).await;
         let gateway = TestGateway::before(upstream.address).await;
         let answer = gateway.exchange(GET).await;

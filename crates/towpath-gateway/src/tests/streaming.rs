@@ -1,7 +1,7 @@
 //! Long bodies, conversations, and HTTP/2.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,9 @@ use super::harness::*;
 const LENGTH: u64 = 64 << 20;
 
 /// A body of `LENGTH` bytes that tells how much of it was taken.
-fn long_body(taken: Arc<AtomicU64>) -> http_body_util::StreamBody<impl futures::Stream<Item = Result<Frame<Bytes>, std::io::Error>>> {
+fn long_body(
+    taken: Arc<AtomicU64>,
+) -> http_body_util::StreamBody<impl futures::Stream<Item = Result<Frame<Bytes>, std::io::Error>>> {
     let piece = Bytes::from(vec![7; 64 << 10]);
     http_body_util::StreamBody::new(futures::stream::iter((0..LENGTH >> 16).map(move |_| {
         taken.fetch_add(1 << 16, Ordering::SeqCst);
@@ -113,7 +115,8 @@ async fn a_conversation_in_another_protocol_passes_and_is_recorded_at_its_end() 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gateway = TestGateway::before(listener.local_addr().unwrap()).await;
     let mut client = gateway.connect().await;
-    let request = "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n";
+    let request =
+        "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n";
     client.write_all(request.as_bytes()).await.unwrap();
     let (mut upstream, _) = listener.accept().await.unwrap();
     let asked = read_request(&mut upstream).await.unwrap();

@@ -44,8 +44,7 @@ async fn the_time_for_an_answer_begins_at_the_end_of_the_request() {
 #[tokio::test]
 async fn a_request_that_stops_coming_is_a_request_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gateway =
-        TestGateway::with(listener.local_addr().unwrap(), |setup| setup.clients.body_pause = SHORT).await;
+    let gateway = TestGateway::with(listener.local_addr().unwrap(), |setup| setup.clients.body_pause = SHORT).await;
     let answer = gateway.exchange("PUT /k HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\npart").await;
     assert_eq!(status(&answer), "408");
     let seen = gateway.one().await;
@@ -55,8 +54,7 @@ async fn a_request_that_stops_coming_is_a_request_timeout() {
 #[tokio::test]
 async fn an_answer_that_stops_coming_is_cut() {
     let upstream = RawUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
-    let gateway =
-        TestGateway::with(upstream.address, |setup| setup.upstream.limits.body_pause = SHORT).await;
+    let gateway = TestGateway::with(upstream.address, |setup| setup.upstream.limits.body_pause = SHORT).await;
     let answer = gateway.exchange(GET).await;
     assert!(answer.ends_with("half"), "{answer}");
     assert!(!gateway.one().await.answered().1.whole);
@@ -65,8 +63,7 @@ async fn an_answer_that_stops_coming_is_cut() {
 #[tokio::test]
 async fn heads_that_drip_and_clients_that_say_nothing_are_cut() {
     let upstream = RawUpstream::answering("x").await;
-    let gateway =
-        TestGateway::with(upstream.address, |setup| setup.clients.header_timeout = 2 * SHORT).await;
+    let gateway = TestGateway::with(upstream.address, |setup| setup.clients.header_timeout = 2 * SHORT).await;
     for opening in ["", "GET / HT", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nx: "] {
         let mut stream = gateway.connect().await;
         stream.write_all(opening.as_bytes()).await.unwrap();

@@ -109,6 +109,11 @@ impl Client {
 
     /// Calls an operation.
     pub async fn call(&self, api: Api, operation: &str, input: &Value) -> Result<Value, ClientError> {
+        self.call_with(api, operation, Bytes::from(input.to_string())).await
+    }
+
+    /// Calls an operation with a JSON text as input.
+    pub async fn call_with(&self, api: Api, operation: &str, input: Bytes) -> Result<Value, ClientError> {
         let target = format!("{}.{operation}", api.target());
         let target = HeaderValue::try_from(target).map_err(|cause| build(operation, cause))?;
         let answer = self
@@ -121,7 +126,7 @@ impl Client {
                     (header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1")),
                     (header::HeaderName::from_static("x-amz-target"), target),
                 ],
-                body: Bytes::from(input.to_string()),
+                body: input,
                 repeatable: retry::is_repeatable(operation),
             })
             .await?;

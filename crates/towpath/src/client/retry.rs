@@ -28,6 +28,10 @@ impl Retry {
     pub const PATIENT: Self =
         Self { tries: 10, unreachable_tries: 8, pause: Duration::from_millis(100), longest: Duration::from_secs(10) };
 
+    /// For work that tries again by itself.
+    pub const ONCE: Self =
+        Self { tries: 1, unreachable_tries: 1, pause: Duration::from_millis(100), longest: Duration::from_secs(1) };
+
     /// The pause before the next try, or `None` to give up. `tried` counts the tries so far; `repeatable` says that
     /// carrying the call out twice does no harm.
     pub fn next(&self, error: &ClientError, tried: u32, repeatable: bool) -> Option<Duration> {

@@ -94,7 +94,7 @@ impl Failure {
 }
 
 /// Finds the server and says what was assumed.
-fn connect(args: &ConnectionArgs, retry: Retry) -> Result<Client, Failure> {
+pub fn connect(args: &ConnectionArgs, retry: Retry) -> Result<Client, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
     let read = |path: &std::path::Path| std::fs::read_to_string(path).ok();
     let connection = resolve(args, variable, read).map_err(ClientError::from)?;

@@ -1,5 +1,7 @@
 //! Settings that can be read and still cannot work.
 
+mod gateway;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ pub fn problems(settings: &Settings) -> Vec<Problem> {
     check.throttles(settings);
     check.trail(settings);
     check.notify(settings);
+    check.gateway(settings);
     for (name, endpoint) in &settings.import.endpoint {
         check.endpoint(&format!("import.endpoint.{name}"), endpoint);
     }

@@ -27,6 +27,9 @@ const LOG_VARIABLE: &str = "TOWPATH_LOG";
 const OPERATIONS: &str = "throttles.operations";
 const ENDPOINTS: &str = "import.endpoint";
 
+/// A list of tables, which no variable can hold.
+const UPSTREAMS: &str = "gateway.upstream";
+
 /// Fields of an entry of `import.endpoint`.
 const ENDPOINT_FIELDS: [(&str, Form); 10] = [
     ("endpoint", Form::Text),
@@ -60,7 +63,7 @@ impl Names {
         if let Ok(Value::Dict(_, dict)) = Value::serialize(settings) {
             collect("", &dict, &mut names);
         }
-        names.retain(|(name, _)| name != OPERATIONS && name != ENDPOINTS);
+        names.retain(|(name, _)| ![OPERATIONS, ENDPOINTS, UPSTREAMS].contains(&name.as_str()));
         Self(names)
     }
 

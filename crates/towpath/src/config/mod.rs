@@ -7,6 +7,7 @@
 pub mod check;
 pub mod duration;
 mod environment;
+mod gateway;
 mod secret;
 mod settings;
 pub mod size;
@@ -19,6 +20,7 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+pub use gateway::{Gateway, GatewayTls, Upstream};
 pub use secret::Secret;
 pub use settings::*;
 
@@ -37,6 +39,29 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Settings given on the command line, by dotted name.
     pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// What the process was started with: the file `named` or else that of the variable or the working folder, the
+    /// environment, settings given as `NAME=VALUE`, and flags that stand for a setting, which win.
+    pub fn of_process(
+        named: Option<&Path>,
+        set: &[String],
+        flags: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    ) -> Result<Self, ConfigError> {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let variable = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
+        let file = file_to_read(named.or(variable.as_deref()));
+        let mut given = Vec::new();
+        for pair in set {
+            let (name, value) = pair.split_once('=').ok_or_else(|| ConfigError::Set(pair.clone()))?;
+            given.push((name.trim().to_owned(), value.to_owned()));
+        }
+        given.extend(flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        Ok(Self { file, environment, flags: given })
+    }
 }
 
 /// The settings and what was noticed while reading them.
@@ -91,6 +116,9 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// A flag has the wrong form.
+    #[error("--set {0} has no value; write --set NAME=VALUE, such as --set query.memory=2GiB")]
+    Set(String),
     /// Values were read, and cannot work.
     #[error("{}", check::listing(.0))]
     Nonsense(Vec<check::Problem>),

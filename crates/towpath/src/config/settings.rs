@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use towpath_model::{AccountId, Quotas, Region};
 
+use super::gateway::Gateway;
 use super::secret::Secret;
 use super::{duration, size};
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub notify: Notify,
     /// Imports from buckets.
     pub import: Import,
+    /// The capture gateway.
+    pub gateway: Gateway,
 }
 
 /// Logging of the server itself, to standard error.
@@ -376,6 +379,7 @@ impl Default for Settings {
             trail: Trail::default(),
             notify: Notify::default(),
             import: Import::default(),
+            gateway: Gateway::default(),
         }
     }
 }
@@ -386,6 +390,11 @@ impl Settings {
     pub fn s3_address(&self) -> SocketAddr {
         let port = if self.listen.port() == 0 { 0 } else { 4748 };
         self.s3_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// The account of calls through the gateway whose upstream names none.
+    pub fn gateway_account(&self) -> AccountId {
+        self.gateway.account.unwrap_or(self.account_id)
     }
 }
 

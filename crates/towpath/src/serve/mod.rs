@@ -6,24 +6,28 @@
 pub mod credentials;
 mod data_dir;
 mod http;
-mod logging;
+pub mod logging;
 mod metrics;
 mod parts;
 mod s3;
-mod signals;
+pub mod signals;
 mod stop_plan;
 mod tasks;
-mod tls;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use towpath_model::SystemClock;
+use towpath_port::{PemPair, Tls, TlsError};
+
 use crate::config::{self, Loaded, Settings, Sources};
+use crate::gateway::{Knowledge, LogSink, OwnKeys, RunningGateway, StartError, identities};
 
 use self::data_dir::DataDir;
 use self::http::{Gate, HttpServer, Surface};
@@ -31,7 +35,8 @@ use self::metrics::Metrics;
 use self::parts::Parts;
 use self::signals::Signals;
 use self::stop_plan::StopPlan;
-use self::tls::Tls;
+
+pub use self::tasks::Lost;
 
 /// Flags of `towpath serve`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +59,9 @@ pub struct Serve {
     /// Any setting by its dotted name, such as --set query.memory=2GiB
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Run the capture gateway too, at gateway.listen [default: 127.0.0.1:4749]
+    #[arg(long)]
+    gateway: bool,
     /// Check the settings, print them as a configuration file and exit
     #[arg(long)]
     check: bool,
@@ -65,9 +73,6 @@ pub enum ServeError {
     /// The settings.
     #[error(transparent)]
     Config(#[from] config::ConfigError),
-    /// A flag has the wrong form.
-    #[error("--set {0} has no value; write --set NAME=VALUE, such as --set query.memory=2GiB")]
-    Set(String),
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::DataDirError),
@@ -93,7 +98,10 @@ pub enum ServeError {
     },
     /// Certificate and key.
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
+    /// The gateway.
+    #[error(transparent)]
+    Gateway(#[from] StartError),
     /// Measurements.
     #[error("cannot set up metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -105,31 +113,15 @@ pub enum ServeError {
 impl Serve {
     /// Reads the settings from all sources.
     fn load(&self) -> Result<(Loaded, Option<PathBuf>), ServeError> {
-        let environment: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let variable = std::env::var_os(config::FILE_VARIABLE).map(PathBuf::from);
-        let file = config::file_to_read(self.config.as_deref().or(variable.as_deref()));
-        let sources = Sources { file: file.clone(), environment, flags: self.flags()? };
-        Ok((config::load(&sources)?, file))
-    }
-
-    fn flags(&self) -> Result<Vec<(String, String)>, ServeError> {
-        let named = [
-            ("data_dir", &self.data_dir),
-            ("listen", &self.listen),
-            ("s3_listen", &self.s3_listen),
-            ("account_id", &self.account_id),
+        let flags = [
+            ("data_dir", self.data_dir.clone()),
+            ("listen", self.listen.clone()),
+            ("s3_listen", self.s3_listen.clone()),
+            ("account_id", self.account_id.clone()),
+            ("gateway.enabled", self.gateway.then(|| "true".to_owned())),
         ];
-        let mut flags = Vec::new();
-        for pair in &self.set {
-            let (name, value) = pair.split_once('=').ok_or_else(|| ServeError::Set(pair.clone()))?;
-            flags.push((name.trim().to_owned(), value.to_owned()));
-        }
-        for (name, value) in named {
-            flags.extend(value.clone().map(|value| (name.to_owned(), value)));
-        }
-        Ok(flags)
+        let sources = Sources::of_process(self.config.as_deref(), &self.set, flags)?;
+        Ok((config::load(&sources)?, sources.file))
     }
 
     /// Runs the server until it is told to stop.
@@ -149,12 +141,17 @@ impl Serve {
 }
 
 async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
+    let knowledge = match settings.gateway.enabled {
+        true => Some(Knowledge::load(&settings).await?),
+        false => None,
+    };
     let data = DataDir::open(&settings.data_dir)?;
     info!(data_dir = %data.path().display(), first_start = data.is_fresh(), "data directory is held");
     if data.is_open_to_others() {
         warn!(data_dir = %data.path().display(), "other users of this machine may look into the data directory; chmod 700 it");
     }
-    let tls = Tls::load(&settings.tls)?;
+    let tls = tls(&settings.tls)?;
+    let gateway_folder = data.join("gateway");
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (listener, address) = listen("--listen", settings.listen).await?;
     let (s3_listener, s3_address) = listen("--s3-listen", settings.s3_address()).await?;
@@ -185,15 +182,33 @@ async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
         Some(Err(refused)) => Err(refused),
         Some(Ok(parts)) => {
             let s3 = tokio::spawn(s3::serve(parts.s3_server(), s3_listener, tls, stop.clone(), parts.lost()));
+            let gateway = match gateway(&settings, knowledge, &parts, &gateway_folder).await {
+                Ok(gateway) => gateway,
+                Err(refused) => {
+                    stop.cancel();
+                    parts.stop(&StopPlan::begin()).await;
+                    return Err(refused);
+                }
+            };
             gate.open(parts.handler());
             print_line(&format!("towpath ready on {scheme}://{address}"));
+            if let Some(gateway) = &gateway {
+                print_line(&format!("towpath gateway on {}://{}", gateway.scheme, gateway.address));
+            }
             info!(%address, %s3_address, "ready");
             stopped.await;
             let plan = StopPlan::begin();
             plan.watch();
             gate.close();
             stop.cancel();
+            let gateway = async {
+                if let Some(gateway) = gateway {
+                    gateway.stop().await;
+                }
+            };
             tokio::join!(
+                // Its records need the log, which is closed after this.
+                StopPlan::until(plan.work(), "gateway", gateway),
                 StopPlan::until(plan.connections(), "connections", finish(http)),
                 StopPlan::until(plan.connections(), "S3 connections", finish(s3)),
             );
@@ -214,6 +229,31 @@ async fn listen(flag: &'static str, address: SocketAddr) -> Result<(TcpListener,
     Ok((listener, address))
 }
 
+/// Starts the capture gateway in this process, if it is wanted.
+async fn gateway(
+    settings: &Settings,
+    knowledge: Option<Knowledge>,
+    parts: &Parts,
+    folder: &Path,
+) -> Result<Option<RunningGateway>, ServeError> {
+    let Some(knowledge) = knowledge else { return Ok(None) };
+    let (sink, clock) = (Arc::new(LogSink(parts.service())), Arc::new(SystemClock));
+    let identities = identities(settings, Some(Arc::new(OwnKeys(parts.service()))), None)?;
+    let gateway = RunningGateway::start(settings, knowledge, identities, sink, folder, clock).await?;
+    if let Some(tls) = gateway.tls() {
+        let hangups = signals::hangups().map_err(|cause| ServeError::System { step: "take over SIGHUP", cause })?;
+        tokio::spawn(reload(tls, hangups));
+    }
+    Ok(Some(gateway.watched(parts.lost())))
+}
+
+/// The certificate of the settings; `None` if there is none, and connections are not encrypted.
+fn tls(settings: &config::Tls) -> Result<Option<Tls>, TlsError> {
+    let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else { return Ok(None) };
+    let pair = PemPair { certificate: ("tls.certificate", certificate.clone()), key: ("tls.key", key.clone()) };
+    Tls::load(pair).map(Some)
+}
+
 /// Reads certificate and key anew at each SIGHUP.
 async fn reload(tls: Tls, mut hangups: tokio::signal::unix::Signal) {
     while hangups.recv().await.is_some() {
@@ -230,7 +270,7 @@ async fn finish(http: tokio::task::JoinHandle<()>) {
     }
 }
 
-fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Option<String>)]) {
+pub fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Option<String>)]) {
     let version = env!("CARGO_PKG_VERSION");
     let file = file.map(|file| file.display().to_string()).unwrap_or_else(|| "none".to_owned());
     info!(version, pid = std::process::id(), config = %file, "towpath starts");
@@ -246,7 +286,7 @@ fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Option
 }
 
 /// Prints a line to standard output. A reader that has gone does not stop the server.
-fn print_line(line: &str) {
+pub fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

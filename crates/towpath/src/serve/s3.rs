@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use towpath_bucket::{Encryption, S3Server};
+use towpath_port::{Tls, TlsFacts};
 
 use super::tasks::Lost;
-use super::tls::{self, Tls};
 
 /// How long running requests may go on after the signal to stop, as at the port of the API.
 const GRACE: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub async fn serve(server: S3Server, listener: TcpListener, tls: Option<Tls>, st
                 let tls = tls.clone();
                 async move {
                     let stream = tls.accept(stream).await?;
-                    let facts = tls::facts(&stream);
+                    let facts = TlsFacts::of(&stream);
                     let version = facts.version.map(str::to_owned);
                     Ok((stream, Some(Encryption { version, cipher_suite: facts.cipher_suite })))
                 }

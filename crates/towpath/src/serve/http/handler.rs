@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Response, Uri};
+use towpath_port::TlsFacts;
 
 /// A whole request, body included.
 #[derive(Clone, Debug)]
@@ -21,15 +22,6 @@ pub struct Request {
     pub peer: IpAddr,
     /// The encryption of its connection; none if it came in the clear.
     pub tls: Option<TlsFacts>,
-}
-
-/// What is known about an encrypted connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// Such as `TLSv1.3`.
-    pub version: Option<&'static str>,
-    /// Such as `TLS_AES_128_GCM_SHA256`.
-    pub cipher_suite: Option<String>,
 }
 
 /// Answers requests. All methods may be called concurrently.

@@ -6,12 +6,11 @@
 
 pub mod answer;
 mod body;
-mod connection;
 mod handler;
 mod server;
 mod surface;
 
-pub use handler::{Handler, Request, TlsFacts};
+pub use handler::{Handler, Request};
 pub use server::HttpServer;
 pub use surface::{Gate, Surface};
 

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::service::service_fn;
@@ -13,22 +12,16 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
+use towpath_port::{Place, Places, Tls, TlsFacts, Watch};
 use tracing::{debug, warn};
 
-use super::connection::Watch;
-use super::handler::TlsFacts;
 use super::surface::Surface;
 use crate::serve::stop_plan::StopPlan;
-use crate::serve::tls::{self, Tls};
 
 /// Streams of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
-
-/// Pause after the operating system could not hand out a connection, mostly for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a [`Surface`] at a port.
 pub struct HttpServer {
@@ -62,11 +55,9 @@ impl HttpServer {
     /// Serves until `stop`; then accepts nothing more and gives running requests the time of the plan, which begins
     /// at that moment.
     pub async fn serve(self, listener: TcpListener, tls: Option<Tls>, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.surface.limits().max_connections));
+        let places = Places::new(self.surface.limits().max_connections);
         let graceful = GracefulShutdown::new();
-        while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
-            // Refused only by connections that are gone already.
-            let _ = stream.set_nodelay(true);
+        while let Some((stream, peer, place)) = places.accept(&listener, &stop).await {
             tokio::spawn(connection(
                 stream,
                 peer,
@@ -89,37 +80,10 @@ impl HttpServer {
     }
 }
 
-/// The next connection with its place, or `None` when the server shall stop.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = tokio::select! {
-        biased;
-        () = stop.cancelled() => return None,
-        place = Arc::clone(places).acquire_owned() => place.ok()?,
-    };
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => return Some((stream, peer, place)),
-            Err(cause) => {
-                warn!(%cause, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    place: Place,
     surface: Arc<Surface>,
     tls: Option<Tls>,
     builder: Arc<Builder<TokioExecutor>>,
@@ -135,7 +99,7 @@ async fn connection(
             None => serve(stream, peer, None, &surface, &watch, &builder, graceful).await,
             Some(tls) => match tls.accept(stream).await {
                 Ok(stream) => {
-                    let facts = tls::facts(&stream);
+                    let facts = TlsFacts::of(&stream);
                     serve(stream, peer, Some(facts), &surface, &watch, &builder, graceful).await;
                 }
                 Err(cause) => debug!(%peer, %cause, "no encryption was agreed on"),

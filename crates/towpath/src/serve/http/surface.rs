@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
+use towpath_port::TlsFacts;
 use towpath_wire::{ApiError, Protocol, RequestId};
 
 use super::answer;
 use super::body::{BodyMemory, Refused, drain};
-use super::handler::{Handler, Request, TlsFacts};
+use super::handler::{Handler, Request};
 use crate::config::Http;
 use crate::serve::metrics::Metrics;
 

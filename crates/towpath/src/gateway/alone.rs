@@ -1,0 +1,107 @@
+//! `towpath gateway`: the gateway as a program of its own, which sends its records to a server.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use towpath_model::SystemClock;
+use tracing::{error, info};
+
+use super::server_sink::ServerSink;
+use super::{Knowledge, RunningGateway, identities};
+use crate::client::{Client, ConnectionArgs, Retry};
+use crate::command::Failure;
+use crate::config::{self, Settings, Sources};
+use crate::serve::signals::{self, Signals};
+use crate::serve::{logging, print_line, tell};
+
+/// The folder for what must outlive the process, if nobody says otherwise.
+const DEFAULT_FOLDER: &str = "./towpath-gateway";
+
+/// The folder of the development authority, if nobody says otherwise.
+const DEFAULT_CA: &str = "./towpath-gateway/ca";
+
+/// Flags of `towpath gateway`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Clients are sent through it by AWS_ENDPOINT_URL=http://127.0.0.1:4749. What it stands in front of is in the configuration file:
+
+  [[gateway.upstream]]
+  service = \"s3\"
+  url = \"http://127.0.0.1:9000\"")]
+pub struct GatewayAlone {
+    /// Where clients connect [default: 127.0.0.1:4749]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Folder of service models, laid out as botocore's data [default: that of the botocore that python3 knows]
+    #[arg(long, value_name = "DIR")]
+    models: Option<String>,
+    /// Encrypt with certificates of a development authority, kept in a folder [default folder: ./towpath-gateway/ca]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = DEFAULT_CA)]
+    dev_ca: Option<String>,
+    /// Configuration file [default: towpath.toml if it is there; env: TOWPATH_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting by its dotted name, such as --set gateway.region=eu-west-1
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Check the settings, models and profiles, print the settings as a configuration file and exit
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl GatewayAlone {
+    /// Runs the gateway until it is told to stop.
+    pub async fn run(self) -> Result<(), Failure> {
+        let flags = [
+            ("gateway.listen", self.listen.clone()),
+            ("gateway.models", self.models.clone()),
+            ("gateway.tls.development_ca", self.dev_ca.clone()),
+            ("gateway.enabled", Some("true".to_owned())),
+        ];
+        let sources = Sources::of_process(self.config.as_deref(), &self.set, flags).map_err(failure)?;
+        let loaded = config::load(&sources).map_err(failure)?;
+        let settings = loaded.settings;
+        if self.check {
+            Knowledge::load(&settings).await.map_err(failure)?;
+            print_line(settings.to_string().trim_end());
+            return Ok(());
+        }
+        let signals = Signals::listen().map_err(failure)?;
+        logging::start(&settings.logging);
+        tell(&settings, sources.file, &loaded.strangers);
+        let client = crate::command::connect(&self.connection, Retry::ONCE)?;
+        serve(settings, client, signals).await
+    }
+}
+
+async fn serve(settings: Settings, client: Client, signals: Signals) -> Result<(), Failure> {
+    let knowledge = Knowledge::load(&settings).await.map_err(failure)?;
+    info!(server = %client.connection().endpoint, "records go to a server");
+    let identities = identities(&settings, None, Some(client.clone())).map_err(failure)?;
+    let (sink, clock) = (Arc::new(ServerSink(client)), Arc::new(SystemClock));
+    let folder = Path::new(DEFAULT_FOLDER);
+    let gateway = RunningGateway::start(&settings, knowledge, identities, sink, folder, clock).await;
+    let gateway = gateway.map_err(failure)?;
+    if let Some(tls) = gateway.tls() {
+        let mut hangups = signals::hangups().map_err(failure)?;
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                match tls.reload() {
+                    Ok(()) => info!("the certificate was read anew"),
+                    Err(cause) => error!(error = %crate::cli::told(&cause), "the certificate stays the old one"),
+                }
+            }
+        });
+    }
+    print_line(&format!("towpath gateway ready on {}://{}", gateway.scheme, gateway.address));
+    signals.stop().await;
+    gateway.stop().await;
+    info!("stopped");
+    Ok(())
+}
+
+fn failure(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::other(Box::new(error))
+}
