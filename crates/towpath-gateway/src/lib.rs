@@ -37,13 +37,13 @@ mod upstream;
 mod verify;
 
 pub use client::SetupError;
-pub use development_ca::{CaError, CERTIFICATE_FILE, DevelopmentCa, KEY_FILE};
+pub use development_ca::{CERTIFICATE_FILE, CaError, DevelopmentCa, KEY_FILE};
 pub use gateway::{Gateway, GatewayError};
 pub use identity::{AskOwner, Identities, KeyDirectory, StsClient, StsError};
 pub use outbound::OutboundError;
 pub use recording::{
-    Acknowledgement, Describe, Gap, GapKey, GapKeyError, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingError, RecordingSettings, Routed,
-    Ticket, Unrecordable,
+    Acknowledgement, Describe, Gap, GapKey, GapKeyError, NotDurable, Policy, Reason, RecordedUpstream, Recording,
+    RecordingError, RecordingSettings, Routed, Ticket, Unrecordable,
 };
 pub use server::GatewayServer;
 pub use settings::{ClientLimits, DEFAULT_LISTEN, GatewaySettings, TlsSettings};

@@ -88,7 +88,9 @@ impl BodyProof {
         let hash = BodyHash::finished(self.hash);
         match self.open {
             Open::Hash(claimed) if claimed == hash => Ok(()),
-            Open::Hash(_) => Err(Forged("the body does not have the SHA-256 that x-amz-content-sha256 says".to_owned())),
+            Open::Hash(_) => {
+                Err(Forged("the body does not have the SHA-256 that x-amz-content-sha256 says".to_owned()))
+            }
             Open::Signature { signed, secret, keys, now } => {
                 let expect = Expect { service: signed.service(), now, skew: DEFAULT_SKEW };
                 let verified = signed.verify(secret.expose().as_bytes(), &hash, &expect, &keys);
@@ -139,11 +141,8 @@ mod tests {
             request = request.header("x-amz-content-sha256", BodyHash::of(body).to_string());
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        let credentials = Credentials {
-            access_key_id: key.to_owned(),
-            secret_access_key: Secret::new(secret),
-            session_token: None,
-        };
+        let credentials =
+            Credentials { access_key_id: key.to_owned(), secret_access_key: Secret::new(secret), session_token: None };
         sign(&mut parts, body, &credentials, "us-east-1", "dynamodb", now()).unwrap();
         parts
     }
@@ -184,9 +183,8 @@ mod tests {
 
     #[test]
     fn no_signature_is_nobodys_and_another_kind_of_signature_is_refused() {
-        let head = |name: &str, value: &str| {
-            http::Request::get("/").header(name, value).body(()).unwrap().into_parts().0
-        };
+        let head =
+            |name: &str, value: &str| http::Request::get("/").header(name, value).body(()).unwrap().into_parts().0;
         assert_eq!(verify(&head("x-other", "1"), b""), Ok(()));
         for other in ["AWS AKIAOWN:c2ln", "Bearer x", "AWS4-ECDSA-P256-SHA256 Credential=AKIAOWN/x"] {
             assert!(verify(&head("authorization", other), b"").is_err(), "{other}");

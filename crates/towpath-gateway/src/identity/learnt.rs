@@ -110,7 +110,8 @@ impl Lesson<'_> {
             let (role_id, session_name) = split(leaf(self.answer, "AssumedRoleId")?)?;
             let role_arn: Arn = self.form.get("RoleArn")?.parse().ok()?;
             let role_name = role_arn.resource().rsplit('/').next()?.to_owned();
-            let source = leaf(self.answer, "SourceIdentity").or_else(|| self.form.get("SourceIdentity").map(str::to_owned));
+            let source =
+                leaf(self.answer, "SourceIdentity").or_else(|| self.form.get("SourceIdentity").map(str::to_owned));
             let session = RoleSession {
                 account: role_arn.account_id()?,
                 role_id,

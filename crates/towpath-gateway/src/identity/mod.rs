@@ -98,7 +98,10 @@ impl Default for Identities {
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asked: Vec<_> = self.sts.keys().collect();
-        f.debug_struct("Identities").field("directory", &self.directory.is_some()).field("sts", &asked).finish_non_exhaustive()
+        f.debug_struct("Identities")
+            .field("directory", &self.directory.is_some())
+            .field("sts", &asked)
+            .finish_non_exhaustive()
     }
 }
 

@@ -69,10 +69,9 @@ impl Presented {
         };
         match id.filter(plain) {
             None => Self::Anonymous,
-            Some(id) => Self::Key {
-                id: id.to_owned(),
-                token: token.filter(|token| token.len() <= MAX_TOKEN).map(Secret::new),
-            },
+            Some(id) => {
+                Self::Key { id: id.to_owned(), token: token.filter(|token| token.len() <= MAX_TOKEN).map(Secret::new) }
+            }
         }
     }
 }
@@ -102,12 +101,14 @@ mod tests {
 
     #[test]
     fn the_key_is_found_in_every_form_of_signature() {
-        let v4 = "AWS4-HMAC-SHA256 Credential=AKIA1/20261121/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
+        let v4 =
+            "AWS4-HMAC-SHA256 Credential=AKIA1/20261121/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00";
         assert_eq!(of("/", Some(v4)), key("AKIA1", Some("t0k3n")));
         let v4a = "AWS4-ECDSA-P256-SHA256 SignedHeaders=host,Credential=AKIA1/20261121/s3/aws4_request,Signature=00";
         assert_eq!(of("/", Some(v4a)), key("AKIA1", Some("t0k3n")));
         assert_eq!(of("/", Some("AWS AKIA1:c2ln")), key("AKIA1", Some("t0k3n")));
-        let presigned = "/k?X-Amz-Credential=AKIA1%2F20261121%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Security-Token=q%2Bt";
+        let presigned =
+            "/k?X-Amz-Credential=AKIA1%2F20261121%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Security-Token=q%2Bt";
         assert_eq!(of(presigned, None), key("AKIA1", Some("q+t")));
         assert_eq!(of("/k?AWSAccessKeyId=AKIA1&Signature=x", None), key("AKIA1", None));
         assert_eq!(of("/", Some("Bearer abc")), Presented::Bearer);

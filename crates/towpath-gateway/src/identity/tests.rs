@@ -42,8 +42,10 @@ impl Called<'_> {
         let mut request = Request::post("/");
         if let Some(key) = self.key {
             let scope = format!("{key}/20261121/us-east-1/{}/aws4_request", self.service);
-            request = request
-                .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"));
+            request = request.header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"),
+            );
         }
         let (head, ()) = request.header("x-user", "arn:aws:iam::1:user/forged").body(()).unwrap().into_parts();
         let (answer, ()) = http::Response::builder().status(self.status).body(()).unwrap().into_parts();
@@ -183,7 +185,8 @@ fn federated_users_and_users_of_identity_providers_are_known() {
 
     let answer = "<AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>user1</SubjectFromWebIdentityToken>\
         <Audience>app</Audience><Provider>accounts.example</Provider></AssumeRoleWithWebIdentityResult>";
-    let call = Called { service: "sts", key: None, form: "Action=AssumeRoleWithWebIdentity", answer, ..Called::default() };
+    let call =
+        Called { service: "sts", key: None, form: "Action=AssumeRoleWithWebIdentity", answer, ..Called::default() };
     assert_eq!(call.identity(&identities)["principalId"], "accounts.example:app:user1");
     assert_eq!(Called { status: 400, ..call }.identity(&identities), json!({ "type": "Unknown" }));
 }
@@ -193,7 +196,8 @@ fn a_key_that_iam_made_is_the_users_it_was_made_for() {
     let identities = Identities::default();
     let user = "<CreateUserResult><User><Path>/</Path><UserName>carol</UserName><UserId>AIDACAROL</UserId>\
         <Arn>arn:aws:iam::123456789012:user/carol</Arn></User></CreateUserResult>";
-    Called { service: "iam", form: "Action=CreateUser&UserName=carol", answer: user, ..Called::default() }.pass(&identities);
+    Called { service: "iam", form: "Action=CreateUser&UserName=carol", answer: user, ..Called::default() }
+        .pass(&identities);
     let key = "<CreateAccessKeyResult><AccessKey><UserName>carol</UserName><AccessKeyId>AKIACAROL</AccessKeyId>\
         <SecretAccessKey>s3cr3t</SecretAccessKey></AccessKey></CreateAccessKeyResult>";
     Called { service: "iam", form: "Action=CreateAccessKey", answer: key, ..Called::default() }.pass(&identities);

@@ -142,7 +142,8 @@ mod tests {
         let public = BASE64.decode(text(&details["publicKey"])).unwrap();
         let signature = BASE64.decode(text(&details["signature"])).unwrap();
         let verify = |signed: &str| {
-            ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &public).verify(signed.as_bytes(), &signature)
+            ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &public)
+                .verify(signed.as_bytes(), &signature)
         };
         assert!(verify(&signed).is_ok());
         assert!(verify(&signed.replace("17", "1")).is_err());

@@ -61,13 +61,7 @@ impl Spill {
             true => 0,
             false => sizes(&*storage).unwrap_or(limit),
         };
-        Ok(Self {
-            log,
-            notes,
-            limit,
-            waiting: AtomicU64::new(waiting),
-            replayed: AtomicU64::new(replayed),
-        })
+        Ok(Self { log, notes, limit, waiting: AtomicU64::new(waiting), replayed: AtomicU64::new(replayed) })
     }
 
     /// Returns when the records are durable on disk.
@@ -177,7 +171,8 @@ fn event_of(record: &CapturedRecord) -> Event {
 }
 
 fn record_of(event: Event) -> CapturedRecord {
-    let line = event.json.iter().position(|byte| *byte == b'\n').filter(|_| event.category == Category::ActivityAuditLog);
+    let line =
+        event.json.iter().position(|byte| *byte == b'\n').filter(|_| event.category == Category::ActivityAuditLog);
     let (channel, json) = match line {
         None => (None, event.json),
         Some(end) => (Some(String::from_utf8_lossy(&event.json[..end]).into()), event.json.slice(end + 1..)),

@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use towpath_admit::UserIdentity;
 use towpath_capture::{CapturedRecord, Exchange};
 
+use super::Shared;
 use super::gap::{Gap, Gaps, Reason};
 use super::room::Taken;
 use super::ticket::NotDurable;
 use super::upstream::{RecordedUpstream, Routed};
-use super::Shared;
 use crate::identity::Identified;
 
 /// Turns calls into records.
