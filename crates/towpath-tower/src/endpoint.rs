@@ -1,0 +1,118 @@
+//! The way to Towpath's first-party endpoint: PutRecords, signed.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use towpath_model::{AccountId, Region};
+use towpath_wire::client::{failure, towpath_request};
+use towpath_wire::sigv4::{self, Credentials};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// Why records were not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The address is none.
+    #[error("{0} is not of the form http://host:port")]
+    Address(String),
+    /// The request cannot be signed.
+    #[error("cannot sign the request")]
+    Sign(#[source] sigv4::SignError),
+    /// The server cannot be reached, or the conversation broke off.
+    #[error("cannot talk to the server: {0}")]
+    Network(String),
+    /// The server refuses the call.
+    #[error("the server refuses the call: {code}: {message}")]
+    Refused {
+        /// Such as `AccessDeniedException`.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+}
+
+/// A Towpath server, in whose name events are sent, and whose they are.
+///
+/// Speaks plain HTTP, for a server on the same machine or behind a proxy that encrypts.
+#[derive(Clone)]
+pub struct Endpoint {
+    url: String,
+    credentials: Credentials,
+    pub(crate) account: AccountId,
+    pub(crate) region: Region,
+    pub(crate) source: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Verdicts {
+    failed: Vec<Verdict>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Verdict {
+    error_code: String,
+    error_message: String,
+}
+
+impl Endpoint {
+    /// A server at `url` (`http://127.0.0.1:4747`), where `credentials` may `towpath:PutRecords`. Events are those of
+    /// `account` in `region`, and their `eventSource` is `source`, such as `orders.example.org`.
+    ///
+    /// # Errors
+    /// The URL is none. Nothing is connected yet.
+    pub fn new(
+        url: &str,
+        credentials: Credentials,
+        account: AccountId,
+        region: Region,
+        source: &str,
+    ) -> Result<Self, EndpointError> {
+        if !url.starts_with("http://") || towpath_request(url, "PutRecords", &Value::Null).is_err() {
+            return Err(EndpointError::Address(url.to_owned()));
+        }
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Ok(Self { url: url.to_owned(), credentials, account, region, source: source.to_owned(), client })
+    }
+
+    /// Sends records; answers what the server says of those that it will never take.
+    pub(crate) async fn put(&self, records: &[Bytes]) -> Result<Vec<String>, EndpointError> {
+        let request = towpath_request(&self.url, "PutRecords", &Value::Null);
+        let (mut parts, _) = request.map_err(|_| EndpointError::Address(self.url.clone()))?.into_parts();
+        let body = body_of(records);
+        sigv4::sign(&mut parts, &body, &self.credentials, self.region.as_str(), "towpath", Timestamp::now())
+            .map_err(EndpointError::Sign)?;
+        let network = |error: &dyn std::error::Error| EndpointError::Network(error.to_string());
+        let answer = self.client.request(Request::from_parts(parts, Full::new(body))).await;
+        let (head, body) = answer.map_err(|error| network(&error))?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| network(&*error))?.to_bytes();
+        if head.status != StatusCode::OK {
+            let error = failure(head.status, &head.headers, &body);
+            return Err(EndpointError::Refused { code: error.code().to_owned(), message: error.message().to_owned() });
+        }
+        let verdicts: Verdicts = serde_json::from_slice(&body).map_err(|error| network(&error))?;
+        Ok(verdicts.failed.into_iter().map(|it| format!("{}: {}", it.error_code, it.error_message)).collect())
+    }
+}
+
+fn body_of(records: &[Bytes]) -> Bytes {
+    let mut body = BytesMut::with_capacity(records.iter().map(|record| record.len() + 1).sum::<usize>() + 16);
+    body.put_slice(b"{\"Records\":[");
+    for (number, record) in records.iter().enumerate() {
+        if number > 0 {
+            body.put_u8(b',');
+        }
+        body.put_slice(record);
+    }
+    body.put_slice(b"]}");
+    body.freeze()
+}

@@ -1,0 +1,223 @@
+//! A service, its layer and a server in one process.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower_layer::Layer;
+use tower_service::Service;
+use towpath_wire::sigv4::{BodyHash, DEFAULT_SKEW, Expect, SignedRequest, SigningKeys};
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// Takes records as Towpath does, if the signature is right; refuses what is named so.
+#[derive(Default)]
+struct Server {
+    records: Mutex<Vec<Value>>,
+    calls: AtomicUsize,
+    away: AtomicBool,
+}
+
+impl Server {
+    async fn start() -> (Arc<Self>, SocketAddr) {
+        let server = Arc::new(Self::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let this = server.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let this = this.clone();
+                let answer = hyper::service::service_fn(move |request| this.clone().answer(request));
+                let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+                tokio::spawn(serving);
+            }
+        });
+        (server, address)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let told =
+            |status, text: String| Ok(Response::builder().status(status).body(Full::new(Bytes::from(text))).unwrap());
+        if self.away.load(Ordering::Relaxed) {
+            return told(StatusCode::SERVICE_UNAVAILABLE, String::new());
+        }
+        let expect = Expect { service: "towpath", now: Timestamp::now(), skew: DEFAULT_SKEW };
+        let signed = SignedRequest::parse(&head.method, &head.uri, &head.headers).unwrap();
+        if signed.verify(b"secret", &BodyHash::of(&body), &expect, &SigningKeys::default()).is_err() {
+            return told(StatusCode::FORBIDDEN, "{\"__type\":\"InvalidSignatureException\"}".to_owned());
+        }
+        assert_eq!(head.headers["x-amz-target"], "Towpath_20261120.PutRecords");
+        let mut input: Value = serde_json::from_slice(&body).unwrap();
+        let records = std::mem::take(input["Records"].as_array_mut().unwrap());
+        let (bad, good): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record["eventName"] == "Bad");
+        let failed: Vec<_> =
+            bad.iter().map(|_| json!({ "Index": 0, "ErrorCode": "InvalidRecord", "ErrorMessage": "bad" })).collect();
+        let answer = json!({ "Accepted": good.len(), "Failed": failed });
+        self.records.lock().extend(good);
+        told(StatusCode::OK, answer.to_string())
+    }
+
+    fn named(&self, name: &str) -> Vec<Value> {
+        self.records.lock().iter().filter(|record| record["eventName"] == name).cloned().collect()
+    }
+}
+
+fn endpoint(address: SocketAddr, secret: &str) -> Endpoint {
+    let credentials = Credentials {
+        access_key_id: "AKIAEXAMPLE".to_owned(),
+        secret_access_key: Secret::new(secret),
+        session_token: None,
+    };
+    let (account, region) = ("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap());
+    Endpoint::new(&format!("http://{address}"), credentials, account, region, "orders.example.org").unwrap()
+}
+
+fn settings() -> RecorderSettings {
+    RecorderSettings {
+        gather: Duration::from_millis(5),
+        first_pause: Duration::from_millis(2),
+        longest_pause: Duration::from_millis(20),
+        ..RecorderSettings::default()
+    }
+}
+
+fn event(name: &str) -> Event {
+    Event::new(name, UserIdentity::root("123456789012".parse().unwrap(), "AKIAEXAMPLE"), "192.0.2.1")
+}
+
+/// Answers 200, or 403 where the path says so.
+#[derive(Clone)]
+struct Orders;
+
+impl Service<Request<()>> for Orders {
+    type Response = Response<&'static str>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<&'static str>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let status = if request.uri().path() == "/denied" { 403 } else { 200 };
+        std::future::ready(Ok(Response::builder().status(status).body("ok").unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn each_request_that_is_described_becomes_a_record() {
+    let (server, address) = Server::start().await;
+    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    let layer = EventLayer::new(recorder.clone(), |seen: &Seen<'_>| {
+        if seen.request.uri.path() == "/health" {
+            return None;
+        }
+        let mut event = event("CreateOrder");
+        event.parameters = Some(json!({ "path": seen.request.uri.path() }));
+        event.response = Some(json!({ "orderId": "o-1" }));
+        if seen.response.is_some_and(|head| head.status == 403) {
+            event.error = Some(("AccessDenied".to_owned(), "no".to_owned()));
+        }
+        Some(event)
+    });
+    let mut service = layer.layer(Orders);
+    for path in ["/orders", "/health", "/denied"] {
+        let response = service.call(Request::builder().uri(path).body(()).unwrap()).await.unwrap();
+        assert_eq!(*response.body(), "ok");
+    }
+    assert!(recorder.close(LONG).await);
+    let records = server.named("CreateOrder");
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0]["eventSource"], "orders.example.org");
+    assert_eq!(records[0]["recipientAccountId"], "123456789012");
+    assert_eq!(records[0]["responseElements"], json!({ "orderId": "o-1" }));
+    assert_eq!(records[1]["errorCode"], "AccessDenied");
+    assert_eq!(records[1]["responseElements"], Value::Null);
+}
+
+#[tokio::test]
+async fn events_wait_for_a_server_that_is_away_and_each_arrives_once() {
+    let (server, address) = Server::start().await;
+    server.away.store(true, Ordering::Relaxed);
+    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    (0..1200).for_each(|_| recorder.record(&event("A")));
+    while server.calls.load(Ordering::Relaxed) < 3 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    server.away.store(false, Ordering::Relaxed);
+    assert!(recorder.close(LONG).await);
+    assert_eq!((server.named("A").len(), recorder.dropped()), (1200, 0));
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_counted_and_told_and_nobody_waits() {
+    let (server, address) = Server::start().await;
+    server.away.store(true, Ordering::Relaxed);
+    let few = RecorderSettings { queue_events: 10, ..settings() };
+    let recorder = Recorder::start(endpoint(address, "secret"), few);
+    (0..25).for_each(|_| recorder.record(&event("A")));
+    assert_eq!((recorder.waiting(), recorder.dropped()), (10, 15));
+    let small = RecorderSettings { queue_bytes: 100, ..settings() };
+    let full = Recorder::start(endpoint(address, "secret"), small);
+    full.record(&event("B"));
+    assert_eq!(full.dropped(), 1);
+
+    server.away.store(false, Ordering::Relaxed);
+    assert!(recorder.close(LONG).await);
+    assert!(full.close(LONG).await);
+    assert_eq!(server.named("A").len(), 10);
+    let mut gaps = server.named("RecordingGap");
+    gaps.sort_by_key(|gap| gap["serviceEventDetails"]["atLeast"].as_u64());
+    let counts: Vec<_> = gaps.iter().map(|gap| gap["serviceEventDetails"]["atLeast"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [1, 15]);
+    assert_eq!(gaps[0]["eventType"], "AwsServiceEvent");
+}
+
+#[tokio::test]
+async fn an_event_that_the_server_refuses_is_counted_and_holds_up_no_other() {
+    let (server, address) = Server::start().await;
+    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    ["A", "Bad", "A"].into_iter().for_each(|name| recorder.record(&event(name)));
+    assert!(recorder.close(LONG).await);
+    assert_eq!((server.named("A").len(), recorder.dropped()), (2, 1));
+    assert_eq!(server.named("RecordingGap").len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_wrong_key_events_wait_and_closing_says_so() {
+    let (server, address) = Server::start().await;
+    let recorder = Recorder::start(endpoint(address, "wrong"), settings());
+    recorder.record(&event("A"));
+    assert!(!recorder.close(Duration::from_millis(200)).await);
+    assert_eq!(recorder.waiting(), 1);
+    assert!(server.records.lock().is_empty());
+    recorder.record(&event("B"));
+    assert_eq!(recorder.dropped(), 1, "a closed recorder takes nothing");
+}
+
+#[test]
+fn an_address_must_be_one() {
+    let credentials =
+        Credentials { access_key_id: "A".to_owned(), secret_access_key: Secret::new("s"), session_token: None };
+    for url in ["https://127.0.0.1", "127.0.0.1:4747", "http://", ""] {
+        let (account, region) = ("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap());
+        assert!(Endpoint::new(url, credentials.clone(), account, region, "x").is_err(), "{url}");
+    }
+}
