@@ -29,7 +29,7 @@ pub use folder::Models;
 pub use hint::ServiceHint;
 pub use operation::OperationModel;
 pub use shape::{Element, ErrorTrait, Kind, Member, Place, Shape, ShapeId, Structure, TimeFormat};
-pub use uri::{Segment, UriTemplate};
+pub use uri::{Literal, Segment, UriTemplate};
 
 use crate::decode::Routes;
 
@@ -97,6 +97,14 @@ impl ServiceModel {
         Self { summary, operations: operations.into(), by_name, shapes: shapes.into(), routes }
     }
 
+    /// Reads a model in botocore's form (`service-2.json`), which will go by `name`.
+    ///
+    /// # Errors
+    /// JSON that is no model.
+    pub fn parse(name: &str, json: &[u8]) -> Result<Self, serde_json::Error> {
+        botocore::parse(name, json)
+    }
+
     /// What tells it from the others.
     pub fn summary(&self) -> &ServiceSummary {
         &self.summary
@@ -153,10 +161,4 @@ impl ServiceModel {
     pub(crate) fn routes(&self) -> &Routes {
         &self.routes
     }
-}
-
-/// Reads a model in botocore's form, for tests that bring their own.
-#[cfg(test)]
-pub(crate) fn parse_botocore(name: &str, json: &[u8]) -> Result<ServiceModel, serde_json::Error> {
-    botocore::parse(name, json)
 }

@@ -4,7 +4,7 @@
 //! a tree first and the model then says what its nodes are. Lists and maps are recognised by their numbers, so a client
 //! that leaves out `member`, or writes it where the model has it flattened, is understood as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     DecodeError,
@@ -34,11 +34,12 @@ pub(super) fn form<'f>(
     fields: impl Iterator<Item = (std::borrow::Cow<'f, str>, std::borrow::Cow<'f, str>)>,
 ) -> Result<Value, DecodeError> {
     let mut root = Node::default();
+    let mut left = limits::PARTS;
     for (at, (name, value)) in fields.enumerate() {
         if at >= limits::FIELDS {
             return Err(DecodeError::Bound("the number of a form's fields"));
         }
-        root.insert(&name, value.into_owned())?;
+        root.insert(&name, value.into_owned(), &mut left)?;
     }
     Reader { gather, dialect }.structure(structure, &root, 0)
 }
@@ -51,13 +52,19 @@ struct Node {
 }
 
 impl Node {
-    fn insert(&mut self, name: &str, value: String) -> Result<(), DecodeError> {
+    fn insert(&mut self, name: &str, value: String, left: &mut usize) -> Result<(), DecodeError> {
         let mut node = self;
         for (depth, part) in name.split('.').enumerate() {
             if depth > limits::DEPTH {
                 return Err(DecodeError::Bound("the depth of values"));
             }
-            node = node.children.entry(part.to_owned()).or_default();
+            node = match node.children.entry(part.to_owned()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(vacant) => {
+                    *left = left.checked_sub(1).ok_or(DecodeError::Bound("the number of a form's parts"))?;
+                    vacant.insert(Self::default())
+                }
+            };
         }
         node.value = Some(value);
         Ok(())

@@ -9,6 +9,8 @@ pub(super) const DEPTH: usize = 100;
 pub(super) const VALUES: usize = 250_000;
 /// Fields of a form, and parameters of a query string.
 pub(super) const FIELDS: usize = 50_000;
+/// Parts of the names of a form's fields. A part takes about a kilobyte while the form is read.
+pub(super) const PARTS: usize = 100_000;
 /// Characters of an error's code or message that are kept. Records cut them at 1 KB.
 pub(super) const ERROR_TEXT: usize = 8 << 10;
 /// Characters of an operation's name that a caller made up.

@@ -102,7 +102,7 @@ fn of_query(
                     .members
                     .iter()
                     .any(|other| other.place == Place::Query && other.name != member.name && *other.wire == *name)
-                    || call.operation().uri.literals.iter().any(|(literal, _)| **literal == *name)
+                    || call.operation().uri.literals.iter().any(|literal| *literal.name == *name)
             };
             let mut entries: Vec<(String, Value)> = Vec::new();
             for (name, text) in query.0.iter().filter(|(name, _)| !is_taken(name) && !is_of_signature(name)) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 
 use super::rest::Query;
-use crate::model::{Kind, OperationModel, Place, Segment, Shape};
+use crate::model::{Kind, Literal, OperationModel, Place, Segment, Shape};
 
 /// The name of the query parameter in which SDKs name the operation.
 const X_ID: &str = "x-id";
@@ -118,7 +118,7 @@ fn needs(shape: &Shape) -> Box<[(Place, Arc<str>)]> {
 /// How many parts of the query string a template demands; `None` if one of them is not there.
 fn literals(operation: &OperationModel, query: &Query<'_>) -> Option<usize> {
     let mut demanded = 0;
-    for (name, value) in &operation.uri.literals {
+    for Literal { name, value } in &operation.uri.literals {
         if &**name == X_ID {
             continue;
         }

@@ -103,7 +103,7 @@ fn seconds(text: &str) -> Option<Timestamp> {
     if text.contains(['e', 'E']) {
         let seconds: f64 = text.parse().ok()?;
         // Far beyond year 9999, where seconds in a float are whole anyway.
-        if !(seconds.abs() < 1e12) {
+        if seconds.is_nan() || seconds.abs() >= 1e12 {
             return None;
         }
         return Timestamp::from_nanosecond((seconds * 1e6).round() as i128 * 1000).ok();

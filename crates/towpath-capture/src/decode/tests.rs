@@ -63,7 +63,7 @@ pub(crate) fn models() -> Option<&'static Models> {
 /// A model of a few lines of JSON in botocore's form.
 fn model(metadata: &str, operations: &str, shapes: &str) -> Arc<ServiceModel> {
     let json = format!(r#"{{"metadata":{{{metadata}}},"operations":{{{operations}}},"shapes":{{{shapes}}}}}"#);
-    Arc::new(crate::model::parse_botocore("example", json.as_bytes()).expect("a model"))
+    Arc::new(ServiceModel::parse("example", json.as_bytes()).expect("a model"))
 }
 
 pub(crate) fn request(method: &str, uri: &str, headers: &[(&str, &str)], body: impl Into<bytes::Bytes>) -> Request {

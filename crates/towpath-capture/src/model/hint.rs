@@ -1,5 +1,7 @@
 //! What a call says of its service before anybody knows its operation.
 
+use std::borrow::Cow;
+
 use super::ServiceSummary;
 use crate::decode::Spoken;
 
@@ -130,12 +132,17 @@ fn targets(target: &str, summary: &ServiceSummary) -> bool {
 /// How many characters of a host name a service: its endpoint prefix at the start, or after the name of a bucket, an
 /// account or the like if the host is one of AWS.
 fn host_fit(host: &str, summary: &ServiceSummary) -> usize {
-    let host = crate::decode::without_port(host).to_ascii_lowercase();
+    // Asked of every service there is: hosts are in small letters already but for few.
+    let host = crate::decode::without_port(host);
+    let host = match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
+    };
     if summary.global_host.as_deref() == Some(&*host) {
         return host.len();
     }
     let prefix = &*summary.endpoint_prefix;
-    if prefix.is_empty() {
+    if prefix.is_empty() || !host.contains(prefix) {
         return 0;
     }
     let known = SUFFIXES.iter().any(|suffix| host.ends_with(suffix));

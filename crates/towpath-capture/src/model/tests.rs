@@ -61,14 +61,14 @@ fn odd_models_are_read_as_far_as_they_make_sense() {
     let json = r#"{"metadata":{"protocol":"telepathy"},"operations":{"Do":{"http":{"method":"B A D"},"input":{"shape":"Gone"}}},
         "shapes":{"Loop":{"type":"list","member":{"shape":"Loop"}},"Odd":{"type":"quantum"},
         "S":{"type":"structure","members":{"A":{"shape":"S"},"B":{"shape":"Gone"},"C":{}},"payload":"None","required":["Z"]}}}"#;
-    let model = botocore::parse("odd", json.as_bytes()).unwrap();
+    let model = ServiceModel::parse("odd", json.as_bytes()).unwrap();
     let operation = model.operation("Do").unwrap();
     assert!(model.input(operation).is_none());
     assert!(matches!(model.shape(operation.input.unwrap()).kind, Kind::Unknown));
     assert!(matches!(model.shape(ShapeId(u32::MAX)).kind, Kind::Unknown));
     assert!(model.summary().protocols.is_empty());
     for text in ["", "[]", "{}", r#"{"metadata":{},"shapes":[]}"#, r#"{"metadata":{},"shapes":{"S":{"members":1}}}"#] {
-        assert!(botocore::parse("none", text.as_bytes()).is_err(), "{text}");
+        assert!(ServiceModel::parse("none", text.as_bytes()).is_err(), "{text}");
     }
 }
 

@@ -8,9 +8,18 @@ pub struct UriTemplate {
     /// The parts of the path.
     pub segments: Box<[Segment]>,
     /// Parts of the query string that every request has: a name, and the value if one is given.
-    pub literals: Box<[(Arc<str>, Option<Arc<str>>)]>,
+    pub literals: Box<[Literal]>,
     /// True if the path ends with a slash.
     pub trailing_slash: bool,
+}
+
+/// A part of a query string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Literal {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its value; any will do if there is none.
+    pub value: Option<Arc<str>>,
 }
 
 /// A part of a path, between two slashes.
@@ -96,11 +105,12 @@ impl Segment {
     }
 }
 
-fn literal(part: &str) -> (Arc<str>, Option<Arc<str>>) {
-    match part.split_once('=') {
-        Some((name, value)) => (Arc::from(name), Some(Arc::from(value))),
-        None => (Arc::from(part), None),
-    }
+fn literal(part: &str) -> Literal {
+    let (name, value) = match part.split_once('=') {
+        Some((name, value)) => (name, Some(Arc::from(value))),
+        None => (part, None),
+    };
+    Literal { name: Arc::from(name), value }
 }
 
 fn same(part: &str, literal: &str) -> bool {

@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn any_model_is_read_or_refused(text in r#"\{"metadata":\{\},"operations":\{("O":\{("(http|input)":\{("shape":"(A|B)",?)?\},?){0,2}\},?)?\},"shapes":\{("A":\{"type":"(structure|list|map|x)"(,"member":\{"shape":"A"\})?\})?\}\}"#) {
-        let _ = crate::model::parse_botocore("any", text.as_bytes());
+        let _ = ServiceModel::parse("any", text.as_bytes());
     }
 }
 
@@ -122,6 +122,15 @@ fn deep_bodies_stop_at_their_bound() {
         everywhere(&[0xa1, 0x61, b'A'].repeat(depth));
         everywhere(&[0xc1].repeat(depth));
     }
+}
+
+#[test]
+fn a_form_of_very_many_parts_stops_at_its_bound() {
+    let form: String = (0..3000).map(|at| format!("{at}{}=1&", ".A".repeat(90))).collect();
+    let request = request("POST", "/?Action=Do", &[("content-type", "application/x-www-form-urlencoded")], form);
+    let call = Call::of(&services()[3], &request, None).unwrap();
+    let fault = decode::request(&call, &request).fault;
+    assert_eq!(fault, Some(DecodeError::Bound("the number of a form's parts")));
 }
 
 #[test]

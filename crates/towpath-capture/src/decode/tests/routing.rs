@@ -6,6 +6,9 @@ use crate::{
     model::{Protocol, ServiceHint},
 };
 
+/// Method, URI and headers of a request, and its operation.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 fn s3(method: &str, uri: &str, headers: &[(&str, &str)]) -> String {
     let Some(models) = models() else { return String::new() };
     let model = models.service("s3").unwrap().unwrap();
@@ -18,7 +21,7 @@ fn sub_resources_of_s3_tell_operations_apart() {
         return;
     }
     let copy = [("x-amz-copy-source", "/b/k")];
-    let cases: [(&str, &str, &[(&str, &str)], &str); 24] = [
+    let cases: [Case; 24] = [
         ("PUT", "/b/k", &[], "PutObject"),
         ("PUT", "/b/k?x-id=GetObject", &[], "PutObject"),
         ("PUT", "/b/k?x-id=CopyObject", &[], "PutObject"),
