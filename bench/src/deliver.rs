@@ -32,8 +32,9 @@ use crate::server::peak_memory;
 const TARGET: f64 = 150_000.0;
 const GROWTH: f64 = 1.25;
 
-/// Different records that the backlog is made of.
-const RECORDS: u64 = 20_000;
+/// Different records that are generated, and the sizes of those that the backlog is made of: about 1.2 KB on average.
+const RECORDS: u64 = 40_000;
+const SIZES: std::ops::Range<usize> = 900..1_500;
 
 const ACCOUNT: &str = "000000000001";
 const BUCKET: &str = "bench";
@@ -42,7 +43,7 @@ const BUCKET: &str = "bench";
 #[derive(Debug, clap::Args)]
 pub struct Deliver {
     /// Events in the largest backlog; a quarter of them in the smaller one
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 2_000_000)]
     events: usize,
     /// Trails that all take every event
     #[arg(long, default_value_t = 1)]
@@ -268,7 +269,7 @@ fn trail(number: usize) -> anyhow::Result<Trail> {
     })
 }
 
-/// Generated records of about 1.2 KB: those of people and of services, in the order in which they were written.
+/// Generated records of about 1.2 KB, in the order in which they were written.
 fn texts(folder: &Path) -> anyhow::Result<Vec<String>> {
     #[derive(Deserialize)]
     struct File {
@@ -288,7 +289,8 @@ fn texts(folder: &Path) -> anyhow::Result<Vec<String>> {
                 continue;
             }
             let file: File = serde_json::from_reader(flate2::read::GzDecoder::new(std::fs::File::open(entry.path())?))?;
-            texts.extend(file.records.into_iter().map(|record| record.get().to_owned()));
+            let records = file.records.into_iter().filter(|record| SIZES.contains(&record.get().len()));
+            texts.extend(records.map(|record| record.get().to_owned()));
         }
     }
     ensure!(!texts.is_empty(), "no records were generated");
