@@ -87,6 +87,20 @@ def test_what_cannot_be_an_event_is_reported(server, cloudtrail, store, tmp_path
     assert scalar(cloudtrail, f"SELECT count(*) FROM {table}") == "2"
 
 
+def test_a_store_takes_records_up_to_its_maximum_event_size(server, cloudtrail, store, tmp_path):
+    name, table = store
+    long = event(requestParameters={"pad": "a" * (300 * 1024)})
+    (tmp_path / "long.json").write_text(json.dumps({"Records": [event(), long]}))
+    done = server.towpath("import", tmp_path, "--event-data-store", name, check=False)
+    assert done.returncode != 0
+    report = done.stdout + done.stderr
+    assert "record 2" in report and "longer than 262144 bytes" in report, report
+    assert scalar(cloudtrail, f"SELECT count(*) FROM {table}") == "1"
+    cloudtrail.put_event_configuration(EventDataStore=table, MaxEventSize="Large", ContextKeySelectors=[])
+    run_import(server, tmp_path, name)
+    assert scalar(cloudtrail, f"SELECT count(*) FROM {table} WHERE eventid = '{long['eventID']}'") == "1"
+
+
 def test_all_real_records_arrive_or_are_reported(server, cloudtrail, store):
     name, table = store
     done = server.towpath("import", CLOUDTRAIL, "--event-data-store", name, "--output", "json", check=False, timeout=600)

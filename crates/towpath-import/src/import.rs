@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use towpath_admit::Fallback;
+use towpath_admit::{Fallback, LogFileLimits};
 use towpath_model::{AccountId, Destination, EventTime, Region};
 
 /// The id of an import.
@@ -145,6 +145,8 @@ pub struct NewImport {
     pub source: ImportSource,
     /// Which events it takes.
     pub range: TimeRange,
+    /// The longest record it takes, in bytes, by the store's `MaxEventSize`; longer ones are failures.
+    pub record_bytes: usize,
 }
 
 /// `ImportStatistics`.
@@ -175,6 +177,9 @@ pub struct Import {
     pub source: ImportSource,
     /// Which events it takes.
     pub range: TimeRange,
+    /// The longest record it takes, in bytes.
+    #[serde(default = "large")]
+    pub record_bytes: usize,
     /// How it stands.
     pub status: ImportStatus,
     /// How far it came; may lag behind a little.
@@ -195,12 +200,17 @@ pub(crate) struct Progress {
     pub(crate) walked: bool,
 }
 
+/// What imports took before they had a bound of their own.
+fn large() -> usize {
+    LogFileLimits::default().record_bytes
+}
+
 impl Import {
     pub(crate) fn new(
         owner: Owner,
         destination: Destination,
         source: ImportSource,
-        range: TimeRange,
+        (range, record_bytes): (TimeRange, usize),
         now: Timestamp,
     ) -> Self {
         Self {
@@ -209,6 +219,7 @@ impl Import {
             destination,
             source,
             range,
+            record_bytes,
             status: ImportStatus::Initializing,
             statistics: Statistics::default(),
             created: now,

@@ -33,7 +33,7 @@ pub struct ImporterSettings {
     pub max_failures: u64,
     /// A source that sends nothing for so long has failed.
     pub silence: Duration,
-    /// Bounds on each file.
+    /// Bounds on each file; each import has its own on records.
     pub limits: LogFileLimits,
 }
 
@@ -123,7 +123,8 @@ impl Importer {
     pub async fn start(&self, new: NewImport) -> Result<Import, ImportError> {
         self.check_open()?;
         let source = self.shared.sources.open(&new.source).await?;
-        let import = Import::new(new.owner, new.destination, new.source, new.range, self.shared.clock.now());
+        let takes = (new.range, new.record_bytes);
+        let import = Import::new(new.owner, new.destination, new.source, takes, self.shared.clock.now());
         self.begin(&import, Vec::new()).await?;
         self.spawn(import.clone(), Some(source));
         Ok(import)
@@ -131,8 +132,14 @@ impl Importer {
 
     /// Starts an import again that failed or was stopped: its failures first, then what it had not come to.
     ///
-    /// `cutoff` replaces the one given when it was started.
-    pub async fn retry(&self, owner: &Owner, id: ImportId, cutoff: Option<Timestamp>) -> Result<Import, ImportError> {
+    /// `cutoff` and `record_bytes` replace those given when it was started.
+    pub async fn retry(
+        &self,
+        owner: &Owner,
+        id: ImportId,
+        cutoff: Option<Timestamp>,
+        record_bytes: usize,
+    ) -> Result<Import, ImportError> {
         self.check_open()?;
         let mut import = self.get(owner, id).await?;
         let over = matches!(import.status, ImportStatus::Failed | ImportStatus::Stopped);
@@ -164,6 +171,7 @@ impl Importer {
         import.status = ImportStatus::Initializing;
         import.updated = self.shared.clock.now();
         import.range.cutoff = cutoff;
+        import.record_bytes = record_bytes;
         self.begin(&import, writes).await?;
         self.spawn(import.clone(), Some(source));
         Ok(import)
@@ -316,7 +324,7 @@ impl Shared {
             destination: import.destination,
             fallback: import.fallback(),
             range: import.range,
-            limits: self.settings.limits,
+            limits: LogFileLimits { record_bytes: import.record_bytes, ..self.settings.limits },
             gzip_only,
             silence: self.settings.silence,
         }

@@ -24,6 +24,11 @@ use towpath_model::{Destination, Event, EventKey, ManualClock, StoreId, StoreKin
 
 use super::*;
 
+mod record_size;
+
+/// The longest record that the tests' stores take.
+const RECORD_BYTES: usize = 1024 * 1024;
+
 /// A store that refuses what it is told to.
 #[derive(Debug, Default)]
 struct TestStore {
@@ -210,6 +215,7 @@ impl Fixture {
                 role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
             },
             range: TimeRange::default(),
+            record_bytes: RECORD_BYTES,
         }
     }
 
@@ -376,7 +382,7 @@ async fn failures_are_listed_per_file_and_a_retry_goes_through_them() {
         fixture.store.put_text(&format!("{day}/{name}"), log_file(&[record(3, 2)])).await;
     }
     fixture.clock.advance(Duration::from_secs(60));
-    let retried = fixture.importer.retry(&owner(), import.id, None).await.unwrap();
+    let retried = fixture.importer.retry(&owner(), import.id, None, RECORD_BYTES).await.unwrap();
     assert_eq!((retried.id, retried.status), (import.id, ImportStatus::Initializing));
     let over = fixture.over(import.id).await;
 
@@ -392,7 +398,7 @@ async fn failures_are_listed_per_file_and_a_retry_goes_through_them() {
     let mut texts = all;
     texts.insert(record(3, 2));
     assert_eq!(fixture.sink.texts(), texts);
-    let again = fixture.importer.retry(&owner(), import.id, None).await;
+    let again = fixture.importer.retry(&owner(), import.id, None, RECORD_BYTES).await;
     assert!(matches!(again, Err(ImportError::NotRetryable { .. })));
 }
 
@@ -430,7 +436,7 @@ async fn too_many_failures_end_an_import_and_a_retry_goes_on_behind_them() {
     let import = fixture.import("s3://bucket").await;
     assert_eq!((import.status, import.statistics.failed_entries), (ImportStatus::Failed, 3));
     fixture.store.heal();
-    fixture.importer.retry(&owner(), import.id, None).await.unwrap();
+    fixture.importer.retry(&owner(), import.id, None, RECORD_BYTES).await.unwrap();
     let over = fixture.over(import.id).await;
     assert_eq!((over.status, over.statistics.files_completed), (ImportStatus::Completed, 12));
     assert_eq!(fixture.sink.texts(), all);
@@ -503,7 +509,7 @@ async fn a_stopped_import_stays_stopped_and_can_be_retried() {
     assert_eq!(fixture.importer.stop(&owner(), import.id).await.unwrap(), stopped);
 
     fixture.sink.plan.lock().hang_after = None;
-    fixture.importer.retry(&owner(), import.id, None).await.unwrap();
+    fixture.importer.retry(&owner(), import.id, None, RECORD_BYTES).await.unwrap();
     let over = fixture.over(import.id).await;
     assert_eq!((over.status, over.statistics.files_completed), (ImportStatus::Completed, 20));
     assert_eq!(fixture.sink.texts(), all);
@@ -609,7 +615,7 @@ async fn a_source_that_cannot_be_opened_is_an_error_at_the_start_and_a_failure_l
     assert!(reborn.failures(id).await.contains_key("s3://bucket"));
 
     fixture.store.heal();
-    reborn.importer.retry(&owner(), id, None).await.unwrap();
+    reborn.importer.retry(&owner(), id, None, RECORD_BYTES).await.unwrap();
     let over = reborn.over(id).await;
     assert_eq!((over.status, over.statistics.failed_entries), (ImportStatus::Completed, 0));
     assert_eq!(reborn.sink.texts(), all);
@@ -658,6 +664,7 @@ fn upload(fixture: &Fixture) -> NewUpload {
         destination: fixture.destination,
         label: "/logs".to_owned(),
         range: TimeRange::default(),
+        record_bytes: RECORD_BYTES,
     }
 }
 

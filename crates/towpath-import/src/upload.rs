@@ -42,6 +42,8 @@ pub struct NewUpload {
     pub label: String,
     /// Which events it takes.
     pub range: TimeRange,
+    /// The longest record it takes, in bytes, by the store's `MaxEventSize`; longer ones are reported.
+    pub record_bytes: usize,
 }
 
 /// What a client knows of a file without reading it.
@@ -92,7 +94,8 @@ impl Importer {
         if let Some(import) = open.into_iter().find(same) {
             return self.attach(import, true);
         }
-        let mut import = Import::new(new.owner, new.destination, source, new.range, self.shared.clock.now());
+        let takes = (new.range, new.record_bytes);
+        let mut import = Import::new(new.owner, new.destination, source, takes, self.shared.clock.now());
         import.status = ImportStatus::InProgress;
         self.shared.records.save(&import, Vec::new()).await?;
         self.attach(import, false)

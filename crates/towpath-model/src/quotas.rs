@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::MaxEventSize;
+
 /// How much of everything an account may have in a region. Defaults are the published quotas of CloudTrail Lake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +32,16 @@ pub struct Quotas {
     pub event_bytes: usize,
     /// Bytes of one event in a store whose maximum event size is `Large`.
     pub large_event_bytes: usize,
+}
+
+impl Quotas {
+    /// Bytes of one event in a store with this `MaxEventSize`.
+    pub fn event_bytes_of(&self, size: MaxEventSize) -> usize {
+        match size {
+            MaxEventSize::Standard => self.event_bytes,
+            MaxEventSize::Large => self.large_event_bytes,
+        }
+    }
 }
 
 impl Default for Quotas {

@@ -79,8 +79,14 @@ async fn new(
             role_arn: source.s3_bucket_access_role_arn,
         },
         range: TimeRange { cutoff: cutoff(context, store), ..range },
+        record_bytes: record_bytes(context, store),
     };
     context.parts.imports.start(new).await.map_err(refused)
+}
+
+/// The longest record that the store takes.
+pub(super) fn record_bytes(context: &Context<'_>, store: &EventDataStore) -> usize {
+    context.parts.settings.quotas.event_bytes_of(store.event_configuration.max_event_size)
 }
 
 /// Refuses a bucket of the data directory that the caller may not list and read; other buckets have a say of their own.
@@ -125,7 +131,8 @@ async fn retry(context: &Context<'_>, id: &str) -> Result<Import, ApiError> {
         )
     })?;
     let store = importable(store)?;
-    context.parts.imports.retry(&owner, id, cutoff(context, store)).await.map_err(refused)
+    let (cutoff, record_bytes) = (cutoff(context, store), record_bytes(context, store));
+    context.parts.imports.retry(&owner, id, cutoff, record_bytes).await.map_err(refused)
 }
 
 /// Refuses stores that take no imports.

@@ -6,7 +6,7 @@ use towpath_model::Destination;
 use towpath_wire::ApiError;
 
 use super::Context;
-use crate::operations::import::{cutoff, importable, owner, refused};
+use crate::operations::import::{cutoff, importable, owner, record_bytes, refused};
 use crate::operations::store_name::StoreName;
 
 /// Most files that one ListPendingFiles asks about.
@@ -90,6 +90,7 @@ pub(super) async fn start(context: &Context<'_>, input: StartInput) -> Result<St
         destination: Destination { store: store.id, kind: store.kind },
         label: input.source,
         range: TimeRange { cutoff: cutoff(context, store), ..TimeRange::default() },
+        record_bytes: record_bytes(context, store),
     };
     let upload = context.parts.imports.open_upload(new).await.map_err(refused)?;
     Ok(StartOutput { import_id: upload.id().to_string(), resumed: upload.is_resumed() })
