@@ -47,9 +47,7 @@ impl<'a> Named<'a> {
                 let name = call.operation().name.to_string();
                 (Some(call), by_model(&model), Some(model), Some(name))
             }
-            Err(Unrouted::Operation { service, named }) => {
-                (None, by_model(&service).or_else(by_call), Some(service), named)
-            }
+            Err(Unrouted::Operation { service, named }) => (None, by_model(&service), Some(service), named),
             Err(Unrouted::Service | Unrouted::Model(_)) => (None, by_call(), None, None),
         };
         let operation = named.or_else(|| spoken(&exchange.request)).unwrap_or_else(|| by_path(&head.method, &head.uri));
