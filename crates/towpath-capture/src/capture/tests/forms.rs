@@ -149,6 +149,10 @@ fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
     let record = call.record(capture);
     assert_eq!((&record["errorCode"], &record["requestID"]), (&json!("Client.UnauthorizedOperation"), &json!("r-3")));
 
+    let fields = [("Action", "CreateSecurityGroup"), ("GroupName", "g"), ("GroupDescription", "d"), ("VpcId", "v")];
+    let record = ec2(&fields).record(capture);
+    assert_eq!(record["requestParameters"], json!({"groupName": "g", "groupDescription": "d", "vpcId": "v"}));
+
     let data = ec2(&[("Action", "ModifyInstanceAttribute"), ("InstanceId", "i-1"), ("UserData.Value", "eA==")]);
     let record = data
         .answer(200, "<ModifyInstanceAttributeResponse><return>true</return></ModifyInstanceAttributeResponse>")
@@ -224,6 +228,21 @@ fn keys_queues_tables_and_functions_are_resources() {
     let parameters = json("AmazonSSM.GetParameters", "ssm", json!({"Names": ["/a/b", "c"]}));
     let arn = |name: &str| json!({"accountId": ACCOUNT, "ARN": format!("arn:aws:ssm:us-east-1:123456789012:parameter/{name}")});
     assert_eq!(resources(parameters), json!([arn("a/b"), arn("c")]));
+}
+
+#[test]
+fn a_few_services_print_the_version_of_their_api() {
+    let Some(capture) = capture() else { return };
+    let group = Wire::json("Logs_20140328.CreateLogGroup", "logs", &json!({"logGroupName": "g"}));
+    assert_eq!(group.record(capture)["apiVersion"], "20140328");
+    let balancers = |version| Wire::form("elasticloadbalancing", version, &[("Action", "DescribeLoadBalancers")]);
+    assert_eq!(balancers("2015-12-01").record(capture)["eventSource"], "elasticloadbalancing.amazonaws.com");
+    let mut zones = Wire::new("GET", "/2013-04-01/hostedzone", "route53").answer(200, "<x/>");
+    zones.region = "eu-west-1".to_owned();
+    let record = zones.record(capture);
+    assert_eq!((&record["apiVersion"], &record["awsRegion"]), (&json!("2013-04-01"), &json!("us-east-1")));
+    let key = Wire::json("TrentService.ListKeys", "kms", &json!({})).record(capture);
+    assert_eq!(key["apiVersion"], Json::Null);
 }
 
 #[test]
