@@ -1,4 +1,4 @@
-//! Requests made up from a model: random parameters, written as a client writes them.
+//! Requests and answers made up from a model: random members, written as clients and services write them.
 //!
 //! It shares nothing with the decoder: it works on the JSON of botocore's models and follows what SDKs do.
 
@@ -8,7 +8,7 @@ use http::{Method, header};
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Body, Field, Request, Value, model::Protocol};
+use crate::{Body, Field, Request, Response, Value, model::Protocol};
 
 /// Numbers that look random and are the same for the same seed.
 pub(super) struct Dice(u64);
@@ -314,20 +314,7 @@ impl<'a> Client<'a> {
                     }
                     value => query.push((name.to_owned(), self.scalar(reference, value))),
                 },
-                Some("header") => {
-                    let text = match &field.value {
-                        Value::List(values) => {
-                            let element = &self.model.shape(reference)["member"];
-                            let parts = values.iter().map(|value| quoted(&self.scalar(element, value)));
-                            parts.collect::<Vec<_>>().join(",")
-                        }
-                        value if reference["jsonvalue"] == true => {
-                            BASE64_STANDARD.encode(self.scalar(reference, value))
-                        }
-                        value => self.scalar(reference, value),
-                    };
-                    builder = builder.header(name, text);
-                }
+                Some("header") => builder = builder.header(name, self.header(reference, &field.value)),
                 Some("headers") => {
                     let Value::Map(entries) = &field.value else { panic!("no map") };
                     for (key, value) in entries {
@@ -351,19 +338,12 @@ impl<'a> Client<'a> {
             Some(payload) => {
                 let reference = reference_of(payload);
                 let found = in_body.iter().find(|field| *field.name == *payload);
-                match (found.map(|field| &field.value), self.protocol) {
-                    (None, _) if self.model.is_stream(reference) || self.model.shape(reference)["type"] == "blob" => {
+                match found.map(|field| &field.value) {
+                    None if self.model.is_stream(reference) || self.model.shape(reference)["type"] == "blob" => {
                         b"\0raw <bytes> {".to_vec()
                     }
-                    (None, _) => Vec::new(),
-                    (Some(Value::Text(text)), _) => text.clone().into_bytes(),
-                    (Some(value), Protocol::RestXml) => {
-                        let name = self.model.text(reference, "locationName").unwrap_or(payload);
-                        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-                        self.xml_value(reference, name, value, &mut xml);
-                        xml.into_bytes()
-                    }
-                    (Some(value), _) => self.json_value(reference, value).to_string().into_bytes(),
+                    None => Vec::new(),
+                    Some(value) => self.payload(reference, payload, value),
                 }
             }
             None if in_body.is_empty() => Vec::new(),
@@ -377,6 +357,123 @@ impl<'a> Client<'a> {
             None => self.json_structure(input.expect("has members"), &in_body).to_string().into_bytes(),
         };
         finish(builder.uri(path).header(header::HOST, host), body)
+    }
+
+    /// Makes up the output of an operation.
+    pub(super) fn output(&mut self, operation: &'a Json) -> Value {
+        let Some(output) = operation.get("output") else { return Value::empty() };
+        let shape = self.model.shape(output);
+        let mut value = self.structure(shape, 0);
+        if let Value::Structure(fields) = &mut value {
+            let is_head = operation["http"]["method"] == "HEAD";
+            let members = &shape["members"];
+            let streams =
+                members.as_object().is_some_and(|all| all.values().any(|member| self.model.is_stream(member)));
+            // Beside a stream, or in the answer to HEAD, there is no body for members.
+            fields.retain(|field| members[&*field.name].get("location").is_some() || !(is_head || streams));
+            // The status is what the service answers with, whether the model was diced to have it or not.
+            fields.retain(|field| members[&*field.name]["location"] != "statusCode");
+            let status =
+                members.as_object().into_iter().flatten().find(|(_, member)| member["location"] == "statusCode");
+            if let (Some((name, _)), true) = (status, self.is_rest()) {
+                let value = Value::Number(status_of(operation).into());
+                fields.push(Field { name: name.as_str().into(), value, sensitive: false });
+            }
+        }
+        value
+    }
+
+    fn is_rest(&self) -> bool {
+        matches!(self.protocol, Protocol::RestJson | Protocol::RestXml)
+    }
+
+    /// Writes the answer that a service gives with an output.
+    pub(super) fn answer(&self, name: &str, operation: &'a Json, output: &Value) -> Response {
+        let none = json!({});
+        let shape = operation.get("output").map_or(&none, |output| self.model.shape(output));
+        let mut builder = http::Response::builder().status(status_of(operation));
+        let mut in_body = Vec::new();
+        for field in fields(output) {
+            let reference = self.reference(operation, &field.name);
+            let name = self.model.text(reference, "locationName").unwrap_or(&field.name);
+            match reference["location"].as_str().filter(|_| self.is_rest()) {
+                Some("header") => builder = builder.header(name, self.header(reference, &field.value)),
+                Some("headers") => {
+                    let Value::Map(entries) = &field.value else { panic!("no map") };
+                    for (key, value) in entries {
+                        builder = builder.header(format!("{name}{key}"), self.scalar(reference, value));
+                    }
+                }
+                Some(_) => (),
+                None => in_body.push(field.clone()),
+            }
+        }
+        let body = match (self.protocol, shape["payload"].as_str()) {
+            (Protocol::RestJson | Protocol::RestXml, Some(payload)) => match in_body.first() {
+                None => Vec::new(),
+                Some(field) => self.payload(self.reference(operation, payload), payload, &field.value),
+            },
+            (Protocol::Json | Protocol::RestJson, _) => match operation.get("output") {
+                Some(output) => self.json_structure(self.model.shape(output), &in_body).to_string().into_bytes(),
+                None => Vec::new(),
+            },
+            (Protocol::Cbor, _) => {
+                let mut bytes = Vec::new();
+                if let Some(output) = operation.get("output") {
+                    let cbor = self.cbor_structure(self.model.shape(output), &in_body);
+                    ciborium::into_writer(&cbor, &mut bytes).expect("memory");
+                }
+                bytes
+            }
+            (Protocol::RestXml, _) if in_body.is_empty() => Vec::new(),
+            (Protocol::Query | Protocol::Ec2 | Protocol::RestXml, _) => {
+                let mut members = String::new();
+                if let Some(output) = operation.get("output") {
+                    self.xml_members(self.model.shape(output), &in_body, &mut members);
+                }
+                let members = match operation["output"]["resultWrapper"].as_str() {
+                    Some(wrapper) => format!("<{wrapper}>{members}</{wrapper}>"),
+                    None => members,
+                };
+                let id = "<ResponseMetadata><RequestId>r</RequestId></ResponseMetadata>";
+                let beside = if self.protocol == Protocol::Query { id } else { "" };
+                format!("<{name}Response xmlns=\"http://x/\">{members}{beside}</{name}Response>").into_bytes()
+            }
+        };
+        let (head, ()) = builder.body(()).expect("a response").into_parts();
+        Response { head, body: Body::of(body) }
+    }
+
+    /// A member of an operation's output.
+    fn reference(&self, operation: &'a Json, name: &str) -> &'a Json {
+        &self.model.shape(&operation["output"])["members"][name]
+    }
+
+    /// The payload of a REST body.
+    fn payload(&self, reference: &'a Json, name: &str, value: &Value) -> Vec<u8> {
+        match (value, self.protocol) {
+            (Value::Text(text), _) => text.clone().into_bytes(),
+            (value, Protocol::RestXml) => {
+                let name = self.model.text(reference, "locationName").unwrap_or(name);
+                let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+                self.xml_value(reference, name, value, &mut xml);
+                xml.into_bytes()
+            }
+            (value, _) => self.json_value(reference, value).to_string().into_bytes(),
+        }
+    }
+
+    /// A header's value.
+    fn header(&self, reference: &'a Json, value: &Value) -> String {
+        match value {
+            Value::List(values) => {
+                let element = &self.model.shape(reference)["member"];
+                let parts = values.iter().map(|value| quoted(&self.scalar(element, value)));
+                parts.collect::<Vec<_>>().join(",")
+            }
+            value if reference["jsonvalue"] == true => BASE64_STANDARD.encode(self.scalar(reference, value)),
+            value => self.scalar(reference, value),
+        }
     }
 
     fn json_structure(&self, shape: &'a Json, fields: &[Field]) -> Json {
@@ -561,6 +658,11 @@ impl<'a> Client<'a> {
             value => xml.push_str(&format!("<{name}>{}</{name}>", escape(&self.scalar(reference, value)))),
         }
     }
+}
+
+/// The status that an operation's model says, else 200.
+fn status_of(operation: &Json) -> u16 {
+    operation["http"]["responseCode"].as_u64().map_or(200, |status| status as u16)
 }
 
 fn fields(value: &Value) -> &[Field] {

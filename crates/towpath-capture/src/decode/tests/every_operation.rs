@@ -1,4 +1,5 @@
-//! Every operation of every service that botocore knows: a request made up for it decodes to itself.
+//! Every operation of every service that botocore knows: a request made up for it decodes to itself, and so does an
+//! answer.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +19,8 @@ use super::{
     models,
 };
 use crate::{
-    Request, Value,
-    decode::{self, Call},
+    Request, Response, Value,
+    decode::{self, Call, Decoded, Outcome},
     model::{Models, Protocol, ServiceHint, ServiceSummary},
 };
 
@@ -41,7 +42,7 @@ struct Tally {
 }
 
 #[test]
-fn a_request_for_any_operation_of_botocore_decodes_to_itself() {
+fn a_request_and_an_answer_of_any_operation_of_botocore_decode_to_themselves() {
     let (Some(folder), Some(models)) = (botocore_data(), models()) else { return };
     let services: Vec<&ServiceSummary> = models.services().collect();
     assert!(services.len() > 300, "{} services", services.len());
@@ -126,7 +127,12 @@ fn try_service(models: &Models, folder: &Path, summary: &ServiceSummary) -> Tall
                 let hostless = ServiceHint { host: None, ..hint };
                 tally.hostless += usize::from(find(models, &hostless, &request, summary, name).is_err());
                 let outcome = Call::of(&model, &request, None).map_err(|cause| cause.to_string());
-                let outcome = outcome.and_then(|call| check(&call, name, *protocol, &request, &parameters));
+                let outcome = outcome.and_then(|call| {
+                    check(&call, name, *protocol, &request, &parameters)?;
+                    let output = client.output(operation);
+                    tally.members += size(&output);
+                    check_answer(&call, &client.answer(name, operation, &output), &output)
+                });
                 if let Err(what) = outcome {
                     wrong = Some(format!("{}:{name} in {protocol:?}: {what}", summary.name));
                 }
@@ -170,6 +176,15 @@ fn check(call: &Call, name: &str, protocol: Protocol, request: &Request, expecte
         return Err("is not complete".to_owned());
     }
     compare(expected, &decoded.value, "").map_or(Ok(()), Err)
+}
+
+fn check_answer(call: &Call, response: &Response, expected: &Value) -> Result<(), String> {
+    match decode::response(call, response).outcome {
+        Outcome::Error { code, .. } => Err(format!("its answer is taken for the error {code}")),
+        Outcome::Output(Decoded { fault: Some(fault), .. }) => Err(format!("its answer: {fault}")),
+        Outcome::Output(Decoded { complete: false, .. }) => Err("its answer is not complete".to_owned()),
+        Outcome::Output(decoded) => compare(expected, &decoded.value, "answer").map_or(Ok(()), Err),
+    }
 }
 
 /// Where two values differ. The order of members is the model's and is looked at elsewhere.
