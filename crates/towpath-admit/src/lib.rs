@@ -13,8 +13,8 @@ mod log_file;
 mod refusal;
 
 pub use api_call::{
-    ApiCall, ApiSource, CallRecord, EventType, HIDDEN, Outcome, Parameters, Plane, RecordCopy, RecordResource, Resource,
-    RoleSession, TlsDetails, UserIdentity, record_name,
+    ApiCall, ApiSource, CallRecord, EventType, HIDDEN, Outcome, Parameters, Plane, RecordCopy, RecordResource,
+    Resource, RoleSession, TlsDetails, UserIdentity, record_name,
 };
 pub use entry::{
     AuditEntry, ChannelRef, CheckedEntry, MAX_CALL_BYTES, MAX_ENTRIES, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, ParsedEntry,
