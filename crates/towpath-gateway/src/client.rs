@@ -113,7 +113,7 @@ impl Client {
             let spare = spare(&request);
             match self.answer(connection.try_send_request(request), tee).await {
                 Ok(answer) => return Ok((answer, connection)),
-                Err(Unanswered::Unsent(unsent)) => request = unsent,
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
                 Err(Unanswered::Failed(SendError::Broken(cause))) => match spare {
                     Some(spare) if cause.is_incomplete_message() || cause.is_closed() || is_reset(&cause) => {
                         request = spare.map(|()| Outgoing::none());
@@ -140,7 +140,7 @@ impl Client {
             let mut connection = self.shared.get(&self.connector).await?;
             match self.answer(connection.try_send_request(request), tee).await {
                 Ok(answer) => return Ok(answer),
-                Err(Unanswered::Unsent(unsent)) => request = unsent,
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
                 Err(Unanswered::Failed(error)) => return Err(error),
             }
         }
@@ -159,7 +159,7 @@ impl Client {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(mut error)) => {
                     return Err(match error.take_message() {
-                        Some(request) => Unanswered::Unsent(request),
+                        Some(request) => Unanswered::Unsent(Box::new(request)),
                         None => Unanswered::Failed(SendError::Broken(error.into_error())),
                     });
                 }
@@ -173,7 +173,7 @@ impl Client {
 /// Why a connection gave no answer.
 enum Unanswered {
     /// The connection was closed before the request was written.
-    Unsent(Request<Outgoing>),
+    Unsent(Box<Request<Outgoing>>),
     /// It may have been read by the upstream.
     Failed(SendError),
 }

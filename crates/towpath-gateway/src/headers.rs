@@ -28,10 +28,10 @@ pub fn check(head: &Parts, max_bytes: usize) -> Result<(), Refusal> {
     if let (Some(_), Some(_)) = (hosts.next(), hosts.next()) {
         return Err(Refusal::malformed("there is more than one header Host"));
     }
-    if let (Some(authority), Some(host)) = (head.uri.authority(), head.headers.get(HOST)) {
-        if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) {
-            return Err(Refusal::malformed("the header Host names another host than the request line"));
-        }
+    if let (Some(authority), Some(host)) = (head.uri.authority(), head.headers.get(HOST))
+        && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
+        return Err(Refusal::malformed("the header Host names another host than the request line"));
     }
     let codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     if codings.into_iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {

@@ -63,6 +63,8 @@ use write::Place;
 
 /// How often it is looked whether a gap is to be told, and noted up to when all was durable.
 const TICK: Duration = Duration::from_millis(500);
+/// How often that is noted while nothing happens.
+const IDLE_STEP_MILLIS: i64 = 30_000;
 /// The file of the key that signs gap records, in the folder of the recording.
 const KEY_FILE: &str = "gap.key";
 /// The folder of the spill, in the folder of the recording.
@@ -357,7 +359,9 @@ impl Shared {
             // With nothing under way, all is durable up to now.
             let idle = self.room.load().0 == 0 && self.gaps.is_empty();
             let until = if idle { now.as_millisecond() } else { self.place.durable_at.load(Ordering::Relaxed) };
-            let Some(marker) = self.marker.clone().filter(|_| until > noted && self.gaps.is_empty()) else { continue };
+            let step = if idle { IDLE_STEP_MILLIS } else { 0 };
+            let due = until > noted + step && self.gaps.is_empty();
+            let Some(marker) = self.marker.clone().filter(|_| due) else { continue };
             noted = until;
             let Ok(until) = Timestamp::from_millisecond(until) else { continue };
             if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || marker.durable_until(until)).await {

@@ -109,7 +109,7 @@ impl fmt::Debug for Identities {
 #[derive(Debug)]
 pub enum Identified {
     /// Who it is, as far as anybody will know.
-    Known(UserIdentity),
+    Known(Box<UserIdentity>),
     /// Somebody else must be asked first.
     Ask(Ask),
 }
@@ -157,24 +157,24 @@ impl Identities {
         let (id, token) = match &presented {
             Presented::Anonymous if routed.service.as_deref() == Some("sts") => {
                 let caller = learnt::federated_caller(exchange).unwrap_or_else(UserIdentity::unknown);
-                return Identified::Known(caller);
+                return known(caller);
             }
-            Presented::Anonymous => return Identified::Known(UserIdentity::anonymous()),
-            Presented::Bearer => return Identified::Known(UserIdentity::unknown()),
+            Presented::Anonymous => return known(UserIdentity::anonymous()),
+            Presented::Bearer => return known(UserIdentity::unknown()),
             Presented::Key { id, token } => (id, token),
         };
         if !is_accepted(&exchange.ending) {
-            return Identified::Known(UserIdentity::unknown_key(None, id));
+            return known(UserIdentity::unknown_key(None, id));
         }
         if let Some(owner) = self.known(upstream.account, id, token.as_ref(), exchange.ended) {
-            return Identified::Known(owner);
+            return known(owner);
         }
         let name = (upstream.account, id.clone());
         let nobody = || UserIdentity::unknown_key(Some(upstream.account), id);
         let can_ask = self.server.is_some() || self.sts.contains_key(&upstream.name);
         match self.told.get(&name, exchange.ended) {
-            Some(told) => Identified::Known(told.unwrap_or_else(nobody)),
-            None if !can_ask => Identified::Known(nobody()),
+            Some(told) => known(told.unwrap_or_else(nobody)),
+            None if !can_ask => known(nobody()),
             None => Identified::Ask(Ask {
                 id: id.clone(),
                 token: token.clone(),
@@ -247,6 +247,10 @@ impl Identities {
             }
         }
     }
+}
+
+fn known(caller: UserIdentity) -> Identified {
+    Identified::Known(Box::new(caller))
 }
 
 /// True if an upstream let the caller in, whatever came of the call then.

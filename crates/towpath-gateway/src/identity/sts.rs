@@ -83,3 +83,84 @@ impl AskOwner for StsClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use towpath_wire::sigv4::{BodyHash, DEFAULT_SKEW, Expect, Secret, SignedRequest, SigningKeys};
+
+    use super::*;
+
+    /// An STS that answers each request over connections that stay open, if its signature is right.
+    async fn sts(answer: &'static str) -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut read = vec![0; 8192];
+                    while let Ok(length @ 1..) = stream.read(&mut read).await {
+                        let status = if is_signed(&read[..length]) { "200 OK" } else { "403 Forbidden" };
+                        let text = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+                        stream.write_all(text.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        format!("http://{address}").parse().unwrap()
+    }
+
+    fn is_signed(request: &[u8]) -> bool {
+        let text = std::str::from_utf8(request).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(body.contains("Action=GetAccessKeyInfo") && body.contains("AccessKeyId=AKIASTRANGER"));
+        let mut built = Request::post("/");
+        for line in head.lines().skip(1) {
+            let (name, value) = line.split_once(": ").unwrap();
+            built = built.header(name, value);
+        }
+        let (parts, ()) = built.body(()).unwrap().into_parts();
+        let expect = Expect { service: "sts", now: Timestamp::now(), skew: DEFAULT_SKEW };
+        let signed = SignedRequest::parse(&parts.method, &parts.uri, &parts.headers).unwrap();
+        signed.verify(b"secret", &BodyHash::of(body.as_bytes()), &expect, &SigningKeys::default()).is_ok()
+    }
+
+    fn client(endpoint: &Uri, secret: &str) -> StsClient {
+        let credentials = Credentials {
+            access_key_id: "AKIAGATEWAY".to_owned(),
+            secret_access_key: Secret::new(secret),
+            session_token: None,
+        };
+        StsClient::new(endpoint, credentials, "us-east-1").unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_account_of_a_key_is_what_sts_says_over_one_connection_or_many() {
+        let endpoint = sts("<GetAccessKeyInfoResult><Account>999999999999</Account></GetAccessKeyInfoResult>").await;
+        let client = client(&endpoint, "secret");
+        for _ in 0..3 {
+            let owner = client.owner("AKIASTRANGER", None).await.unwrap();
+            assert_eq!(owner, UserIdentity::unknown_key("999999999999".parse().ok(), "AKIASTRANGER"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_sts_that_refuses_is_away_or_talks_nonsense_tells_nothing() {
+        let endpoint = sts("<Account>999999999999</Account>").await;
+        assert_eq!(client(&endpoint, "wrong").owner("AKIASTRANGER", None).await, None);
+        let nonsense = sts("<Account>nobody</Account>").await;
+        assert_eq!(client(&nonsense, "secret").owner("AKIASTRANGER", None).await, None);
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let away = format!("http://{nobody}").parse().unwrap();
+        assert_eq!(client(&away, "secret").owner("AKIASTRANGER", None).await, None);
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_is_refused() {
+        let credentials =
+            Credentials { access_key_id: "A".to_owned(), secret_access_key: Secret::new("s"), session_token: None };
+        assert!(StsClient::new(&Uri::from_static("/sts"), credentials, "us-east-1").is_err());
+    }
+}

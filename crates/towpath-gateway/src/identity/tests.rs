@@ -120,7 +120,7 @@ fn nobody_is_taken_at_a_words_of_a_header_and_who_does_not_sign_is_anonymous() {
     let mut exchange = Called::default().exchange();
     exchange.ending = Ending::Refused { code: "AccessDenied".to_owned(), message: String::new() };
     match identities.identify(&upstream("up"), &exchange, &Called::default().routed()) {
-        Identified::Known(identity) => assert_eq!(identity, UserIdentity::unknown_key(None, "AKIAEXAMPLE")),
+        Identified::Known(identity) => assert_eq!(*identity, UserIdentity::unknown_key(None, "AKIAEXAMPLE")),
         other => panic!("{other:?}"),
     }
 }

@@ -78,6 +78,8 @@ impl Marker {
         let text = serde_json::to_vec(running).map_err(io::Error::other)?;
         let file = self.notes.create(NEXT)?;
         file.write_at(0, &mut [IoSlice::new(&text)])?;
+        // Before it has the name: a marker that is there can be read.
+        file.sync()?;
         self.notes.rename(NEXT, FILE)
     }
 

@@ -125,7 +125,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut jobs: mpsc::UnboundedReceiver<Job>, 
         let caller = match job.caller.take() {
             Some(caller) => caller,
             None => match shared.identities.identify(&job.upstream, &job.exchange, &job.routed) {
-                Identified::Known(caller) => caller,
+                Identified::Known(caller) => *caller,
                 Identified::Ask(ask) => {
                     let shared = shared.clone();
                     runtime.spawn(async move {
