@@ -3,6 +3,7 @@
 mod channels;
 mod event_configuration;
 mod event_data_stores;
+mod first_party;
 mod hostile;
 mod paging;
 mod resource_policies;

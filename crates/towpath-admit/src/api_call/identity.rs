@@ -160,7 +160,7 @@ impl UserIdentity {
         }
     }
 
-    /// A session of a role.
+    /// A session of a role. That of a service-linked role is the service's, which calls by it on somebody's behalf.
     pub fn assumed_role(session: &RoleSession) -> Self {
         let issuer = SessionIssuer {
             kind: "Role".into(),
@@ -180,6 +180,7 @@ impl UserIdentity {
                 attributes: Attributes::new(session.created, session.mfa),
                 source_identity: session.source_identity.clone(),
             }),
+            invoked_by: service_of(&session.role_arn).map(str::to_owned),
             ..Self::of("AssumedRole")
         }
     }
@@ -373,6 +374,12 @@ impl UserIdentity {
     }
 }
 
+/// The service that a service-linked role belongs to, by its path: `role/aws-service-role/<service>/<name>`.
+fn service_of(role: &Arn) -> Option<&str> {
+    let (service, _) = role.resource().strip_prefix("role/aws-service-role/")?.split_once('/')?;
+    Some(service)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -428,6 +435,25 @@ mod tests {
     fn a_call_by_way_of_a_service_says_so_last() {
         let called = UserIdentity::root(account(), "AKIAEXAMPLE").invoked_by("cloudformation.amazonaws.com");
         assert!(text(&called).ends_with(r#","accessKeyId":"AKIAEXAMPLE","invokedBy":"cloudformation.amazonaws.com"}"#));
+    }
+
+    #[test]
+    fn a_service_linked_role_is_the_service_that_calls() {
+        let role = |arn: &str| RoleSession {
+            role_id: "AROAEXAMPLE".to_owned(),
+            role_arn: arn.parse().unwrap(),
+            role_name: "R".to_owned(),
+            account: account(),
+            session_name: "s".to_owned(),
+            session_arn: "arn:aws:sts::123456789012:assumed-role/R/s".parse().unwrap(),
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            created: at(),
+            mfa: false,
+            source_identity: None,
+        };
+        let linked = role("arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/R");
+        assert_eq!(UserIdentity::assumed_role(&linked).invoker(), Some("autoscaling.amazonaws.com"));
+        assert_eq!(UserIdentity::assumed_role(&role("arn:aws:iam::123456789012:role/team/R")).invoker(), None);
     }
 
     #[test]

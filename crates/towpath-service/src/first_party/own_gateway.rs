@@ -42,8 +42,7 @@ impl Service {
         let own: Vec<usize> = (0..records.len()).filter(|number| records[*number].channel.is_none()).collect();
         let texts = own.iter().map(|number| records[*number].json.clone());
         let mut admitted = admit(self.parts(), texts, |_| true, now).await?;
-        let mut refused: Vec<_> =
-            admitted.refused.drain(..).map(|(number, refused)| (own[number], refused)).collect();
+        let mut refused: Vec<_> = admitted.refused.drain(..).map(|(number, refused)| (own[number], refused)).collect();
         for (number, record) in records.iter().enumerate() {
             let Some(channel) = &record.channel else { continue };
             match self.entry_for(channel, record).await {
@@ -80,8 +79,8 @@ impl Service {
             now: parts.clock.now(),
         };
         let context = Context::new(&caller, parts, self.records());
-        let event_data = String::from_utf8(record.json.to_vec())
-            .map_err(|_| ApiError::validation("the event data is not UTF-8"))?;
+        let event_data =
+            String::from_utf8(record.json.to_vec()).map_err(|_| ApiError::validation("the event data is not UTF-8"))?;
         let bytes = event_data.len();
         let input = PutAuditEventsRequest {
             audit_events: vec![AuditEvent { id: record.event_id.to_string(), event_data, event_data_checksum: None }],

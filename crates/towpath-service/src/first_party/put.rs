@@ -57,7 +57,10 @@ pub(crate) async fn admit(
         let routed = OfferedForm::check(&json, limit, now).and_then(|checked| {
             let account = checked.account;
             if !may_write(account) {
-                return Err(Refused::new("AccessDenied", format!("the caller may not write records of account {account}")));
+                return Err(Refused::new(
+                    "AccessDenied",
+                    format!("the caller may not write records of account {account}"),
+                ));
             }
             if parts.directory.account(account).is_none() {
                 return Err(Refused::new("AccountNotFound", format!("there is no account {account}")));

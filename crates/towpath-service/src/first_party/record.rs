@@ -106,7 +106,8 @@ impl<'a> OfferedForm<'a> {
         let account = form.recipient_account_id.parse().map_err(|_| invalid("recipientAccountId is no account"))?;
         let region = form.aws_region.parse().map_err(|_| invalid("awsRegion is no region"))?;
         let key = EventKey::of_event_id(&form.event_id).ok_or_else(|| invalid("eventID is no UUID"))?;
-        let time = EventTime::parse(&form.event_time).map_err(|_| invalid("eventTime has not the form yyyy-MM-ddTHH:mm:ssZ"))?;
+        let time = EventTime::parse(&form.event_time)
+            .map_err(|_| invalid("eventTime has not the form yyyy-MM-ddTHH:mm:ssZ"))?;
         let at = time.timestamp();
         if now.duration_until(at) > AHEAD {
             return Err(Refused::new("TimeOutOfRange", "eventTime is more than 15 minutes ahead"));
@@ -146,7 +147,11 @@ impl<'a> OfferedForm<'a> {
         if version.is_none_or(|(major, minor)| major != "1" || minor.parse::<u8>().is_err()) {
             return Err(invalid("eventVersion is not 1.x"));
         }
-        let names = [("eventSource", &self.event_source), ("eventName", &self.event_name), ("sourceIPAddress", &self.source_ip)];
+        let names = [
+            ("eventSource", &self.event_source),
+            ("eventName", &self.event_name),
+            ("sourceIPAddress", &self.source_ip),
+        ];
         for (name, text) in names {
             if text.is_empty() || text.len() > MAX_NAME {
                 return Err(invalid(format!("{name} must have 1 to {MAX_NAME} bytes")));
@@ -157,7 +162,9 @@ impl<'a> OfferedForm<'a> {
         if nobody && (self.event_type != "AwsServiceEvent" || self.user_identity.invoked_by.is_none()) {
             return Err(invalid("userIdentity has no type"));
         }
-        for (name, value) in [("requestParameters", self.request_parameters), ("responseElements", self.response_elements)] {
+        for (name, value) in
+            [("requestParameters", self.request_parameters), ("responseElements", self.response_elements)]
+        {
             if value.is_some_and(|value| !value.get().starts_with('{') && value.get() != "null") {
                 return Err(invalid(format!("{name} is neither an object nor null")));
             }

@@ -58,7 +58,8 @@ pub(super) async fn put(context: &Context<'_>, input: SignInInput) -> Result<Sig
         Some(region) => region.clone(),
         None => "us-east-1".parse().expect("the name of a region"),
     };
-    let mut additional = json!({ "LoginTo": input.login_to.as_deref().unwrap_or(CONSOLE), "MobileVersion": yes(input.mobile_version) });
+    let mut additional =
+        json!({ "LoginTo": input.login_to.as_deref().unwrap_or(CONSOLE), "MobileVersion": yes(input.mobile_version) });
     if let Some(identifier) = input.mfa_identifier.as_deref().filter(|_| input.mfa_used) {
         additional["MFAIdentifier"] = identifier.into();
     }
@@ -90,8 +91,7 @@ pub(super) async fn put(context: &Context<'_>, input: SignInInput) -> Result<Sig
     };
     let json = record.json(&RecordCopy { recipient: account, event_id, shared: None });
     // The way of any other record, so that its time and account are checked the same.
-    let mut admitted =
-        first_party::admit(context.parts, std::iter::once(json), |_| true, context.caller.now).await?;
+    let mut admitted = first_party::admit(context.parts, std::iter::once(json), |_| true, context.caller.now).await?;
     if let Some((_, refused)) = admitted.refused.pop() {
         return Err(ApiError::validation(refused.message));
     }
