@@ -66,8 +66,9 @@ class FakeS3:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def keys(self, bucket, folder):
-        """The keys below a folder of a bucket."""
-        return sorted(key for place, key in self.objects if place == bucket and f"/{folder}/" in f"/{key}")
+        """The keys of files below a folder of a bucket; the probe of a new trail is none."""
+        found = (key for place, key in list(self.objects) if place == bucket and key.endswith(".json.gz"))
+        return sorted(key for key in found if f"/{folder}/" in f"/{key}")
 
     def config(self, region):
         """The lines of a configuration with which a server delivers here."""

@@ -132,7 +132,8 @@ fn variable(inside: &str, text: &str) -> Result<Token, String> {
     Ok(Token::Variable { key: key.to_owned(), default })
 }
 
-/// True for `service:name` and `service:name/tag`, the form of every condition key.
+/// True for `service:name` and `service:name/tag`, the form of every condition key; those of an encryption context have
+/// further colons, `kms:EncryptionContext:aws:cloudtrail:arn`.
 pub(crate) fn is_condition_key(key: &str) -> bool {
     let Some((service, name)) = key.split_once(':') else { return false };
     let (name, tag) = name.split_once('/').map_or((name, None), |(name, tag)| (name, Some(tag)));
@@ -141,7 +142,8 @@ pub(crate) fn is_condition_key(key: &str) -> bool {
     };
     let tag_is_sound =
         tag.is_none_or(|tag| (1..=128).contains(&tag.chars().count()) && !tag.contains(char::is_control));
-    key.len() <= 512 && word(service) && word(name) && tag_is_sound
+    let name_is_sound = word(name) || (service.eq_ignore_ascii_case("kms") && name.split(':').all(word));
+    key.len() <= 512 && word(service) && name_is_sound && tag_is_sound
 }
 
 /// Matches the whole of `text`. Walks both once, returning to the last `*` on a mismatch: at most
