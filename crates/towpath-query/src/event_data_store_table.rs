@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -39,7 +39,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use towpath_lake::{DataFile, EVENT_TIME, Lake, StoreSnapshot, file_schema, schema};
+use towpath_lake::{DataFile, EVENT_JSON, EVENT_TIME, Lake, StoreSnapshot, file_schema, schema};
 use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 
 use crate::condition::Condition;
@@ -243,6 +243,7 @@ impl Bound {
         options.global.reorder_filters = true;
         options.global.enable_page_index = true;
         options.global.bloom_filter_on_read = true;
+        options.global.force_filter_selections = is_heavy(kind, &indices);
         let mut source = ParquetSource::new(file_schema(kind))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(self.reader.clone());
@@ -283,6 +284,16 @@ impl Bound {
         });
         Ok(Arc::new(ProjectionExec::try_new(kept.collect::<Vec<_>>(), filtered)?))
     }
+}
+
+/// True if the columns are dear to decode: maps, lists and the record. Rows that a filter dropped are then skipped one by
+/// one, where the reader would else decode short stretches of them and throw them away.
+fn is_heavy(kind: StoreKind, indices: &[usize]) -> bool {
+    let schema = file_schema(kind);
+    indices
+        .iter()
+        .map(|index| schema.field(*index))
+        .any(|field| matches!(field.data_type(), DataType::Map(..) | DataType::List(_)) || field.name() == EVENT_JSON)
 }
 
 /// Files as plans name them.
