@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use towpath_gateway::Recording;
 use towpath_model::SystemClock;
 use tracing::{error, info};
 
@@ -47,6 +48,9 @@ pub struct GatewayAlone {
     /// Check the settings, models and profiles, print the settings as a configuration file and exit
     #[arg(long)]
     check: bool,
+    /// Print the public key that verifies this gateway's gap records, and exit; the key is made if there is none
+    #[arg(long)]
+    public_key: bool,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
@@ -66,6 +70,12 @@ impl GatewayAlone {
         if self.check {
             Knowledge::load(&settings).await.map_err(failure)?;
             print_line(settings.to_string().trim_end());
+            return Ok(());
+        }
+        if self.public_key {
+            let folder = settings.gateway.recording.folder.as_deref().unwrap_or(Path::new(DEFAULT_FOLDER));
+            let key = Recording::key_in(folder).map_err(failure)?;
+            print_line(key.public_key_pem().trim_end());
             return Ok(());
         }
         let signals = Signals::listen().map_err(failure)?;
