@@ -196,10 +196,14 @@ impl Api {
         let rule = found.as_ref().and_then(|(operation, _)| self.mapping.operations.get(&operation.name));
         let read_only = rule.and_then(|rule| rule.read_only).unwrap_or_else(|| head.method.is_safe());
         let category = rule.and_then(|rule| rule.category).unwrap_or(self.mapping.category);
+        let hider = Hider::new(&self.document, &self.mapping);
+        caller::credentials(&self.document, head).for_each(|credential| hider.take(&credential));
         let (parameters, answer) = match &found {
-            Some((operation, path)) => self.decoded(exchange, operation, path, accepted && !read_only),
+            Some((operation, path)) => self.decoded(exchange, operation, path, accepted && !read_only, &hider),
             None => (Some(unrouted(head)), None),
         };
+        let error = Failure::of(&exchange.ending)
+            .map(|error| Failure { message: error.message.map(|message| hider.text(message)), ..error });
         let name = rule.and_then(|rule| rule.event_name.as_deref());
         let host = head.uri.host().map(str::to_owned).or_else(|| header_text(&head.headers, "host"));
         let request_id = answered.and_then(|response| header_text(&response.head.headers, &self.mapping.request_id));
@@ -218,7 +222,7 @@ impl Api {
             resources: self.resources(account, region, parameters.as_ref(), answer.as_ref()),
             parameters,
             answer,
-            error: Failure::of(&exchange.ending),
+            error,
             status,
             request_id,
             read_only,
@@ -232,8 +236,9 @@ impl Api {
         operation: &Operation,
         path: &[(&str, &str)],
         with_answer: bool,
+        hider: &Hider<'_>,
     ) -> (Option<Value>, Option<Value>) {
-        let parameters = Parameters { document: &self.document, hider: Hider::new(&self.document, &self.mapping) };
+        let parameters = Parameters { document: &self.document, hider };
         let request = parameters.request(operation, path, &exchange.request.head, &exchange.request.body);
         let answer = match &exchange.ending {
             Ending::Answered(response) if with_answer => parameters.answer(operation, &response.head, &response.body),

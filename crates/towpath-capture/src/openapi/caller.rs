@@ -134,6 +134,19 @@ impl Caller {
     }
 }
 
+/// The credentials that a request carries, as texts that may stand nowhere in its record.
+pub fn credentials<'a>(document: &'a Document, head: &'a Parts) -> impl Iterator<Item = String> + 'a {
+    let keys = document.schemes.iter().filter_map(|(_, scheme)| match scheme {
+        Scheme::ApiKey { place, name } => key(head, *place, name),
+        _ => None,
+    });
+    let basic = credential(&head.headers, "basic").and_then(|pair| STANDARD.decode(pair).ok());
+    let password = basic.and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = password.and_then(|pair| pair.split_once(':').map(|(_, password)| password.to_owned()));
+    let others = ["bearer", "basic", "token"].into_iter().filter_map(|scheme| credential(&head.headers, scheme));
+    keys.chain(others).chain(password)
+}
+
 /// The API key of a request.
 fn key(head: &Parts, place: Place, name: &str) -> Option<String> {
     let found = match place {

@@ -4,6 +4,7 @@
 //! have, or if the mapping says so. Where a value fits several schemas (`allOf`, `oneOf`, ...), one that hides is enough.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -38,11 +39,18 @@ const SECRET_WORDS: [&str; 5] = ["token", "pin", "otp", "cvv", "cvc"];
 /// Keywords whose schemas hold for the same value.
 const SAME: [&str; 6] = ["allOf", "anyOf", "oneOf", "then", "else", "if"];
 
-/// Takes out of values what must not be recorded.
-#[derive(Clone, Copy, Debug)]
+/// The shortest text that is looked for elsewhere once it was hidden, in bytes: shorter ones stand in other words.
+const MIN_ECHO: usize = 5;
+/// The most texts that are looked for elsewhere.
+const MAX_ECHOES: usize = 256;
+
+/// Takes out of the values of one call what must not be recorded, and remembers it: answers repeat what was asked.
+#[derive(Debug)]
 pub struct Hider<'a> {
     document: &'a Document,
     mapping: &'a Mapping,
+    // Texts that were taken out.
+    taken: RefCell<Vec<String>>,
 }
 
 /// What becomes of a member.
@@ -56,7 +64,44 @@ enum Fate {
 impl<'a> Hider<'a> {
     /// By the schemas of a document and the lists of a mapping.
     pub const fn new(document: &'a Document, mapping: &'a Mapping) -> Self {
-        Self { document, mapping }
+        Self { document, mapping, taken: RefCell::new(Vec::new()) }
+    }
+
+    /// Takes a text as secret wherever it stands.
+    pub fn take(&self, text: &str) {
+        let mut taken = self.taken.borrow_mut();
+        if text.len() >= MIN_ECHO && taken.len() < MAX_ECHOES && !taken.iter().any(|known| known == text) {
+            taken.push(text.to_owned());
+        }
+    }
+
+    /// The text with what was hidden elsewhere taken out.
+    pub fn text(&self, text: String) -> String {
+        let taken = self.taken.borrow();
+        taken.iter().fold(text, |text, secret| {
+            if text.contains(secret.as_str()) { text.replace(secret.as_str(), HIDDEN) } else { text }
+        })
+    }
+
+    /// The value with what was hidden elsewhere taken out of its texts.
+    pub fn echoes(&self, value: Value) -> Value {
+        match value {
+            Value::Text(text) => Value::Text(self.text(text)),
+            Value::List(items) => Value::List(items.into_iter().map(|item| self.echoes(item)).collect()),
+            Value::Map(members) => {
+                Value::Map(members.into_iter().map(|(name, value)| (name, self.echoes(value))).collect())
+            }
+            other => other,
+        }
+    }
+
+    fn take_all(&self, value: &Value) {
+        match value {
+            Value::Text(text) => self.take(text),
+            Value::List(items) => items.iter().for_each(|item| self.take_all(item)),
+            Value::Map(members) => members.iter().for_each(|(_, value)| self.take_all(value)),
+            _ => {}
+        }
     }
 
     /// The value as it may be recorded, given the schemas that are about it. `path` are the names that lead to it;
@@ -64,7 +109,11 @@ impl<'a> Hider<'a> {
     pub fn value(&self, value: Value, about: &[&'a Json], path: &mut Vec<String>) -> Option<Value> {
         let schemas = self.gather(about);
         let hides = schemas.as_ref().is_none_or(|schemas| schemas.iter().any(|schema| hides(schema)));
-        match self.fate(path, hides) {
+        let fate = self.fate(path, hides);
+        if !matches!(fate, Fate::Kept) {
+            self.take_all(&value);
+        }
+        match fate {
             Fate::Kept => Some(self.inside(value, &schemas.unwrap_or_default(), path)),
             Fate::Hidden => Some(Value::Text(HIDDEN.to_owned())),
             Fate::Dropped => None,

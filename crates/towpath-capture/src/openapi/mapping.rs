@@ -111,7 +111,7 @@ pub struct CallerRule {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceRule {
-    /// Such as `Petstore::Pet`.
+    /// Such as `Example::Petstore::Pet`: three words, as selectors want them.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its ARN, with `{account}`, `{region}` and members of the request or the answer in braces. A call without one of
@@ -173,6 +173,10 @@ impl Mapping {
             || self.operations.values().any(|operation| operation.category == Some(Category::Data));
         if data && self.record == Kind::ApiCall && self.resource.is_empty() {
             return wrong("resource", "data events need one: stores and trails select them by its type");
+        }
+        let three = |kind: &str| kind.split("::").count() == 3 && kind.split("::").all(|word| !word.is_empty());
+        if !self.resource.iter().all(|rule| three(&rule.kind)) {
+            return wrong("resource", "a type is three words, such as Example::Petstore::Pet");
         }
         let empty = |list: &[String]| list.iter().any(|path| path.split('.').any(str::is_empty));
         for (member, list) in [("hide", &self.hide), ("drop", &self.drop), ("hash", &self.hash), ("show", &self.show)] {

@@ -26,12 +26,12 @@ const CREDENTIALS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-amz-security-token", "x-api-key"];
 
 /// Reads calls by a document.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Parameters<'a> {
     /// The document.
     pub document: &'a Document,
     /// What must not be recorded.
-    pub hider: Hider<'a>,
+    pub hider: &'a Hider<'a>,
 }
 
 impl<'a> Parameters<'a> {
@@ -85,7 +85,7 @@ impl<'a> Parameters<'a> {
         match read_body(body, &head.headers) {
             Ok(bytes) => {
                 let value = json::read(&bytes).ok()?;
-                let value = self.hider.value(value, schema.as_slice(), &mut Vec::new())?;
+                let value = self.hider.echoes(self.hider.value(value, schema.as_slice(), &mut Vec::new())?);
                 Some(if matches!(value, Value::Map(_)) { value } else { Value::Map(vec![("body".to_owned(), value)]) })
             }
             Err(TooLarge) => Some(omitted("responseElements", body.total)),

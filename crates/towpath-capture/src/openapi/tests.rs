@@ -27,7 +27,7 @@ scheme = "token"
 [[caller]]
 scheme = "login"
 [[resource]]
-type = "Library::Book"
+type = "Example::Library::Book"
 arn = "arn:aws:library:{region}:{account}:book/{bookId}"
 [operations.searchBooks]
 read_only = true
@@ -189,6 +189,19 @@ fn secret_members_are_hidden_wherever_schemas_names_or_the_mapping_say_so() {
 }
 
 #[test]
+fn what_was_hidden_is_not_recorded_where_the_answer_repeats_it() {
+    let body = json!({"title": "t", "note": "secret-note", "pin_code": {"x": "secret-pin"}});
+    let posted = || call("POST", "/v2/books").json(&body).header("x-library-key", "secret-key");
+    let answer = r#"{"echo":["secret-note"],"said":"got secret-pin of secret-key","title":"t"}"#;
+    let record = posted().answered(201, "application/json", answer).record(&api());
+    assert!(!record.to_string().contains("secret-"), "{record}");
+    assert_eq!(record["responseElements"]["echo"], json!([hidden::HIDDEN]));
+    let error = r#"{"message":"no such key: secret-key, note secret-note"}"#;
+    let record = posted().answered(403, "application/json", error).record(&api());
+    assert!(!record.to_string().contains("secret-"), "{record}");
+}
+
+#[test]
 fn a_list_shows_what_is_named_like_a_secret() {
     let api = api_with(LIBRARY, "document = 'd'\nevent_source = 's'\nshow = ['pin_code']\nhide = ['next.title']");
     let body = json!({"title": "t", "pin_code": "1", "next": {"title": "t"}});
@@ -329,6 +342,7 @@ fn mappings_that_make_no_sense_are_refused_with_the_member() {
     assert!(refused("event_source = ''").contains("event_source"));
     assert!(refused("event_source = 's'\nrecord = 'activity'").contains("channel"));
     assert!(refused("event_source = 's'\ncategory = 'data'").contains("resource"));
+    assert!(refused("event_source = 's'\n[[resource]]\ntype = 'A::B'\narn = 'x'").contains("three words"));
     assert!(refused("event_source = 's'\nbase_path = 'v1'").contains("base_path"));
     assert!(refused("event_source = 's'\nhidden = []").contains("hidden"));
     let document = || Document::of(yaml::read(LIBRARY).unwrap(), None).unwrap();
