@@ -1,0 +1,202 @@
+"""Services that moto lacks, behind the gateway: a stub upstream that speaks by the services' models."""
+
+import copy
+import json
+
+import boto3
+import botocore.config
+import pytest
+
+from conftest import SHARED
+from gateway.client import Calls
+from gateway.expected import differences
+from gateway.server import ACCOUNT, KEY, GatewayServer
+from gateway.stub import Stub, value
+
+pytestmark = pytest.mark.timeout(200)
+SERVICES = ["partnercentral-account", "marketplace-catalog", "repostspace", "support-app", "trustedadvisor"]
+CBOR = "smithy-rpc-v2-cbor"
+
+
+@pytest.fixture(scope="module")
+def stub():
+    stub = Stub(*SERVICES, "support", ("cloudwatch", CBOR))
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory, stub):
+    upstream = {"name": "stub", "service": list(stub.services), "url": stub.url}
+    server = GatewayServer(tmp_path_factory.mktemp("stub") / "data", [upstream]).start()
+    yield server
+    assert server.stop() == 0, server.errors()
+
+
+@pytest.fixture(scope="module")
+def store(gateway):
+    return gateway.store()
+
+
+def sample(name):
+    """A published sample event."""
+    read = json.loads((SHARED / "data/samples" / f"{name}.json").read_text())
+    read = read[0] if isinstance(read, list) else read
+    return read["Records"][0] if "Records" in read else read
+
+
+def record_of(gateway, store, made):
+    [record] = gateway.records(store, f"useragent LIKE '%call/{made.mark}'")
+    return record
+
+
+def assert_as_published(record, published):
+    """Everything but ids, times, addresses and the caller is as in the published event."""
+    for name in ("eventSource", "eventName", "awsRegion", "requestParameters", "responseElements", "eventType"):
+        assert record[name] == published[name], name
+    if "readOnly" in published:
+        assert record["readOnly"] == published["readOnly"]
+    assert record.get("resources") == published.get("resources")
+    for member in ("requestParameters", "responseElements"):
+        if published[member]:
+            assert sorted(record[member]) == sorted(published[member])
+
+
+def test_a_created_partner_is_recorded_as_published(gateway, stub, store):
+    published = sample("partnercentral-account-CreatePartner")
+    answer = copy.deepcopy(published["responseElements"])
+    upper = lambda name: name[0].upper() + name[1:]
+    raise_ = lambda node: {upper(name): raise_(inner) if isinstance(inner, dict) else inner for name, inner in node.items()}
+    stub.set("CreatePartner", AwsTrainingCertificationEmailDomains=None, **raise_(answer))
+    request = raise_(published["requestParameters"])
+    request["Tags"] = [{"Key": "office", "Value": "1"}]
+    calls = Calls(gateway.gateway, KEY)
+    calls("partnercentral-account", "CreatePartner", **request)
+    assert_as_published(record_of(gateway, store, calls.made[-1]), published)
+
+
+def test_listed_entities_are_recorded_as_published(gateway, store):
+    calls = Calls(gateway.gateway, KEY)
+    calls(
+        "marketplace-catalog", "ListEntities", Catalog="AWSMarketplace", EntityType="EntityProduct",
+        Sort={"SortBy": "LastUpdateTimeInMillis", "SortOrder": "DESC"}, MaxResults=20,
+    )
+    assert_as_published(record_of(gateway, store, calls.made[-1]), sample("marketplacecatalog-ListEntities"))
+
+
+def test_calls_to_support_are_recorded_as_published(gateway, stub, store):
+    published = sample("support-CreateCase")
+    stub.set("CreateCase", **published["responseElements"])
+    calls = Calls(gateway.gateway, KEY)
+    private = {"subject": "private", "communicationBody": "private", "ccEmailAddresses": ["private@example.com"]}
+    calls("support", "CreateCase", **private, **published["requestParameters"])
+    record = record_of(gateway, store, calls.made[-1])
+    assert_as_published(record, published)
+    assert "private" not in json.dumps(record)
+    calls("support", "RefreshTrustedAdvisorCheck", checkId="Pfx0RwqBli")
+    assert_as_published(record_of(gateway, store, calls.made[-1]), sample("support-RefreshTrustedAdvisorCheck"))
+    published = sample("support-ResolveCase")
+    stub.set("ResolveCase", **published["responseElements"])
+    west = Calls(gateway.gateway, KEY, region="us-west-2")
+    west("support", "ResolveCase", **published["requestParameters"])
+    assert_as_published(record_of(gateway, store, west.made[-1]), published)
+
+
+def test_calls_to_repost_private_are_recorded_as_published(gateway, stub, store):
+    calls = Calls(gateway.gateway, KEY, region="us-west-2")
+    published = sample("repostspace-CreateSpace")
+    stub.set("CreateSpace", spaceId=published["responseElements"]["spaceId"])
+    calls("repostspace", "CreateSpace", name="Test space name", subdomain="customsubdomain", tier="2000", description="Test space description")
+    assert_as_published(record_of(gateway, store, calls.made[-1]), published)
+    published = sample("repostspace-RegisterAdmin")
+    calls("repostspace", "RegisterAdmin", **published["requestParameters"])
+    assert_as_published(record_of(gateway, store, calls.made[-1]), published)
+    calls("repostspace", "ListSpaces")
+    assert_as_published(record_of(gateway, store, calls.made[-1]), sample("repostspace-ListSpaces"))
+
+
+def test_every_operation_of_the_five_services_is_recorded_under_its_name(gateway, stub, store):
+    calls = Calls(gateway.gateway, KEY)
+    for service in SERVICES:
+        model = calls.client(service).meta.service_model
+        for name in model.operation_names:
+            shape = model.operation_model(name).input_shape
+            required = {key: shape.members[key] for key in shape.required_members} if shape else {}
+            calls(service, name, **{key: value(member, (key,)) for key, member in required.items()})
+            assert stub.calls[-1][0] == name
+    assert len(calls.made) >= 80
+    marks = {record["userAgent"].rsplit("/", 1)[1]: record for record in gateway.records(store, "useragent LIKE '%call/%'")}
+    wrong = []
+    for made in calls.made:
+        record = marks[made.mark]
+        if (record["eventName"], record.get("errorCode")) != (made.operation.name, None):
+            wrong.append((made.service, made.operation.name, record["eventName"], record.get("errorCode")))
+        if made.operation.name.startswith(("List", "Get", "Describe", "BatchDescribe")) and not record["readOnly"]:
+            wrong.append((made.service, made.operation.name, "not read-only"))
+    assert not wrong
+
+
+def test_an_error_of_the_service_is_the_error_of_the_record(gateway, stub, store):
+    stub.fail("GetSpace", 404, "ResourceNotFoundException", "there is no such space")
+    calls = Calls(gateway.gateway, KEY)
+    calls("repostspace", "GetSpace", error="ResourceNotFoundException", spaceId="SP1")
+    stub.errors.clear()
+    record = record_of(gateway, store, calls.made[-1])
+    assert (record["errorCode"], record["errorMessage"]) == ("ResourceNotFoundException", "there is no such space")
+    assert record["requestParameters"] == {"spaceId": "SP1"} and record["responseElements"] is None
+
+
+def test_rpc_with_cbor_is_decoded(gateway, stub, store):
+    session = boto3.Session()
+    loader = session._session.get_component("data_loader")
+    original = loader.load_service_model
+
+    def only_cbor(name, kind, api_version=None):
+        model = original(name, kind, api_version)
+        if (name, kind) == ("cloudwatch", "service-2"):
+            model["metadata"]["protocols"] = [CBOR]
+        return model
+
+    loader.load_service_model = only_cbor
+    client = session.client(
+        "cloudwatch", endpoint_url=gateway.gateway, region_name="us-east-1", aws_access_key_id=KEY[0],
+        aws_secret_access_key=KEY[1], config=botocore.config.Config(user_agent="cbor-client", retries={"total_max_attempts": 1}),
+    )
+    assert client.meta.service_model.resolved_protocol == CBOR
+    alarm = dict(
+        AlarmName="high", MetricName="CPU", Namespace="n", Period=60, EvaluationPeriods=1, Threshold=1.5,
+        ComparisonOperator="GreaterThanThreshold", Statistic="Average", Dimensions=[{"Name": "Host", "Value": "a"}],
+    )
+    client.put_metric_alarm(**alarm)
+    assert client.describe_alarms(AlarmNames=["high"])["MetricAlarms"]
+    stub.fail("DeleteAlarms", 400, "ResourceNotFound", "no such alarm")
+    with pytest.raises(client.exceptions.ClientError):
+        client.delete_alarms(AlarmNames=["high"])
+    records = {record["eventName"]: record for record in gateway.records(store, "eventsource = 'monitoring.amazonaws.com'")}
+    parameters = records["PutMetricAlarm"]["requestParameters"]
+    assert parameters["alarmName"] == "high" and parameters["threshold"] == 1.5
+    assert parameters["dimensions"] == [{"name": "Host", "value": "a"}]
+    assert records["DescribeAlarms"]["requestParameters"] == {"alarmNames": ["high"]}
+    assert records["DeleteAlarms"]["errorCode"] == "ResourceNotFound"
+
+
+def test_a_service_that_no_upstream_takes_is_refused_and_recorded(gateway, store):
+    calls = Calls(gateway.gateway, KEY)
+    with pytest.raises(AssertionError):
+        calls("sqs", "ListQueues")
+    [made] = calls.made
+    assert made.error and 400 <= made.status < 600
+    record = record_of(gateway, store, made)
+    assert record["eventName"] == "ListQueues" and record["errorCode"] == made.error[0]
+    assert record["recipientAccountId"] == ACCOUNT
+
+
+def test_the_comparison_notices_differences(gateway, store):
+    """What the other tests rely on fails when a record is wrong."""
+    calls = Calls(gateway.gateway, KEY)
+    calls("support-app", "ListSlackChannelConfigurations", nextToken="page-2")
+    made = calls.made[-1]
+    record = record_of(gateway, store, made)
+    assert differences(made, record, KEY[0], ACCOUNT) == []
+    for name, wrong in [("eventName", "X"), ("requestParameters", {}), ("awsRegion", "x"), ("userAgent", ""), ("errorCode", "E")]:
+        assert differences(made, {**record, name: wrong}, KEY[0], ACCOUNT)
