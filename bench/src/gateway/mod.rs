@@ -176,11 +176,13 @@ pub fn verdicts(measured: &Value) -> Vec<(String, String, String, bool)> {
     for (policy, path) in [("fail-open", "/fail_open"), ("fail-closed", "/fail_closed")] {
         let added = |share: &str| number(&format!("{path}/open/{share}")) - number(&format!("/direct/{share}"));
         let (p50, p99) = (added("p50"), added("p99"));
+        // A gateway makes no call faster: where it seems so, the machine was disturbed and nothing is shown.
+        let undisturbed = p50 >= 0.0 && p99 >= 0.0;
         verdicts.push((
             format!("gateway, {policy}: added to calls of 1 KB"),
             format!("at most {} ms at p50, {} ms at p99", ADDED.0, ADDED.1),
             format!("{p50:.2} ms, {p99:.2} ms"),
-            p50 <= ADDED.0 && p99 <= ADDED.1,
+            undisturbed && p50 <= ADDED.0 && p99 <= ADDED.1,
         ));
         let rate = number(&format!("{path}/closed/events_per_second"));
         verdicts.push((
