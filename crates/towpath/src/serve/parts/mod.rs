@@ -5,6 +5,7 @@ mod endpoints;
 mod import_sources;
 mod notifiers;
 mod owned_store;
+mod paced_sink;
 mod root;
 mod settings;
 mod storage_watch;
@@ -39,6 +40,7 @@ use towpath_trail::{Delivery, SigningKeys};
 use self::endpoints::{Endpoints, MissingVariable};
 use self::import_sources::{ImportKeysError, ImportSources};
 use self::notifiers::{NotifierError, destinations, notifiers};
+use self::paced_sink::PacedSink;
 use self::root::RootError;
 use self::storage_watch::{StorageHealth, WatchedStorage};
 use self::trails::{KeySealer, SIGNING_KEYS, TrailBuckets};
@@ -191,7 +193,8 @@ impl Parts {
         let trusted = import_sources::trusted_keys(&settings.import, &signing_keys)?;
         let sources = Arc::new(ImportSources::new(buckets.clone(), endpoints, trusted));
         let deliveries = QueryDeliveries::open(meta.clone()).await?;
-        let imports = Importer::new(meta, Arc::new(log.clone()), sources, clock.clone(), ImporterSettings::default());
+        let sink = Arc::new(PacedSink::new(log.clone(), lake.clone()));
+        let imports = Importer::new(meta, sink, sources, clock.clone(), ImporterSettings::default());
 
         let parts = Arc::new(towpath_service::Parts {
             directory,
