@@ -21,8 +21,15 @@ pub struct Report {
 
 type Verdicts = fn(&Value) -> Vec<(String, String, String, bool)>;
 
-const VERDICTS: &[(&str, Verdicts)] =
-    &[("put", put::verdicts), ("import", import::verdicts), ("deliver", deliver::verdicts), ("buckets", buckets::verdicts), ("gateway", gateway::verdicts), ("query", query::verdicts), ("scale", scale::verdicts)];
+const VERDICTS: &[(&str, Verdicts)] = &[
+    ("put", put::verdicts),
+    ("import", import::verdicts),
+    ("deliver", deliver::verdicts),
+    ("buckets", buckets::verdicts),
+    ("gateway", gateway::verdicts),
+    ("query", query::verdicts),
+    ("scale", scale::verdicts),
+];
 
 impl Report {
     /// Writes the report.
