@@ -149,8 +149,9 @@ impl Knowledge {
         };
         let profiles = match &gateway.profiles {
             None => Profiles::shipped(),
-            Some(folder) => Profiles::with_folder(folder)
-                .map_err(|cause| StartError::Profiles { folder: folder.clone(), cause })?,
+            Some(folder) => {
+                Profiles::with_folder(folder).map_err(|cause| StartError::Profiles { folder: folder.clone(), cause })?
+            }
         };
         Ok(Self(Descriptions::new(Capture::new(models, profiles), apis)))
     }
