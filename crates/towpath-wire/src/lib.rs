@@ -45,7 +45,8 @@ pub use generated::input::Input;
 pub use generated::operations::Operation;
 pub use generated::{cloudtrail, data, errors};
 pub use limits::{
-    MAX_AUDIT_EVENTS_BODY, MAX_AUDIT_EVENTS_BYTES, MAX_FORM_BODY, MAX_JSON_BODY, MAX_JSON_DEPTH, MAX_QUERY_BYTES, MAX_RECORDS_BODY,
+    MAX_AUDIT_EVENTS_BODY, MAX_AUDIT_EVENTS_BYTES, MAX_FORM_BODY, MAX_JSON_BODY, MAX_JSON_DEPTH, MAX_QUERY_BYTES,
+    MAX_RECORDS_BODY,
 };
 pub use operation::{ModelledError, OperationModel, Service};
 pub use protocol::Protocol;

@@ -148,9 +148,9 @@ pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> 
         "DescribeServer" => json(server::describe(context)),
         "ListDeadLetters" => json(dead_letter::list(context, input(body)?).await),
         "RetryDeadLetter" => json(dead_letter::retry(context, input(body)?).await),
+        "ListDigestChains" => json(digest_chain::list(context, input(body)?).await),
         "PutConsoleSignIn" => json(console_sign_in::put(context, input(body)?).await),
         "ResolveCaller" => json(resolve_caller::resolve(context, input(body)?)),
-        "ListDigestChains" => json(digest_chain::list(context, input(body)?).await),
         _ => Err(ApiError::internal()),
     }
 }
