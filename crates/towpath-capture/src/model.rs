@@ -10,6 +10,7 @@
 
 mod botocore;
 mod build;
+mod choices;
 mod error;
 mod folder;
 mod hint;

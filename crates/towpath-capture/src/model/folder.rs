@@ -14,7 +14,12 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::{ModelError, ServiceHint, ServiceModel, ServiceSummary, botocore, hint::Fit, smithy};
+use super::{
+    ModelError, ServiceHint, ServiceModel, ServiceSummary, botocore,
+    choices::{Choices, Fitting},
+    hint::Fit,
+    smithy,
+};
 use crate::{
     Request,
     decode::{Call, Spoken, Unrouted},
@@ -31,6 +36,7 @@ const ENTRIES: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Models {
     services: Vec<Service>,
+    choices: Choices,
 }
 
 #[derive(Debug)]
@@ -76,6 +82,7 @@ impl Models {
     pub fn and(mut self, others: Self) -> Self {
         let known: HashSet<_> = self.services.iter().map(|service| Arc::clone(&service.summary.name)).collect();
         self.services.extend(others.services.into_iter().filter(|service| !known.contains(&service.summary.name)));
+        self.choices = Choices::default();
         self
     }
 
@@ -85,6 +92,7 @@ impl Models {
         self.services.retain(|service| service.summary.name != summary.name);
         let model = OnceLock::from(Ok(Arc::new(model)));
         self.services.push(Service { summary, source: Source::Given, model });
+        self.choices = Choices::default();
         self
     }
 
@@ -100,7 +108,7 @@ impl Models {
 
     /// The services that a hint fits, best first. Reads no model.
     pub fn candidates(&self, hint: &ServiceHint<'_>) -> Vec<&ServiceSummary> {
-        self.fitting(hint).into_iter().map(|(_, service)| &service.summary).collect()
+        self.fitting(hint).iter().map(|(_, at)| &self.services[*at].summary).collect()
     }
 
     /// Names the operation of a request: of all services that the hint fits, the one with an operation for it.
@@ -114,7 +122,8 @@ impl Models {
         let spoken = Spoken::of(&request.head);
         let mut best: Option<(Fit, Call)> = None;
         let mut failed: Option<Unrouted> = None;
-        for (fit, service) in self.fitting(hint) {
+        for (fit, at) in self.fitting(hint).iter() {
+            let service = &self.services[*at];
             // Between services for which the same speaks, the closest operation decides.
             if best.as_ref().is_some_and(|(best, _)| best.evidence() > fit.evidence()) {
                 break;
@@ -127,7 +136,9 @@ impl Models {
                 Err(cause) => Err(Unrouted::Model(cause)),
             };
             match call {
-                Ok(call) if best.as_ref().is_none_or(|(_, best)| call.is_closer_than(best)) => best = Some((fit, call)),
+                Ok(call) if best.as_ref().is_none_or(|(_, best)| call.is_closer_than(best)) => {
+                    best = Some((*fit, call))
+                }
                 Ok(_) => (),
                 Err(cause) => failed = failed.or(Some(cause)),
             }
@@ -135,12 +146,14 @@ impl Models {
         best.map(|(_, call)| call).ok_or_else(|| failed.unwrap_or(Unrouted::Service))
     }
 
-    fn fitting(&self, hint: &ServiceHint<'_>) -> Vec<(Fit, &Service)> {
-        let fit = |service: &'_ Service| hint.fits(&service.summary);
-        let mut fitting: Vec<(Fit, &Service)> =
-            self.services.iter().filter_map(|service| Some((fit(service)?, service))).collect();
-        fitting.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
-        fitting
+    fn fitting(&self, hint: &ServiceHint<'_>) -> Fitting {
+        self.choices.of(hint, || {
+            let services = self.services.iter().enumerate();
+            let mut fitting: Vec<_> =
+                services.filter_map(|(at, service)| Some((hint.fits(&service.summary)?, at))).collect();
+            fitting.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
+            fitting
+        })
     }
 
     fn scan(&mut self, folder: &Path, depth: usize, entries: &mut usize) -> Result<(), ModelError> {
