@@ -1,6 +1,6 @@
 //! What a person may tune about the server. Every field has a default; values are checked in [`check`](super::check).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -395,6 +395,12 @@ impl Settings {
     /// The account of calls through the gateway whose upstream names none.
     pub fn gateway_account(&self) -> AccountId {
         self.gateway.account.unwrap_or(self.account_id)
+    }
+
+    /// Every account that calls through the gateway are recorded in, in order.
+    pub fn gateway_accounts(&self) -> BTreeSet<AccountId> {
+        let named = self.gateway.upstream.iter().filter_map(|upstream| upstream.account);
+        named.chain([self.gateway_account()]).collect()
     }
 }
 

@@ -237,6 +237,16 @@ async fn gateway(
     folder: &Path,
 ) -> Result<Option<RunningGateway>, ServeError> {
     let Some(knowledge) = knowledge else { return Ok(None) };
+    // Not a reason to refuse the start: accounts are made by asking the running server.
+    for account in settings.gateway_accounts() {
+        if !parts.service().has_account(account) {
+            error!(
+                %account,
+                "the gateway records calls in an account that is not there, and they become gaps; \
+                 make it with: towpath iam account create {account} --name NAME"
+            );
+        }
+    }
     let (sink, clock) = (Arc::new(LogSink(parts.service())), Arc::new(SystemClock));
     let identities = identities(settings, Some(Arc::new(OwnKeys(parts.service()))), None)?;
     let gateway = RunningGateway::start(settings, knowledge, identities, sink, folder, clock).await?;

@@ -97,9 +97,9 @@ mod tests {
         let file = KeyFile::parse(&format!(r#"{KEYS},"Signatures":{{"k":"00"}}}}"#)).unwrap();
         assert_eq!(file.signatures["k"], "00");
         assert!(KeyFile::parse(&format!("{KEYS}}}")).unwrap().signatures.is_empty());
-        let trail = r#""Trail":{"TrailARN":"arn:aws:cloudtrail:eu-west-1:000000000001:trail/t"},"DigestChains":[]"#;
+        let trail = r#""Trail":{"TrailARN":"arn:aws:cloudtrail:eu-west-1:000000000001:trail/own"},"DigestChains":[]"#;
         let file = KeyFile::parse(&format!("{KEYS},{trail}}}")).unwrap();
-        assert_eq!((file.trail.unwrap().name.as_str(), file.known), ("t", Known::default()));
+        assert_eq!((file.trail.unwrap().name.as_str(), file.known), ("own", Known::default()));
         for bad in ["", "{}", &format!(r#"{KEYS},"Signatures":[]}}"#), &format!(r#"{KEYS},"DigestChains":1}}"#)] {
             assert!(KeyFile::parse(bad).is_err(), "{bad}");
         }
