@@ -98,6 +98,22 @@ def test_four_minutes_of_skew_are_fine(server):
         assert request(server, shift=datetime.timedelta(minutes=minutes))[0] == 200
 
 
+@pytest.mark.parametrize(("service", "call", "next_step"), [
+    ("iam", lambda iam: iam.list_users(), "towpath iam"),
+    ("s3", lambda s3: s3.list_buckets(), "s3_listen"),
+    ("s3", lambda s3: s3.get_object(Bucket="logs", Key="a/b"), "s3_listen"),
+    ("ec2", lambda ec2: ec2.describe_instances(), "gateway"),
+])
+def test_calls_of_other_services_are_told_where_they_belong(server, service, call, next_step):
+    import boto3
+
+    access_key, secret = server.root_key
+    client = boto3.client(service, endpoint_url=server.endpoint, region_name=REGION, aws_access_key_id=access_key,
+                          aws_secret_access_key=secret)
+    code, message = error_of(lambda: call(client))
+    assert code == "InvalidAction" and f"{service} is not answered at this address" in message and next_step in message
+
+
 def test_presigned_requests_work_until_they_expire(server):
     import time
     import boto3

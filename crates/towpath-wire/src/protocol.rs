@@ -5,6 +5,8 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use crate::route::elsewhere;
+
 /// The way a request, and so its answer, is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -21,6 +23,9 @@ impl Protocol {
     pub fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         if headers.contains_key("x-amz-target") || media_type(headers).starts_with("application/x-amz-json") {
             return Self::AwsJson;
+        }
+        if elsewhere::service(method, uri, headers).is_some_and(|service| service == "s3") {
+            return Self::Query; // clients of S3 read errors in XML
         }
         if uri.path() != "/" && !uri.path().is_empty() {
             return Self::RestJson;

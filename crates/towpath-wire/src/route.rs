@@ -84,7 +84,21 @@ impl Route {
 }
 
 /// Finds the route of a request. Its error is to be written in [`Protocol::of`] the request.
+///
+/// # Errors
+/// For what names no operation that is answered here. A call that was signed for another service is told where it belongs:
+/// with `AWS_ENDPOINT_URL` set, clients of all services come here.
 pub fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, ApiError> {
+    let found = find(method, uri, headers);
+    if matches!(found, Err(_) | Ok(Route::Sts))
+        && let Some(service) = elsewhere::service(method, uri, headers)
+    {
+        return Err(elsewhere::refusal(&service));
+    }
+    found
+}
+
+fn find(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, ApiError> {
     refuse_encoding(headers)?;
     if headers.contains_key("x-amz-target") {
         return by_target(method, uri, headers);
@@ -150,6 +164,8 @@ fn refuse_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     Err(ApiError::serialization("compressed request bodies are not accepted; send the body without Content-Encoding"))
 }
+
+pub(crate) mod elsewhere;
 
 #[cfg(test)]
 mod tests;

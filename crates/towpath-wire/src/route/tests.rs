@@ -99,6 +99,38 @@ fn what_names_no_operation_gets_a_clear_error() {
 }
 
 #[test]
+fn a_call_that_was_signed_for_another_service_is_told_where_it_belongs() {
+    let signed = |service: &str| {
+        let scope = format!("AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/{service}/aws4_request");
+        let signature = "0".repeat(64);
+        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature={signature}")
+    };
+    for (service, method, uri, next) in [
+        ("iam", "POST", "/", "towpath iam"),
+        ("s3", "GET", "/", "s3_listen"),
+        ("s3", "GET", "/bucket/key", "s3_listen"),
+        ("ec2", "POST", "/", "gateway"),
+    ] {
+        let authorization = signed(service);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("host", "127.0.0.1"),
+            ("x-amz-date", "20261121T080000Z"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let error = request(method, uri, &headers).unwrap_err();
+        assert!(error.message().contains(service) && error.message().contains(next), "{}", error.message());
+        let map: HeaderMap =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
+        assert_eq!(Protocol::of(&method.parse().unwrap(), &uri.parse().unwrap(), &map), Protocol::Query);
+    }
+    let authorization = signed("sts");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let headers = [("authorization", authorization.as_str()), ("x-amz-date", "20261121T080000Z"), form];
+    assert_eq!(request("POST", "/", &headers).unwrap(), Route::Sts);
+}
+
+#[test]
 fn a_compressed_body_is_refused() {
     for encoding in ["gzip", "aws-chunked", "identity, gzip"] {
         let headers = [("x-amz-target", "CloudTrail_20131101.ListTrails"), ("content-encoding", encoding)];

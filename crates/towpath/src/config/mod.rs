@@ -165,22 +165,30 @@ pub fn file_to_read(named: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// The settings section by section, one line each, secrets hidden: `("query", "memory=1GiB concurrency=10")`.
-pub fn lines(settings: &Settings) -> Vec<(String, String)> {
-    let Ok(Value::Dict(_, sections)) = Value::serialize(settings) else { return Vec::new() };
-    let mut general = Vec::new();
-    let mut lines = Vec::new();
-    for (section, value) in sections {
-        match value {
-            Value::Dict(_, fields) => {
-                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", shown(value))).collect();
-                lines.push((section, fields.join(" ")));
-            }
-            value => general.push(format!("{section}={}", shown(&value))),
-        }
+/// The settings that are not at their defaults, secrets hidden: `("query.memory", "1GiB")`.
+pub fn changed(settings: &Settings) -> Vec<(String, String)> {
+    let mut changed = Vec::new();
+    if let (Ok(now), Ok(default)) = (Value::serialize(settings), Value::serialize(Settings::default())) {
+        gather(String::new(), &now, &default, &mut changed);
     }
-    lines.insert(0, ("general".to_owned(), general.join(" ")));
-    lines
+    changed
+}
+
+/// Adds the values below `name` that differ. Depth is bounded by that of [`Settings`].
+fn gather(name: String, now: &Value, default: &Value, into: &mut Vec<(String, String)>) {
+    match (now, default) {
+        (Value::Dict(_, now), Value::Dict(_, default)) => {
+            for (field, value) in now {
+                let below = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+                match default.get(field) {
+                    Some(default) => gather(below, value, default, into),
+                    None => into.push((below, shown(value))),
+                }
+            }
+        }
+        _ if shown(now) != shown(default) => into.push((name, shown(now))),
+        _ => {}
+    }
 }
 
 fn shown(value: &Value) -> String {

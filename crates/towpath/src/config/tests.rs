@@ -218,9 +218,17 @@ fn no_secret_is_shown() {
         .flag("import.endpoint.default.access_key_id", "key")
         .flag("import.endpoint.default.secret_access_key", "staple staple staple")
         .load();
-    let shown = format!("{settings:?} {settings} {:?}", lines(&settings));
+    let shown = format!("{settings:?} {settings} {:?}", changed(&settings));
     assert!(!shown.contains("horse") && !shown.contains("staple"), "{shown}");
     assert!(shown.contains("(hidden)"));
+}
+
+#[test]
+fn only_settings_that_are_not_at_their_defaults_are_named() {
+    assert_eq!(changed(&Setup::new().load()), []);
+    let settings = Setup::new().flag("query.memory", "3GiB").flag("throttles.operations.StartQuery", "3").load();
+    let named = [("query.memory", "3GiB"), ("throttles.operations.StartQuery", "3")];
+    assert_eq!(changed(&settings), named.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]

@@ -284,8 +284,8 @@ pub fn tell(settings: &Settings, file: Option<PathBuf>, strangers: &[(String, Op
     let version = env!("CARGO_PKG_VERSION");
     let file = file.map(|file| file.display().to_string()).unwrap_or_else(|| "none".to_owned());
     info!(version, pid = std::process::id(), config = %file, "towpath starts");
-    for (section, values) in config::lines(settings) {
-        info!(%section, %values, "settings");
+    for (setting, value) in config::changed(settings) {
+        info!(%setting, %value, "not the default");
     }
     for (variable, nearest) in strangers {
         match nearest {
