@@ -87,13 +87,44 @@ def test_each_kind_of_tampering_names_the_object(quick, trail):
     tampered(digest, unsigned, "INVALID: signature verification failed")
     assert verify(quick, "trail", arn)[0] == 0
     stray = log_file.rsplit("_", 1)[0] + "_AAAAAAAAAAAAAAAA.json.gz"
-    # What is put after the newest digest, in the minute of its name, may be a file that the next digest names.
-    while time.strftime("_%Y%m%dT%H%MZ_", time.gmtime()) in stray:
-        time.sleep(0.5)
+    # In the minute of its name: the next digest might name it, but of a trail that was stopped none comes.
+    [part] = [part for part in report_of(quick, arn)["reports"] if part["region"] == REGION]
+    assert part["next_digest"] == {"expected": "ended"}, part
     s3.put_object(Bucket=bucket, Key=stray, Body=s3.get_object(Bucket=bucket, Key=log_file)["Body"].read())
     status, report = verify(quick, "trail", arn)
     assert status == 1 and (stray, "INVALID: is not named by any digest") in findings(report), report
     s3.delete_object(Bucket=bucket, Key=stray)
+
+
+def report_of(server, arn):
+    """The report of a valid trail whose end the server knows."""
+
+    def ended():
+        status, report = verify(server, "trail", arn)
+        assert status == 0, report
+        return report if all(part["next_digest"]["expected"] == "ended" for part in report["reports"]) else None
+
+    return wait_for("the end of the trail", ended)
+
+
+def test_a_strange_log_file_in_a_copy_of_a_stopped_trail_is_named(quick, trail, tmp_path):
+    copy = tmp_path / "copy"
+    report_of(quick, trail["TrailARN"])
+    saved = save_keys(quick, trail, tmp_path / "keys.json")
+    sync(quick, trail["S3BucketName"], copy)
+    victim = next(path for path in copy.rglob("*.json.gz") if "/CloudTrail/" in str(path))
+    minute = time.strftime("%Y%m%dT%H%MZ", time.gmtime())
+    stray = victim.with_name("_".join([*victim.name.split("_")[:3], minute, "AAAAAAAAAAAAAAAA.json.gz"]))
+    stray.write_bytes(victim.read_bytes())
+    status, report = verify(quick, "trail", "--folder", copy, "--public-keys", saved)
+    assert status == 1 and (str(stray.relative_to(copy)), "INVALID: is not named by any digest") in findings(report), report
+
+    # Without the server's record the clock decides, and the report says what was assumed.
+    plain = {"PublicKeyList": json.loads(saved.read_text())["PublicKeyList"]}
+    saved.write_text(json.dumps(plain))
+    status, report = verify(quick, "trail", "--folder", copy, "--public-keys", saved, "--allow-unchecked")
+    [part] = [part for part in report["reports"] if part["region"] == REGION]
+    assert (status, part["pending_log_files"], part["next_digest"]["expected"]) == (0, 1, "due"), report
 
 
 def test_neighbouring_digests_that_are_gone_are_missed(quick, trail):

@@ -7,6 +7,9 @@
 //! A regular digest covers the files that were delivered in its period. A file that was delivered more than a period
 //! after it was written, or after its chain had ended, goes into a backfill digest; those form a chain of their own.
 
+mod end;
+mod making;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +18,12 @@ use jiff::{SignedDuration, Timestamp};
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 use towpath_meta::{Expect, MetaStoreExt, Typed, Version, Write};
-use towpath_model::{Trail, eventtime_text};
-use tracing::{error, info};
+use tracing::error;
 
-use crate::buckets::storage_code;
 use crate::delivery::Shared;
-use crate::digest::{Digest, DigestFile, HASH_ALGORITHM, SIGNATURE_ALGORITHM};
 use crate::error::DeliveryError;
-use crate::log_file::time_span;
-use crate::object_key::{KeyPlace, digest_key};
-use crate::record::{self, Chain, ChainId, Delivered, Known, Link, Staged, What};
-use crate::{gzip, stager};
+use crate::record::{self, Chain, ChainId, Delivered, Known};
 
-// Digests are small and kept for ever.
-const GZIP_LEVEL: u32 = 6;
 // Periods that are made up for one by one after a standstill; before that one digest covers the rest.
 const CATCH_UP: i64 = 31 * 24;
 // How often digests are looked at when nothing happens.
@@ -230,50 +225,6 @@ impl Digester {
         file.staged < chain.start && file.delivered > later(file.staged, self.period())
     }
 
-    /// True when every event of the session that ended is in a delivered file, or has had the time for it.
-    async fn may_end(&self, known: &Known, now: Timestamp) -> Result<bool, DeliveryError> {
-        let ended = known.ended.unwrap_or(now);
-        if now >= later(ended, self.period()) {
-            return Ok(true);
-        }
-        let grace = i64::try_from(self.shared.settings.stop_grace_ms).unwrap_or(i64::MAX);
-        let through = *self.shared.staged_through.lock();
-        Ok(through >= later(ended, SignedDuration::from_millis(grace))
-            && !self.shared.has_staged(known.trail.id).await?)
-    }
-
-    async fn make_final(&mut self, id: &ChainId, known: &Known, now: Timestamp) -> Result<(), DeliveryError> {
-        let Some((chain, _)) = self.chains().get(id).cloned() else { return Ok(()) };
-        let end = now.max(later(chain.start, SignedDuration::from_secs(1)));
-        let delivered = self.delivered(id).await?;
-        let (late, due): (Vec<_>, Vec<_>) = delivered.into_iter().partition(|file| self.is_late(&file.value, &chain));
-        self.make(id, known, Kind::Final, (chain.start, end), due).await?;
-        if !late.is_empty() {
-            self.make(id, known, Kind::Backfill, (chain.start, end), late).await?;
-        }
-        Ok(())
-    }
-
-    /// Puts files that were delivered after their chain had ended into a backfill digest.
-    async fn make_loose(&mut self, id: &ChainId, known: &Known, now: Timestamp) -> Result<(), DeliveryError> {
-        let Some((chain, _)) = self.chains().get(id).cloned() else { return Ok(()) };
-        let start = chain.backfilled.unwrap_or(chain.start);
-        let soon = later(start, SignedDuration::from_secs(1));
-        // More may be on its way; but not for longer than a period.
-        let wrong_clock = start > later(now, WRONG_CLOCK);
-        if (now < soon && !wrong_clock)
-            || (now < later(start, self.period()) && !wrong_clock && self.shared.has_staged(id.trail).await?)
-        {
-            self.shared.touched.lock().insert(id.clone());
-            return Ok(());
-        }
-        let delivered = self.delivered(id).await?;
-        if delivered.is_empty() {
-            return Ok(());
-        }
-        self.make(id, known, Kind::Backfill, (start.min(now), now), delivered).await
-    }
-
     /// The clock was far ahead when the last digest was made. A new beginning, at a second of the period that the wrong
     /// one did not use, so that no digest takes the place of another.
     async fn begin_again(&mut self, chain: Chain, now: Timestamp) -> Result<(), DeliveryError> {
@@ -289,67 +240,6 @@ impl Digester {
     async fn delivered(&self, id: &ChainId) -> Result<Vec<Typed<Delivered>>, DeliveryError> {
         let files = self.shared.meta.list_all_json(&record::delivered_of(id)).await;
         files.map_err(DeliveryError::meta("read the delivered log files"))
-    }
-
-    /// Makes one digest, stages it and moves the chain on.
-    async fn make(
-        &mut self,
-        id: &ChainId,
-        known: &Known,
-        kind: Kind,
-        (start, end): (Timestamp, Timestamp),
-        files: Vec<Typed<Delivered>>,
-    ) -> Result<(), DeliveryError> {
-        let Some((chain, version)) = self.chains().get(id).cloned() else { return Ok(()) };
-        let now = self.shared.clock.now();
-        let (trail, backfill) = (&known.trail, kind == Kind::Backfill);
-        let key = self.shared.keys.at(&id.region, if backfill { now } else { end }).await;
-        let key = key.map_err(DeliveryError::Sign)?;
-        let previous = if backfill { &chain.backfill } else { &chain.previous };
-        let digest = digest(trail, id, (start, end), backfill, &key.fingerprint, previous.as_ref(), &files);
-        let (count, object) = (files.len(), digest.digest_s3_object.clone());
-        let link = |hash: &str, signature: &str| Link {
-            bucket: digest.digest_s3_bucket.clone(),
-            key: digest.digest_s3_object.clone(),
-            hash: hash.to_owned(),
-            signature: signature.to_owned(),
-        };
-        let signed = digest.sign(|text| key.sign(text));
-        let file = format!("d{:010}-{}-{}-{}", chain.next, id.trail, id.account, id.region);
-        let (folder, name, text) = (self.shared.folder.clone(), file.clone(), signed.text.clone());
-        let write = move || stager::write_whole(&folder, &name, &gzip::whole(GZIP_LEVEL, &text)?);
-        let written = tokio::task::spawn_blocking(write).await.map_err(|_| DeliveryError::Stopping)?;
-        if let Err(cause) = written {
-            self.shared.note(id.trail, |status| status.digest.failure(now, Some(storage_code(&cause))));
-            return Err(DeliveryError::Staging(cause));
-        }
-
-        let staged = Staged {
-            trail: id.trail,
-            account: id.account,
-            region: id.region.clone(),
-            file: file.clone(),
-            bucket: digest.digest_s3_bucket.clone(),
-            key: object.clone(),
-            staged: now,
-            what: What::Digest { signature: signed.signature.clone(), backfill: backfill.then_some(now) },
-        };
-        let made = link(&signed.hash, &signed.signature);
-        let mut next = Chain { next: chain.next + 1, ..chain };
-        match kind {
-            Kind::Regular => (next.start, next.previous, next.last) = (end, Some(made.clone()), Some(made)),
-            Kind::Final => (next.start, next.previous, next.last, next.session) = (end, None, Some(made), None),
-            Kind::Backfill => (next.backfilled, next.backfill) = (Some(end), Some(made)),
-        }
-        let doing = "commit a digest";
-        let write = Write::json(record::staged_key(id.trail, &file), &staged).map_err(DeliveryError::meta(doing))?;
-        let mut writes = vec![write];
-        writes.extend(files.into_iter().map(|file| Write::Delete(file.key)));
-        self.commit(next, Some(version), writes, doing).await?;
-        counter!("towpath_trail_digests_total").increment(1);
-        info!(trail = %trail.name, region = %id.region, key = object, files = count, "digest staged");
-        self.shared.staged.notify_one();
-        Ok(())
     }
 
     /// Keeps a chain as it is now, with what else changes.
@@ -371,75 +261,6 @@ impl Digester {
         Ok(())
     }
 
-    /// Forgets a deleted trail once all of it is delivered.
-    async fn forget(&mut self, known: &Known) -> Result<(), DeliveryError> {
-        let trail = known.trail.id;
-        let mine: Vec<ChainId> = self.chains().keys().filter(|id| id.trail == trail).cloned().collect();
-        let open = mine.iter().any(|id| self.chains.as_ref().is_some_and(|chains| chains[id].0.session.is_some()));
-        let grace = i64::try_from(self.shared.settings.stop_grace_ms).unwrap_or(i64::MAX);
-        let deleted = known.ended.or(known.trail.stopped).unwrap_or(known.trail.updated);
-        let staged = *self.shared.staged_through.lock() >= later(deleted, SignedDuration::from_millis(grace));
-        let touched = self.shared.touched.lock().iter().any(|id| id.trail == trail);
-        if open || touched || !staged || !self.shared.staged_page(trail, None, 1).await?.is_empty() {
-            return Ok(());
-        }
-        for id in &mine {
-            if !self.delivered(id).await?.is_empty() {
-                self.shared.touched.lock().insert(id.clone());
-                return Ok(());
-            }
-        }
-        let mut writes: Vec<Write> = mine.iter().map(|id| Write::Delete(record::chain_key(id))).collect();
-        writes.push(Write::Delete(record::known_key(trail)));
-        writes.push(Write::Delete(record::status_key(trail)));
-        self.shared.meta.commit(&[], &writes).await.map_err(DeliveryError::meta("forget a deleted trail"))?;
-        self.chains().retain(|id, _| id.trail != trail);
-        self.shared.known.lock().remove(&trail);
-        self.shared.statuses.lock().remove(&trail);
-        Ok(())
-    }
-}
-
-fn digest(
-    trail: &Trail,
-    id: &ChainId,
-    (start, end): (Timestamp, Timestamp),
-    backfill: bool,
-    fingerprint: &str,
-    previous: Option<&Link>,
-    files: &[Typed<Delivered>],
-) -> Digest {
-    let place = KeyPlace::of(trail, id.account);
-    let object = digest_key(&place, &id.region, &trail.name, &trail.home_region, end, backfill);
-    let span = time_span(files.iter().map(|file| &file.value.facts));
-    Digest {
-        aws_account_id: id.account.to_string(),
-        digest_start_time: eventtime_text(start),
-        digest_end_time: eventtime_text(end),
-        digest_s3_bucket: trail.bucket.clone(),
-        digest_s3_object: object,
-        digest_public_key_fingerprint: fingerprint.to_owned(),
-        digest_signature_algorithm: SIGNATURE_ALGORITHM.to_owned(),
-        newest_event_time: span.map(|(newest, _)| newest.to_string()),
-        oldest_event_time: span.map(|(_, oldest)| oldest.to_string()),
-        previous_digest_s3_bucket: previous.map(|link| link.bucket.clone()),
-        previous_digest_s3_object: previous.map(|link| link.key.clone()),
-        previous_digest_hash_value: previous.map(|link| link.hash.clone()),
-        previous_digest_hash_algorithm: previous.map(|_| HASH_ALGORITHM.to_owned()),
-        previous_digest_signature: previous.map(|link| link.signature.clone()),
-        log_files: files.iter().map(|file| file_of(&file.value)).collect(),
-    }
-}
-
-fn file_of(file: &Delivered) -> DigestFile {
-    DigestFile {
-        s3_bucket: file.bucket.clone(),
-        s3_object: file.key.clone(),
-        hash_value: file.facts.hash.clone(),
-        hash_algorithm: HASH_ALGORITHM.to_owned(),
-        newest_event_time: file.facts.newest.to_string(),
-        oldest_event_time: file.facts.oldest.to_string(),
-    }
 }
 
 /// The instant without its fraction of a second: digests know none.

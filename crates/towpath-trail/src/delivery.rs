@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -338,6 +338,14 @@ impl Shared {
         let after = record::staged_key(trail, "l");
         let page = self.meta.list(&record::staged_of(trail), Some(&after), 1).await;
         Ok(!page.map_err(DeliveryError::meta("read what is staged"))?.is_empty())
+    }
+
+    /// True when every event of the session that ended is in a file.
+    pub(crate) fn all_staged_of(&self, known: &Known) -> bool {
+        let grace = i64::try_from(self.settings.stop_grace_ms).unwrap_or(i64::MAX);
+        let ended = known.ended.or(known.trail.stopped).unwrap_or(known.trail.updated);
+        let complete = ended.checked_add(SignedDuration::from_millis(grace)).unwrap_or(Timestamp::MAX);
+        *self.staged_through.lock() >= complete
     }
 
     /// Anything staged of a trail.

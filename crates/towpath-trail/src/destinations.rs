@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use towpath_model::{Arn, CloudWatchLogs, Trail};
 
 use crate::notify::endpoint::{element, region_of};
-use crate::notify::http::{group_of, operation, publish, stream_of};
+use crate::notify::http::publish;
+use crate::notify::log_group::{group_of, operation, stream_of};
 use crate::notify::{AwsEndpoint, NotifyError};
 
 /// The time that a service has for each answer.

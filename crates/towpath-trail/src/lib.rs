@@ -47,7 +47,7 @@ pub use destinations::{DestinationError, Destinations, Key, Topic};
 pub use digest::{Digest, DigestFile, SIGNATURE_ALGORITHM, SignedDigest, string_to_sign};
 pub use error::{DeliveryError, OpenError, RunError};
 pub use object_key::{Folder, KeyError, KeyPlace, digest_key, digest_prefix, log_file_key};
-pub use recorded::{RecordedChain, RecordedDigest};
+pub use recorded::{Continues, RecordedChain, RecordedDigest};
 pub use settings::{SettingsError, TrailSettings};
 pub use sign_file::{ResultFile, SIGN_FILE, SignFile, SignFileError};
 pub use signing_key::{PublicKey, SealError, Sealer, SigningKeyError, SigningKeys};

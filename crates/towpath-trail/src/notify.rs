@@ -26,9 +26,11 @@ use crate::record;
 
 pub(crate) mod endpoint;
 pub(crate) mod http;
+pub(crate) mod log_group;
 
 pub use endpoint::AwsEndpoint;
-pub use http::{LogGroup, Topic, Webhook};
+pub use http::{Topic, Webhook};
+pub use log_group::LogGroup;
 
 /// A log file was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use towpath_model::{AccountId, Region, TrailId};
 use crate::delivery::Shared;
 use crate::digest::Digest;
 use crate::error::DeliveryError;
-use crate::record::{self, Chain, Link, Staged, What};
+use crate::record::{self, Chain, Delivered, Link, Staged, What};
 
 /// The newest digests of one account and region of a trail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +29,20 @@ pub struct RecordedChain {
     /// The newest backfill digest that was put.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill_digest: Option<RecordedDigest>,
+    /// What follows the digests that were put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
+}
+
+/// What follows the digests of a chain that were put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Continues {
+    /// Another digest: the trail is logging, or some of what it delivered is in no digest yet.
+    Digests,
+    /// Log files alone: the trail is logging without digests.
+    LogFiles,
+    /// Nothing: the trail was stopped, and each log file that it delivered is in a digest that was put.
+    Ended,
 }
 
 /// A digest that was put.
@@ -59,11 +73,13 @@ pub(crate) async fn chains_of(shared: &Shared, trail: TrailId) -> Result<Vec<Rec
     let doing = DeliveryError::meta("read the chains of digests");
     // Chains first: a digest that is put between the two looks is then taken for waiting, never the other way round.
     let chains = shared.meta.list_all_json::<Chain>(&record::chain_area_of(trail)).await.map_err(&doing)?;
-    let waiting = waiting_digests(shared, trail).await?;
+    let waiting = waiting_files(shared, trail).await?;
     let mut recorded = Vec::with_capacity(chains.len());
     for found in chains {
         let chain = found.value;
+        let continues = continues(shared, &chain, &waiting).await?;
         recorded.push(RecordedChain {
+            continues: Some(continues),
             account_id: chain.id.account,
             region: chain.id.region,
             digest: newest_put(shared, &waiting, chain.last.or(chain.previous)).await,
@@ -73,13 +89,33 @@ pub(crate) async fn chains_of(shared: &Shared, trail: TrailId) -> Result<Vec<Rec
     Ok(recorded)
 }
 
-async fn waiting_digests(shared: &Shared, trail: TrailId) -> Result<Vec<Staged>, DeliveryError> {
+/// How a chain goes on that was read before `waiting` was.
+async fn continues(shared: &Shared, chain: &Chain, waiting: &[Staged]) -> Result<Continues, DeliveryError> {
+    let doing = DeliveryError::meta("read the chains of digests");
+    let (id, known) = (&chain.id, shared.known(chain.id.trail));
+    let Some(known) = known.filter(|known| known.session().is_none() && chain.session.is_none()) else {
+        return Ok(Continues::Digests);
+    };
+    let is_mine = |staged: &Staged| staged.account == id.account && staged.region == id.region;
+    let delivered = shared.meta.list_json::<Delivered>(&record::delivered_of(id), None, 1).await.map_err(&doing)?;
+    // A file goes from waiting to delivered, and from there into a digest, which moves the chain on.
+    let now = shared.meta.get_json::<Chain>(&record::chain_key(id)).await.map_err(&doing)?;
+    let moved = now.is_none_or(|now| now.value != *chain);
+    let unread = !shared.all_staged_of(&known);
+    Ok(match known.trail.logging {
+        _ if moved || unread || !delivered.is_empty() || waiting.iter().any(is_mine) => Continues::Digests,
+        true => Continues::LogFiles,
+        false => Continues::Ended,
+    })
+}
+
+async fn waiting_files(shared: &Shared, trail: TrailId) -> Result<Vec<Staged>, DeliveryError> {
     let (mut waiting, mut after) = (Vec::new(), None);
     loop {
         let page = shared.staged_page(trail, after.as_ref(), MAX_PAGE).await?;
         let full = page.len() == MAX_PAGE;
         after = page.last().map(|staged| staged.key.clone());
-        waiting.extend(page.into_iter().map(|staged| staged.value).filter(|s| matches!(s.what, What::Digest { .. })));
+        waiting.extend(page.into_iter().map(|staged| staged.value));
         if !full {
             return Ok(waiting);
         }
@@ -89,7 +125,10 @@ async fn waiting_digests(shared: &Shared, trail: TrailId) -> Result<Vec<Staged>,
 /// Walks back from a digest over those that still wait for their bucket.
 async fn newest_put(shared: &Shared, waiting: &[Staged], newest: Option<Link>) -> Option<RecordedDigest> {
     let mut at = newest?;
-    while let Some(staged) = waiting.iter().find(|staged| staged.key == at.key && staged.bucket == at.bucket) {
+    let same = |staged: &&Staged, at: &Link| {
+        matches!(staged.what, What::Digest { .. }) && staged.key == at.key && staged.bucket == at.bucket
+    };
+    while let Some(staged) = waiting.iter().find(|staged| same(staged, &at)) {
         let path = shared.folder.join(&staged.file);
         let read = tokio::task::spawn_blocking(move || previous_of(&path)).await.ok()?;
         match read {

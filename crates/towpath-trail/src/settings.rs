@@ -13,7 +13,8 @@ pub struct TrailSettings {
     pub cadence_seconds: u64,
     /// Text of a log file before compression, at most; a fuller file is closed and another begun.
     pub file_bytes: u64,
-    /// Text of all files of a window; a fuller window ends early.
+    /// Text of all files of a window, and text read from the log for it, which the log keeps until the window ends; a
+    /// window with more of either ends early.
     pub window_bytes: u64,
     /// Files of a window; one with more ends early.
     pub window_files: usize,

@@ -1,16 +1,16 @@
 //! Whole deliveries: from the log to the bucket, with every step failing in turn, and verified afterwards.
 
+mod clock;
+mod notices;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use parking_lot::Mutex;
-use towpath_meta::Fault;
+use towpath_meta::{Fault, MetaStoreExt};
 use towpath_model::Trail;
 
 use crate::TrailSettings;
-use crate::notify::{Notice, Notifier, NotifyError, Sender, Target};
+use crate::record::{Progress, progress_key};
 use crate::testing::{Process, World, trail};
 use crate::verify::Report;
 
@@ -65,6 +65,22 @@ async fn what_is_appended_is_delivered_once_and_verifies() {
     let status = process.delivery.status(trail.id);
     assert!(status.delivery.succeeded.is_some() && status.digest.succeeded.is_some() && !status.delivery.failing);
     assert_eq!(std::fs::read_dir(world.folder.path()).unwrap().count(), 0, "no staged file is left");
+}
+
+#[tokio::test]
+async fn what_no_trail_wants_is_not_kept_in_the_log_until_the_window_ends() {
+    let mut world = World::new().await;
+    world.settings.window_bytes = 2 << 20;
+    let mut process = world.process().await;
+    let first = world.log.committed();
+    let text = |number: u32| format!("{{\"number\":{number},\"text\":\"{}\"}}", "x".repeat(3 << 20));
+    world.append_texts((0..4).map(text).collect(), &[], "us-east-1").await;
+    for step in 1..=4 {
+        process.step().await.unwrap();
+        let progress = world.meta.get_json::<Progress>(&progress_key()).await.unwrap().unwrap();
+        assert_eq!(progress.value.position, first.plus(step), "a window ends with as much as it may read");
+    }
+    assert_eq!(first.plus(4), world.log.committed());
 }
 
 #[tokio::test]
@@ -253,38 +269,6 @@ async fn a_process_that_dies_at_any_moment_leaves_what_the_next_one_finishes() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_loses_nothing() {
-    const SIX_HOURS: Duration = Duration::from_secs(6 * 3_600);
-    let mut world = World::new().await;
-    world.settings.digest_seconds = SIX_HOURS.as_secs();
-    let main = trail("main", "bucket", world.now());
-    world.trails.put(main.clone());
-    let mut process = world.process().await;
-    let mut expected = world.append(1, &[main.id], "us-east-1").await;
-    process.step().await.unwrap();
-    // Far ahead, as after a bad time server, and back.
-    let right = world.now();
-    world.advance(20 * 24 * HOUR);
-    let wrong = world.now();
-    expected.extend(world.append(1, &[main.id], "us-east-1").await);
-    process.step().await.unwrap();
-    world.clock.set(right);
-    world.advance(HOUR / 2);
-    for _ in 0..4 {
-        expected.extend(world.append(1, &[main.id], "us-east-1").await);
-        process.step().await.unwrap();
-        world.advance(SIX_HOURS);
-    }
-    process.step().await.unwrap();
-    assert_eq!(sorted(world.delivered("bucket").await), sorted(expected));
-    let mut request = crate::verify::tests::request(&world, &main, "us-east-1");
-    request.to = wrong;
-    let report = request.run().await.unwrap();
-    assert!(report.is_valid() && report.findings.is_empty(), "{report:?}");
-    assert_eq!((report.log_files.valid, report.pending_log_files), (6, 0), "{report:?}");
-}
-
-#[tokio::test]
 async fn a_full_disk_is_told_and_waited_out() {
     let world = World::new().await;
     let main = trail("main", "bucket", world.now());
@@ -340,69 +324,6 @@ async fn a_running_delivery_flushes_when_asked_and_stops_when_told() {
     assert_eq!(sorted(world.delivered("bucket").await), expected);
     stop.cancel();
     running.await.unwrap().unwrap();
-}
-
-/// Answers what it is told to, and remembers what it was sent.
-#[derive(Default)]
-struct TestNotifier {
-    sent: Mutex<Vec<String>>,
-    answers: Mutex<Vec<NotifyError>>,
-}
-
-#[async_trait]
-impl Notifier for TestNotifier {
-    fn target(&self) -> Target {
-        Target::Topic
-    }
-
-    fn wants(&self, trail: &Trail) -> bool {
-        trail.sns_topic_arn.is_some()
-    }
-
-    async fn send(&self, _: &Trail, notice: &Notice) -> Result<(), NotifyError> {
-        self.sent.lock().push(notice.topic_message());
-        self.answers.lock().pop().map_or(Ok(()), Err)
-    }
-}
-
-#[tokio::test]
-async fn each_delivered_file_is_told_until_it_arrives_or_becomes_a_dead_letter() {
-    let mut world = World::new().await;
-    world.settings = TrailSettings { first_pause_ms: 1, longest_pause_seconds: 0, ..world.settings };
-    let topic = Arc::new(TestNotifier::default());
-    let told = Trail { sns_topic_arn: Some("arn:aws:sns:us-east-1:1:t".to_owned()), ..trail("told", "b", world.now()) };
-    let silent = trail("silent", "b", world.now());
-    world.trails.put(told.clone());
-    world.trails.put(silent.clone());
-    let mut process = world.process_with(vec![topic.clone()]).await;
-    let mut sender = Sender { shared: process.shared().clone(), resting: Default::default() };
-
-    let refusal = |retry| NotifyError { code: Some("AuthorizationError".to_owned()), message: "no".to_owned(), retry };
-    topic.answers.lock().push(refusal(true));
-    world.append(1, &[told.id, silent.id], "us-east-1").await;
-    process.step().await.unwrap();
-    sender.pass().await;
-    let status = process.delivery.status(told.id).notification;
-    assert_eq!((status.failing, status.error.as_deref()), (true, Some("AuthorizationError")));
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    sender.pass().await;
-    sender.pass().await;
-    assert!(!process.delivery.status(told.id).notification.failing);
-    let key = world.objects("b", "CloudTrail").await.into_keys().next().unwrap();
-    assert_eq!(topic.sent.lock().len(), 2, "tried twice, arrived once");
-    assert!(topic.sent.lock()[1].starts_with("{\"s3Bucket\":\"b\",\"s3ObjectKey\":[\"logs/AWSLogs/"), "{key}");
-
-    topic.answers.lock().push(refusal(false));
-    world.append(1, &[told.id], "us-east-1").await;
-    process.step().await.unwrap();
-    sender.pass().await;
-    let dead = process.delivery.dead_letters(None, 10).await.unwrap();
-    assert_eq!((dead.len(), dead[0].reason.as_str()), (1, "no"));
-    assert!(process.delivery.retry_dead_letter(&dead[0].key).await.unwrap());
-    assert!(!process.delivery.retry_dead_letter(&dead[0].key).await.unwrap());
-    sender.pass().await;
-    assert_eq!(topic.sent.lock().len(), 4);
-    assert!(process.delivery.dead_letters(None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

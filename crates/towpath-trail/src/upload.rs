@@ -4,29 +4,28 @@
 //! put the file is marked: a log file moves to the delivered ones, where a digest finds it; a digest is done. A crash
 //! between put and mark repeats the put with the same bytes.
 
+mod put;
+
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use metrics::counter;
-use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
+use object_store::ObjectStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use towpath_meta::{Key, MetaStore, Typed, Write};
-use towpath_model::{TrailId, TrailStatus, eventtime_text};
+use towpath_model::{TrailId, TrailStatus};
 use tracing::{error, info, warn};
 
-use crate::buckets::{BucketError, error_code};
 use crate::delivery::Shared;
-use crate::digest::SIGNATURE_ALGORITHM;
 use crate::error::DeliveryError;
 use crate::notify::Notice;
 use crate::record::{self, ChainId, Delivered, Staged, What};
+
+use put::PutError;
 
 // Staged files looked at together.
 const PAGE: usize = 64;
@@ -97,34 +96,6 @@ pub(crate) struct TrailUpload {
     trail: TrailId,
     failures: u32,
     stores: HashMap<String, Arc<dyn ObjectStore>>,
-}
-
-/// Why a file was not put.
-#[derive(Debug, thiserror::Error)]
-enum PutError {
-    #[error("the staged file cannot be read")]
-    Local(#[source] io::Error),
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    #[error("the object cannot be put")]
-    Put(#[source] object_store::Error),
-    #[error("the put took too long")]
-    Slow,
-}
-
-impl PutError {
-    fn code(&self) -> Option<String> {
-        match self {
-            Self::Bucket(error) => error.code.clone(),
-            Self::Put(error) => error_code(error),
-            Self::Local(_) | Self::Slow => None,
-        }
-    }
-
-    /// Trying again can never help.
-    fn lost(&self) -> bool {
-        matches!(self, Self::Local(error) if error.kind() == io::ErrorKind::NotFound)
-    }
 }
 
 impl TrailUpload {
@@ -228,33 +199,6 @@ impl TrailUpload {
         self.put(store.as_ref(), staged).await?;
         self.stores.insert(staged.bucket.clone(), store);
         Ok(())
-    }
-
-    async fn put(&self, store: &dyn ObjectStore, staged: &Staged) -> Result<(), PutError> {
-        let local = self.shared.folder.join(&staged.file);
-        let read = tokio::task::spawn_blocking(move || std::fs::read(local)).await;
-        let bytes =
-            Bytes::from(read.map_err(|error| PutError::Local(io::Error::other(error)))?.map_err(PutError::Local)?);
-        let path =
-            Path::parse(&staged.key).map_err(|source| PutError::Put(object_store::Error::InvalidPath { source }))?;
-        let options = PutOptions { attributes: attributes(&staged.what), ..PutOptions::default() };
-        let limit = Duration::from_secs(self.shared.settings.put_seconds);
-        let put = store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options);
-        let failure = match tokio::time::timeout(limit, put).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => PutError::Put(error),
-            Err(_) => return Err(PutError::Slow),
-        };
-        // A bucket that refuses to overwrite may hold the object already, from a put whose mark was lost.
-        let refused = matches!(
-            failure,
-            PutError::Put(
-                object_store::Error::AlreadyExists { .. }
-                    | object_store::Error::Precondition { .. }
-                    | object_store::Error::PermissionDenied { .. }
-            )
-        );
-        if refused && holds(store, &path, &bytes, limit).await { Ok(()) } else { Err(failure) }
     }
 
     /// Marks what was put and gives up what has waited too long; returns how many wait on.
@@ -377,26 +321,4 @@ fn note_outcomes(status: &mut TrailStatus, outcomes: &[(bool, Option<Option<Stri
             }
         }
     }
-}
-
-/// True when the object is there with these bytes.
-async fn holds(store: &dyn ObjectStore, path: &Path, bytes: &Bytes, limit: Duration) -> bool {
-    let read = async { store.get(path).await?.bytes().await };
-    matches!(tokio::time::timeout(limit, read).await, Ok(Ok(found)) if found == *bytes)
-}
-
-fn attributes(what: &What) -> Attributes {
-    let mut attributes = Attributes::new();
-    attributes.insert(Attribute::ContentType, "application/json".into());
-    attributes.insert(Attribute::ContentEncoding, "gzip".into());
-    if let What::Digest { signature, backfill } = what {
-        attributes.insert(Attribute::Metadata("signature".into()), signature.clone().into());
-        attributes.insert(Attribute::Metadata("signature-algorithm".into()), SIGNATURE_ALGORITHM.into());
-        if let Some(made) = backfill {
-            let whole = eventtime_text(*made);
-            let text = format!("{}.{:03}Z", whole.trim_end_matches('Z'), made.subsec_millisecond());
-            attributes.insert(Attribute::Metadata("backfill-generation-timestamp".into()), text.into());
-        }
-    }
-    attributes
 }

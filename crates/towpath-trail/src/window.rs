@@ -42,6 +42,8 @@ pub(crate) struct Windows {
     // No name of a file is used twice in the life of a process: blocks of a window that was given up may still be on
     // their way to the disk.
     next: u64,
+    // Text read for this window, whether or not a trail wants it: so much the log keeps.
+    read: u64,
     // Who waits for everything before a position to be staged.
     flushing: Vec<(Position, oneshot::Sender<()>)>,
 }
@@ -72,6 +74,7 @@ impl Windows {
             progress,
             unchanged,
             next: progress.next,
+            read: 0,
             flushing: Vec::new(),
         })
     }
@@ -118,8 +121,15 @@ impl Windows {
         }
     }
 
-    fn begin(&self) -> LogFiles {
+    fn begin(&mut self) -> LogFiles {
+        self.read = 0;
         LogFiles::begin(self.stagers.clone(), self.shared.settings.clone(), self.next)
+    }
+
+    /// True when the window ends before its time: its files are as many or as large as they may be, or the log would keep
+    /// too much for it.
+    fn full(&self, files: &LogFiles) -> bool {
+        files.full() || self.read >= self.shared.settings.window_bytes
     }
 
     /// Reads events into files until the window is over.
@@ -138,7 +148,7 @@ impl Windows {
         loop {
             let now = self.shared.clock.now();
             // A clock that was set back must not keep the window open for ever.
-            if files.full() || now >= end || now < opened {
+            if self.full(files) || now >= end || now < opened {
                 return Ok(Ended::Window);
             }
             tokio::select! {
@@ -158,7 +168,7 @@ impl Windows {
     /// Reads what is in the log now, unless the window becomes full before.
     async fn catch_up(&mut self, files: &mut LogFiles) -> Result<(), Failed> {
         let end = self.log.committed();
-        while self.reader.position() < end && !files.full() {
+        while self.reader.position() < end && !self.full(files) {
             let next = self.reader.next(READ).await;
             self.take(files, next).await?;
         }
@@ -167,7 +177,10 @@ impl Windows {
 
     async fn take(&mut self, files: &mut LogFiles, next: Result<Committed, ReadError>) -> Result<(), Failed> {
         match next {
-            Ok(next) => self.add(files, next.events).await,
+            Ok(next) => {
+                self.read += next.events.iter().map(|event| event.json.len() as u64).sum::<u64>();
+                self.add(files, next.events).await
+            }
             // What was read before stays in the window.
             Err(ReadError::Released { from, start }) => {
                 error!(%from, %start, "the log released events before trails delivered them");

@@ -19,8 +19,21 @@ pub(super) struct Checked {
     pub(super) known: Vec<(String, String)>,
     /// Start and end of the newest digest.
     pub(super) newest: Option<(Timestamp, Timestamp)>,
+    /// Its key.
+    pub(super) newest_key: Option<String>,
+    /// How long the times are that readable digests cover.
+    lengths: Vec<SignedDuration>,
     /// Hexadecimal SHA-256 of each digest's text, by key; none for what cannot be read.
     pub(super) hashes: HashMap<String, Option<String>>,
+}
+
+impl Checked {
+    /// The time that most digests cover: first and last ones are shorter, and one after a standstill is longer.
+    pub(super) fn period(&self) -> SignedDuration {
+        let mut lengths = self.lengths.clone();
+        lengths.sort_unstable();
+        lengths.get(lengths.len() / 2).copied().unwrap_or_default()
+    }
 }
 
 /// The public keys, looked up further for backfill digests.
@@ -102,8 +115,10 @@ pub(super) async fn check(
             }
         }
         if !digest.listed.backfill {
-            let start = digest_of(digest).and_then(|digest| digest.digest_start_time.parse().ok());
+            let start: Option<Timestamp> = digest_of(digest).and_then(|digest| digest.digest_start_time.parse().ok());
+            checked.lengths.extend(start.map(|start| digest.listed.end.duration_since(start)));
             checked.newest = Some((start.unwrap_or(digest.listed.end), digest.listed.end));
+            checked.newest_key = Some(digest.listed.key.clone());
         }
         report.note(asked, kind, (&asked.bucket, &digest.listed.key), outcome);
     }

@@ -253,3 +253,139 @@ async fn validation_that_is_switched_on_later_vouches_from_then_on() {
     assert!(report.is_valid() && report.findings.is_empty(), "{report:?}");
     assert_eq!((report.gaps.len(), report.log_files.valid, report.undigested_log_files), (1, 5, 5), "{report:?}");
 }
+
+/// A trail of one region that delivered for some hours and was stopped, with all of it in digests.
+async fn stopped(hours: usize) -> (World, Trail, Process) {
+    let world = World::new().await;
+    let mut main = trail("main", "bucket", world.now());
+    world.trails.put(main.clone());
+    let mut process = world.process().await;
+    for _ in 0..hours {
+        world.append(1, &[main.id], HOME).await;
+        process.step().await.unwrap();
+        world.advance(HOUR);
+    }
+    (main.logging, main.stopped) = (false, Some(world.now()));
+    world.trails.put(main.clone());
+    world.advance(Duration::from_secs(10));
+    for _ in 0..2 {
+        process.step().await.unwrap();
+        world.advance(Duration::from_secs(2));
+    }
+    (world, main, process)
+}
+
+/// Puts a log file that nobody delivered, in the minute of its name.
+async fn plant(world: &World) -> String {
+    let minute = world.now().strftime("%Y%m%dT%H%MZ");
+    let key = format!(
+        "logs/AWSLogs/000000000001/CloudTrail/{HOME}/2026/11/21/000000000001_CloudTrail_{HOME}_{minute}_AAAAAAAAAAAAAAAA.json.gz"
+    );
+    let text = crate::gzip::whole(2, b"{\"Records\":[]}").unwrap();
+    world.buckets.get("bucket").put(&Path::parse(&key).unwrap(), text.into()).await.unwrap();
+    key
+}
+
+async fn remembered(world: &World, trail: &Trail, process: &Process) -> VerifyTrail {
+    let recorded = process.delivery.recorded_chains(trail.id).await.unwrap();
+    let [chain] = recorded.as_slice() else { panic!("one chain: {recorded:?}") };
+    let recorded = chain.digest.iter().cloned().collect();
+    VerifyTrail { recorded, continues: chain.continues, ..request(world, trail, HOME) }
+}
+
+#[tokio::test]
+async fn a_file_behind_the_last_digest_of_a_stopped_trail_is_no_next_digests() {
+    let (world, main, process) = stopped(2).await;
+    let clean = remembered(&world, &main, &process).await;
+    assert_eq!(clean.continues, Some(Continues::Ended));
+    assert!(clean.run().await.unwrap().is_valid());
+    let planted = plant(&world).await;
+    let report = remembered(&world, &main, &process).await.run().await.unwrap();
+    assert_eq!((report.next_digest, report.pending_log_files), (Some(NextDigest::Ended), 0), "{report:?}");
+    assert_eq!((report.findings[0].key.as_str(), unlisted(&report)), (planted.as_str(), 1), "{report:?}");
+    assert!(!report.is_valid());
+}
+
+#[tokio::test]
+async fn a_file_behind_the_newest_digest_of_a_logging_trail_waits_for_the_next() {
+    let (world, mut main, mut process) = stopped(2).await;
+    (main.logging, main.started) = (true, Some(world.now()));
+    world.trails.put(main.clone());
+    world.append(1, &[main.id], HOME).await;
+    process.step().await.unwrap();
+    let asked = remembered(&world, &main, &process).await;
+    assert_eq!(asked.continues, Some(Continues::Digests));
+    let report = asked.run().await.unwrap();
+    assert_eq!((report.next_digest, report.pending_log_files), (Some(NextDigest::Comes), 1), "{report:?}");
+    assert!(report.is_valid());
+
+    // Without digests from now on; the last one names what there was.
+    (main.log_file_validation, main.updated) = (false, world.now());
+    world.trails.put(main.clone());
+    for _ in 0..3 {
+        world.advance(Duration::from_secs(60));
+        world.append(1, &[main.id], HOME).await;
+        process.step().await.unwrap();
+    }
+    let asked = remembered(&world, &main, &process).await;
+    assert_eq!(asked.continues, Some(Continues::LogFiles));
+    let report = asked.run().await.unwrap();
+    assert_eq!(report.next_digest, Some(NextDigest::Unvalidated));
+    assert!(report.is_valid() && report.pending_log_files == 0 && report.undigested_log_files > 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn without_the_servers_record_the_clock_tells_whether_a_digest_is_still_to_come() {
+    let (world, main, _) = stopped(3).await;
+    let end: Timestamp = "2026-11-21T11:00:10Z".parse().unwrap();
+    plant(&world).await;
+    let mut asked = request(&world, &main, HOME);
+    let report = asked.run().await.unwrap();
+    let until = end + SignedDuration::from_hours(2);
+    assert_eq!((report.next_digest, report.pending_log_files), (Some(NextDigest::Due { until }), 1), "{report:?}");
+    assert!(report.is_valid());
+    assert!(report.next_digest.unwrap().assumption().unwrap().contains("2026-11-21T13:00:10Z"));
+
+    for offline in [false, true] {
+        (asked.at, asked.to, asked.offline) = (until + SignedDuration::from_secs(1), Timestamp::MAX, offline);
+        let report = asked.run().await.unwrap();
+        assert_eq!(report.next_digest, Some(NextDigest::Overdue { since: until }));
+        assert_eq!((unlisted(&report), report.pending_log_files, report.is_valid()), (1, 0, false), "{report:?}");
+        // Asked about a time at which the next digest was not overdue.
+        asked.to = until;
+        assert_eq!(asked.run().await.unwrap().pending_log_files, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_older_than_a_copy_does_not_speak_of_it() {
+    let (world, mut main, mut process) = stopped(2).await;
+    let saved = remembered(&world, &main, &process).await;
+    (main.logging, main.started) = (true, Some(world.now()));
+    world.trails.put(main.clone());
+    for _ in 0..2 {
+        process.step().await.unwrap();
+        world.advance(HOUR);
+    }
+    process.step().await.unwrap();
+    world.advance(Duration::from_secs(60));
+    world.append(1, &[main.id], HOME).await;
+    process.step().await.unwrap();
+    let (at, to) = (world.now(), world.now());
+    let report = VerifyTrail { offline: true, at, to, ..saved }.run().await.unwrap();
+    assert!(matches!(report.next_digest, Some(NextDigest::Due { .. })), "{report:?}");
+    assert_eq!((report.pending_log_files, unlisted(&report)), (1, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn files_of_a_region_without_digests_are_judged_by_the_end_of_the_trails_others() {
+    let wide = Wide::hours(4).await;
+    wide.delete(&["CloudTrail-Digest", OTHER]).await;
+    let mut chains = wide.chains();
+    assert_eq!(verify_all(&chains).await.unwrap()[1].pending_log_files, 1);
+    for chain in &mut chains {
+        chain.continues = Some(Continues::Ended);
+    }
+    let reports = verify_all(&chains).await.unwrap();
+    assert_eq!((unlisted(&reports[1]), reports[1].pending_log_files), (4, 0), "{:?}", reports[1]);
+}

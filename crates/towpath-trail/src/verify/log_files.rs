@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::digests::Checked;
 use super::fetch::instant_of;
-use super::{ObjectKind, Progress, Report, Session, Verdict, VerifyError, VerifyTrail, later};
+use super::{NextDigest, ObjectKind, Progress, Report, Session, Verdict, VerifyError, VerifyTrail, later};
 use crate::digest::DigestFile;
 use crate::object_key::Folder;
 
@@ -85,8 +85,9 @@ async fn find_unlisted(
     // What was put after the newest digest, the next one names; unless it is much older than that.
     let recent = later(end, start.duration_since(end) * 2);
     let vouched = |at: Timestamp| first.is_some_and(|first| at >= first) && gaps.iter().all(|gap| !gap.holds(at));
+    let next = report.next_digest.unwrap_or(NextDigest::Comes);
     let judge = |file: &Found| match file.time {
-        Some(time) if file.moment(time) >= end || (time >= recent && file.modified >= end) => Standing::Pending,
+        Some(time) if file.moment(time) >= end || (time >= recent && file.modified >= end) => next.of_newer_files(),
         // Names have minutes alone: the first minute of a session is as good as in it, if the file was put in it.
         Some(time) if !vouched(end_of_minute(time)) || !(vouched(time) || vouched(file.modified)) => {
             Standing::Undigested
@@ -135,8 +136,22 @@ impl Found {
 impl Session {
     /// True when a file may be so new that its digest was not due yet.
     fn may_follow(&self, minute: Timestamp, file: &Found) -> bool {
+        if !self.next.may_come() {
+            return false;
+        }
         let recent = later(self.end, self.until.duration_since(self.end) * 2);
         file.moment(minute) >= self.until || (minute >= recent && file.modified >= self.until)
+    }
+}
+
+impl NextDigest {
+    /// How a file stands that was put after the newest digest.
+    fn of_newer_files(self) -> Standing {
+        match self {
+            Self::Comes | Self::Due { .. } => Standing::Pending,
+            Self::Unvalidated => Standing::Undigested,
+            Self::Ended | Self::Overdue { .. } => Standing::Unlisted,
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! - each digest's `previousDigestHashValue` against the text of the one before,
 //! - neighbouring digests that are missing together, of which only the newest is named by a digest that is left,
 //! - log files that no digest names, also where a region or an account has lost all its digests,
-//! - digests that the server remembers and the bucket has lost ([`VerifyTrail::recorded`]).
+//! - digests that the server remembers and the bucket has lost ([`VerifyTrail::recorded`]),
+//! - log files behind the newest digest of a trail that has ended ([`NextDigest`]).
 //!
 //! A copy made with `aws s3 sync` has lost the user metadata and with it the signatures. There a digest is checked with
 //! the signature that its successor repeats; the newest of a session has no successor and counts as unchecked unless its
@@ -17,6 +18,7 @@ mod digests;
 mod fetch;
 mod keys;
 mod log_files;
+mod next_digest;
 mod recorded;
 mod report;
 mod vouched;
@@ -35,13 +37,14 @@ use towpath_model::{AccountId, OrganizationId, Region, TrailName};
 
 use crate::buckets::{BucketError, Buckets};
 use crate::object_key::{KeyPlace, digest_prefix};
-use crate::recorded::RecordedDigest;
+use crate::recorded::{Continues, RecordedDigest};
 
 use digests::Checked;
 use fetch::Listed;
 
 pub use contents::{Contents, NamedChain, Place};
 pub use keys::{KeyFileError, KeySource, SavedKeys};
+pub use next_digest::NextDigest;
 pub use report::{Count, Finding, Gap, Missing, ObjectKind, Report, Verdict};
 pub use vouched::{NotVouched, Vouchers};
 
@@ -65,6 +68,8 @@ pub struct VerifyTrail {
     pub from: Timestamp,
     /// Digests that end more than an hour after are left out.
     pub to: Timestamp,
+    /// The time at which this is asked.
+    pub at: Timestamp,
     /// Where objects are read. For a local copy every bucket is its folder.
     pub buckets: Arc<dyn Buckets>,
     /// Where public keys are looked up.
@@ -75,6 +80,8 @@ pub struct VerifyTrail {
     pub signatures: HashMap<String, String>,
     /// The newest digests that the server remembers to have put, if it was asked.
     pub recorded: Vec<RecordedDigest>,
+    /// How the chain goes on, if the server was asked. Offline it counts only if there is no digest newer than `recorded`.
+    pub continues: Option<Continues>,
     /// False when it is known that the trail takes no events of this region: log files there are another trail's.
     pub takes_region: bool,
     /// Objects that are read at the same time; at least 1.
@@ -166,6 +173,7 @@ impl VerifyTrail {
         }
         let fetched = fetch::read_digests(self, store, listed).await?;
         let checked = digests::check(self, fetched, keys, report).await?;
+        report.next_digest = NextDigest::after(self, &checked);
         log_files::check(self, &checked, report).await?;
         Ok(checked)
     }
@@ -194,18 +202,24 @@ pub(crate) struct Session {
     /// Its end.
     pub(crate) end: Timestamp,
     gaps: Vec<Gap>,
+    pub(crate) next: NextDigest,
 }
 
 impl Session {
     fn of(report: &Report, checked: &Checked) -> Option<Self> {
         let from = report.covered_from.as_ref()?.parse().ok()?;
         let (until, end) = checked.newest?;
-        Some(Self { from, until, end, gaps: report.gaps.clone() })
+        Some(Self { from, until, end, gaps: report.gaps.clone(), next: report.next_digest? })
     }
 
-    /// True when the trail wrote digests at this time.
+    /// True when a file of this time should be in a digest.
     pub(crate) fn holds(&self, at: Timestamp) -> bool {
-        at >= self.from && at < self.until && self.gaps.iter().all(|gap| !gap.holds(at))
+        let until = match self.next {
+            next if next.is_end() => Timestamp::MAX,
+            next if next.may_come() => self.until,
+            _ => self.end,
+        };
+        at >= self.from && at < until && self.gaps.iter().all(|gap| !gap.holds(at))
     }
 }
 

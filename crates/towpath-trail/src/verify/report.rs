@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::VerifyTrail;
+use super::{NextDigest, VerifyTrail};
 
 /// The result for one trail, account and source region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Report {
     pub backfill_digests: Count,
     /// Log files that valid digests name.
     pub log_files: Count,
+    /// Whether another digest will follow; none where there is no digest at all.
+    pub next_digest: Option<NextDigest>,
     /// Log files newer than the newest digest: a later digest will name them.
     pub pending_log_files: u64,
     /// Log files from before the first digest or from a gap: nothing vouches for them.
@@ -169,6 +171,7 @@ impl Report {
             to: asked.to,
             covered_from: None,
             covered_until: None,
+            next_digest: None,
             digests: Count::default(),
             backfill_digests: Count::default(),
             log_files: Count::default(),

@@ -8,10 +8,11 @@ use towpath_trail::Buckets;
 use towpath_trail::verify::KeySource;
 
 use super::super::Failure;
+use super::found::{Found, in_copy};
 use super::keys::{KeyFile, ServerKeys};
 use super::places::{CopiedBuckets, S3Args, S3Buckets};
 use super::shown::Outcome;
-use super::trail::{Asked, Found, in_copy, verify};
+use super::trail::{Asked, verify};
 use super::what::{Known, contents};
 use crate::client::Client;
 
@@ -59,6 +60,7 @@ async fn run(client: Client, found: Found, file: Option<KeyFile>, offline: bool)
         Some(file) => (Arc::new(file.keys), file.signatures),
         None => (Arc::new(ServerKeys(client)), Default::default()),
     };
-    let asked = Asked { from: Timestamp::UNIX_EPOCH, to: Timestamp::now(), offline, parallel: PARALLEL };
+    let now = Timestamp::now();
+    let asked = Asked { from: Timestamp::UNIX_EPOCH, to: now, at: now, offline, parallel: PARALLEL };
     verify(found, &asked, keys, signatures).await
 }

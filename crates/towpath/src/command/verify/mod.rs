@@ -3,6 +3,7 @@
 //! The exit status is 0 only if everything that was looked at is valid and there was something to look at.
 
 pub mod before_import;
+mod found;
 mod keys;
 mod places;
 mod public_keys;

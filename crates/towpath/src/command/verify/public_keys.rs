@@ -15,9 +15,9 @@ use towpath_trail::verify::{NamedChain, Place};
 
 use super::super::time::{self, Written};
 use super::super::{Failure, connect, text};
+use super::found::{PlaceArgs, in_bucket};
 use super::keys::ServerKeys;
 use super::places::S3Args;
-use super::trail::{PlaceArgs, in_bucket};
 use super::what::{NamedTrail, parse_trail};
 use crate::client::{ConnectionArgs, Retry};
 use crate::output;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use towpath_trail::verify::{Count, ObjectKind, Place, Report};
+use towpath_trail::verify::{Count, NextDigest, ObjectKind, Place, Report, Verdict};
 
 use super::super::{counted, plural};
 use super::Output;
@@ -99,6 +99,7 @@ impl Outcome {
                 let (from, to) = (&gap.from, &gap.to);
                 lines.push(format!("{place}: no digests between {from} and {to}; the trail was not logging"));
             }
+            lines.extend(assumption_of(report).map(|assumed| format!("{place}: {assumed}")));
             for (count, what) in [
                 (report.pending_log_files, "newer than the newest digest; the next one names them"),
                 (report.undigested_log_files, "of times without digests; nothing vouches for them"),
@@ -128,6 +129,17 @@ impl Outcome {
     }
 }
 
+/// What is assumed about the next digest, where log files that no digest names depend on it.
+fn assumption_of(report: &Report) -> Option<String> {
+    let strange = report.findings.iter().any(|finding| finding.verdict == Verdict::Unlisted);
+    let matters = match report.next_digest? {
+        NextDigest::Due { .. } => report.pending_log_files > 0,
+        NextDigest::Overdue { .. } => strange,
+        NextDigest::Comes | NextDigest::Unvalidated | NextDigest::Ended => false,
+    };
+    report.next_digest.filter(|_| matters)?.assumption()
+}
+
 fn unvouched_json((place, files): (&Place, &u64)) -> Value {
     json!({ "account": place.account, "region": place.region, "prefix": place.prefix, "log_files": files })
 }
@@ -152,7 +164,7 @@ fn valid_of(count: Count) -> String {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use towpath_trail::verify::{Finding, Missing, Verdict};
+    use towpath_trail::verify::{Finding, Missing};
 
     use super::*;
 
@@ -165,6 +177,7 @@ mod tests {
             to: Timestamp::UNIX_EPOCH,
             covered_from: None,
             covered_until: None,
+            next_digest: None,
             digests: Count { valid: 2, ..Count::default() },
             backfill_digests: Count::default(),
             log_files: Count { valid: 1, ..Count::default() },
@@ -194,6 +207,20 @@ mod tests {
         let unchecked = Report { digests: Count { valid: 1, invalid: 0, unchecked: 1 }, ..report() };
         assert!(!outcome(vec![unchecked.clone()]).is_valid());
         assert!(Outcome { allow_unchecked: true, ..outcome(vec![unchecked]) }.is_valid());
+    }
+
+    #[test]
+    fn what_is_assumed_of_the_next_digest_is_said_where_it_matters() {
+        let until = Timestamp::UNIX_EPOCH;
+        let due = Report { next_digest: Some(NextDigest::Due { until }), ..report() };
+        assert_eq!(outcome(vec![due.clone()]).lines(), ["valid"]);
+        let lines = outcome(vec![Report { pending_log_files: 1, ..due.clone() }]).lines();
+        assert_eq!(
+            lines[0],
+            "000000000001 eu-west-1: a next digest is assumed to come by 1970-01-01T00:00:00Z"
+        );
+        let known = Report { next_digest: Some(NextDigest::Comes), pending_log_files: 1, ..report() };
+        assert!(!outcome(vec![known]).lines().concat().contains("assumed"));
     }
 
     #[test]

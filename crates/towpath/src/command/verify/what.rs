@@ -6,7 +6,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use towpath_model::{AccountId, Arn, OrganizationId, Region, TrailName};
 use towpath_trail::verify::{Contents, NamedChain, Place};
-use towpath_trail::{Folder, RecordedChain, RecordedDigest};
+use towpath_trail::{Continues, Folder, RecordedChain, RecordedDigest};
 
 use super::super::Failure;
 
@@ -49,6 +49,8 @@ pub struct Chain {
     pub bucket: String,
     /// The newest digests that the server remembers to have put.
     pub recorded: Vec<RecordedDigest>,
+    /// What follows them, as far as the server said.
+    pub continues: Option<Continues>,
     /// False when it is known that the trail takes no events of the region.
     pub takes_region: bool,
 }
@@ -60,14 +62,22 @@ pub struct Known {
     pub multi_region: Option<bool>,
     /// The newest digests that the server remembers, by chain.
     pub recorded: Vec<(NamedChain, RecordedDigest)>,
+    /// What follows them, by chain.
+    pub continues: Vec<(NamedChain, Continues)>,
 }
 
 impl Known {
     /// What the server remembers of a trail.
     pub fn new(multi_region: Option<bool>, chains: Vec<RecordedChain>) -> Self {
-        let digests = chains.into_iter().flat_map(|chain| [chain.digest, chain.backfill_digest]).flatten();
-        let recorded = digests.filter_map(|digest| Some((NamedChain::of_digest(&digest.key)?, digest))).collect();
-        Self { multi_region, recorded }
+        let (mut recorded, mut continues) = (Vec::new(), Vec::new());
+        for chain in chains {
+            for digest in [chain.digest, chain.backfill_digest].into_iter().flatten() {
+                let Some(named) = NamedChain::of_digest(&digest.key) else { continue };
+                continues.extend(chain.continues.map(|continues| (named.clone(), continues)));
+                recorded.push((named, digest));
+            }
+        }
+        Self { multi_region, recorded, continues }
     }
 
     /// The chains that are there and those that are remembered, each with what is known of it.
@@ -76,8 +86,10 @@ impl Known {
         all.extend(self.recorded.iter().map(|(chain, _)| chain.clone()));
         let known = |named: NamedChain| {
             let recorded = self.recorded.iter().filter(|(chain, _)| *chain == named).map(|(_, digest)| digest.clone());
+            let continues = self.continues.iter().find(|(chain, _)| *chain == named).map(|(_, continues)| *continues);
             Chain {
                 recorded: recorded.collect(),
+                continues,
                 takes_region: self.multi_region != Some(false) || named.place.region == named.home_region,
                 bucket: bucket.to_owned(),
                 named,
@@ -203,10 +215,12 @@ mod tests {
             region: "eu-west-1".parse().unwrap(),
             digest: Some(digest.clone()),
             backfill_digest: None,
+            continues: Some(Continues::Ended),
         };
         let known = Known::new(Some(false), vec![chain]);
         let [only] = &known.complete([], "b")[..] else { panic!("one chain is remembered") };
         assert_eq!((only.recorded.as_slice(), only.takes_region), (&[digest][..], false));
+        assert_eq!(only.continues, Some(Continues::Ended));
         assert!(Known::default().complete([only.named.clone()], "b")[0].takes_region);
     }
 }

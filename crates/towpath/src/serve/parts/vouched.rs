@@ -69,6 +69,7 @@ pub async fn vouched(source: OpenedSource, keys: Arc<dyn KeySource>) -> std::res
     let contents = Contents::scan(source.store.as_ref(), above).await.map_err(|cause| refused(&cause))?;
     let bucket = source.base.trim_start_matches("s3://").trim_end_matches('/');
     let buckets: Arc<dyn Buckets> = Arc::new(Opened(source.store.clone()));
+    let now = Timestamp::now();
     let chains: Vec<VerifyTrail> = contents
         .chains
         .into_keys()
@@ -81,12 +82,14 @@ pub async fn vouched(source: OpenedSource, keys: Arc<dyn KeySource>) -> std::res
             bucket: bucket.to_owned(),
             prefix: chain.place.prefix,
             from: Timestamp::UNIX_EPOCH,
-            to: Timestamp::now(),
+            to: now,
+            at: now,
             buckets: buckets.clone(),
             keys: keys.clone(),
             offline: false,
             signatures: Default::default(),
             recorded: Vec::new(),
+            continues: None,
             takes_region: true,
             parallel: PARALLEL,
             progress: Arc::new(|_| {}),
