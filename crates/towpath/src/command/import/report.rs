@@ -46,7 +46,7 @@ pub struct Report {
     pub files_resumed: u64,
     /// Events stored.
     pub events_completed: u64,
-    /// Events that the store had already, or that are past its retention.
+    /// Events of uploaded files that were passed over: older than the store's retention period.
     pub events_skipped: u64,
     /// Bytes of files sent.
     pub bytes: u64,
@@ -130,7 +130,7 @@ impl Report {
                 parts.push(format!("{} {what}", plural(count, noun)));
             }
         };
-        more(self.events_skipped, "event", "there already or too old");
+        more(self.events_skipped, "event", "passed over: older than the store keeps events");
         more(self.files_completed, "file", "completed");
         more(self.files_resumed, "file", "completed by an earlier run");
         more(self.files_skipped, "file", "skipped: no log files");
@@ -141,6 +141,12 @@ impl Report {
             String::new()
         };
         writeln!(out, "{}; import {} took {seconds:.1} s{rate}", parts.join(", "), self.import_id)?;
+        if self.events_skipped > 0 {
+            writeln!(
+                out,
+                "a store that keeps events for longer takes the older ones: towpath stores create NAME --retention 3653"
+            )?;
+        }
         if !self.is_success() {
             writeln!(out, "{} in all; run the same command again to retry the files", counted_failures(self))?;
         }
@@ -182,8 +188,10 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "b\\u{1b}.json\n  record 3: InvalidData: no eventTime\n  InvalidFormat: truncated\n\
              c.json\n  NotRead: permission denied\n\
-             1,205 events imported, 3 events there already or too old, 1 file completed, 2 files completed by an \
-             earlier run, 1 file skipped: no log files, 2 files with failures; import i took 2.0 s (1.0 KiB/s)\n\
+             1,205 events imported, 3 events passed over: older than the store keeps events, 1 file completed, 2 files \
+             completed by an earlier run, 1 file skipped: no log files, 2 files with failures; import i took 2.0 s \
+             (1.0 KiB/s)\n\
+             a store that keeps events for longer takes the older ones: towpath stores create NAME --retention 3653\n\
              3 failures in all; run the same command again to retry the files\n"
         );
         assert!(!report.is_success());
