@@ -148,15 +148,25 @@ fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
         writeln!(out)?;
     }
     let speed = |path: &str| number(measured, "/megabytes") / number(measured, path);
+    for (how, place) in [
+        ("as fast as memory is copied".to_owned(), ""),
+        (format!("sent at {:.0} Gbit/s, as over a network", number(measured, "/gigabits")), "/network"),
+    ] {
+        let speed = |way: &str| speed(&format!("{place}/{way}"));
+        writeln!(
+            out,
+            "\n{:.0} MiB {how}: up {:.0} MiB/s direct, {:.0} through the gateway; down {:.0} and {:.0}.",
+            number(measured, "/megabytes"),
+            speed("upload_direct"),
+            speed("upload"),
+            speed("download_direct"),
+            speed("download"),
+        )?;
+    }
     writeln!(
         out,
-        "\n{:.0} MiB up: {:.0} MiB/s direct, {:.0} through the gateway; down: {:.0} and {:.0}. A million recorded calls cost {:.0} processor \
-         seconds (fail-open; log, lake and store included); the server had at most {:.0} MB of memory at full load.",
-        number(measured, "/megabytes"),
-        speed("/upload_direct"),
-        speed("/upload"),
-        speed("/download_direct"),
-        speed("/download"),
+        "\nA million recorded calls cost {:.0} processor seconds (fail-open; log, lake and store included); the server had at \
+         most {:.0} MB of memory at full load.",
         number(measured, "/fail_open/processor"),
         mega(measured, "/fail_open/memory")
     )

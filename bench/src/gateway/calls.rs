@@ -1,137 +1,49 @@
-//! Calls of a kilobyte: ECS's RegisterTaskDefinition, a management event, as an SDK sends it.
+//! Calls of a kilobyte: ECS's RegisterTaskDefinition, a management event, as an SDK sends it. Their bytes are made before
+//! they are sent.
 
-use std::net::SocketAddr;
-use std::time::Instant;
-
-use anyhow::{Context as _, ensure};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-
-use super::upstream::long;
-use crate::put::load::{Connection, Target};
-
-/// Makes calls to an address, the upstream's or the gateway's.
-pub struct Calls(pub SocketAddr);
-
-/// A connection.
-pub struct ToAddress {
-    sender: SendRequest<Full<Bytes>>,
-    headers: HeaderMap,
-    body: Bytes,
+/// A call.
+pub fn call() -> Vec<u8> {
+    let body = definition("{", "}");
+    let own = "content-type: application/x-amz-json-1.1\r\n\
+               x-amz-target: AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition\r\n";
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\n{}{own}content-length: {length}\r\n\r\n{body}", signed("ecs")).into_bytes()
 }
 
-impl Target for Calls {
-    type Connection = ToAddress;
-
-    async fn connect(&self) -> anyhow::Result<ToAddress> {
-        let stream = TcpStream::connect(self.0).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // The task ends with the connection; how it ended shows in the calls.
-        tokio::spawn(connection);
-        Ok(ToAddress { sender, headers: headers(), body: body().into() })
-    }
+/// The answer to it.
+pub fn answer() -> Vec<u8> {
+    let body = definition(
+        "{\"taskDefinition\":{\"taskDefinitionArn\":\"arn:aws:ecs:us-east-1:111122223333:task-definition/web:1\",",
+        ",\"revision\":1,\"status\":\"ACTIVE\"}}",
+    );
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {length}\r\n\r\n");
+    (head + &body).into_bytes()
 }
 
-impl ToAddress {
-    async fn call(&mut self) -> anyhow::Result<Result<u64, String>> {
-        self.sender.ready().await?;
-        let mut request = Request::post("/").body(Full::new(self.body.clone()))?;
-        *request.headers_mut() = self.headers.clone();
-        let answer = self.sender.send_request(request).await?;
-        let status = answer.status();
-        answer.into_body().collect().await?;
-        Ok(if status.is_success() { Ok(1) } else { Err(status.to_string()) })
-    }
+/// The head of an upload of `length` bytes.
+pub fn upload(length: u64) -> Vec<u8> {
+    format!("PUT /bucket/key HTTP/1.1\r\n{}content-length: {length}\r\n\r\n", signed("s3")).into_bytes()
 }
 
-impl Connection for ToAddress {
-    async fn send(&mut self, _: u64) -> Result<u64, String> {
-        self.call().await.unwrap_or_else(|error| Err(format!("{error:#}")))
-    }
-}
-
-/// Seconds that an upload of `length` bytes takes.
-pub async fn upload(address: SocketAddr, length: u64) -> anyhow::Result<f64> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let mut request = Request::put("/bucket/key").body(long(length))?;
-    *request.headers_mut() = storage_headers();
-    request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    let began = Instant::now();
-    let answer = sender.send_request(request).await?;
-    ensure!(answer.status().is_success(), "the upload was answered with {}", answer.status());
-    answer.into_body().collect().await?;
-    Ok(began.elapsed().as_secs_f64())
-}
-
-/// Seconds that a download of `length` bytes takes.
-pub async fn download(address: SocketAddr, length: u64) -> anyhow::Result<f64> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let mut request = Request::get(format!("/bucket/key?{length}")).body(Full::<Bytes>::default())?;
-    *request.headers_mut() = storage_headers();
-    let began = Instant::now();
-    let mut body = sender.send_request(request).await?.into_body();
-    let mut got = 0;
-    while let Some(frame) = body.frame().await {
-        got += frame.context("the download broke off")?.data_ref().map_or(0, |data| data.len() as u64);
-    }
-    ensure!(got == length, "{got} of {length} bytes came");
-    Ok(began.elapsed().as_secs_f64())
-}
-
-fn headers() -> HeaderMap {
-    let mut headers = signed("ecs");
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-    headers
-        .insert("x-amz-target", HeaderValue::from_static("AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition"));
-    headers
-}
-
-fn storage_headers() -> HeaderMap {
-    signed("s3")
+/// A download of `length` bytes, of which the upstream sends at most so many a second.
+pub fn download(length: u64, pace: Option<f64>) -> Vec<u8> {
+    let pace = pace.map(|pace| format!("&{pace}")).unwrap_or_default();
+    format!("GET /bucket/key?{length}{pace} HTTP/1.1\r\n{}\r\n", signed("s3")).into_bytes()
 }
 
 /// What every SDK sends. Nobody here looks at the signature.
-fn signed(service: &str) -> HeaderMap {
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/{service}/aws4_request, \
-         SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={}",
+fn signed(service: &str) -> String {
+    format!(
+        "host: {service}.us-east-1.amazonaws.com\r\n\
+         user-agent: Boto3/1.43.1 md/Botocore#1.43.1 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11\r\n\
+         x-amz-date: 20261121T060000Z\r\n\
+         authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/{service}/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={}\r\n\
+         amz-sdk-invocation-id: 0b8ab0a4-6d3c-4f5e-9a55-2a1f6f6f6f6f\r\n\
+         amz-sdk-request: attempt=1\r\n",
         "0".repeat(64)
-    );
-    let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("host", format!("{service}.us-east-1.amazonaws.com")),
-        (
-            "user-agent",
-            "Boto3/1.43.1 md/Botocore#1.43.1 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11".to_owned(),
-        ),
-        ("x-amz-date", "20261121T060000Z".to_owned()),
-        ("authorization", authorization),
-        ("amz-sdk-invocation-id", "0b8ab0a4-6d3c-4f5e-9a55-2a1f6f6f6f6f".to_owned()),
-        ("amz-sdk-request", "attempt=1".to_owned()),
-    ] {
-        headers.insert(name, HeaderValue::try_from(value).expect("these values are well formed"));
-    }
-    headers
-}
-
-fn body() -> String {
-    definition("{", "}")
-}
-
-/// The answer to a call.
-pub fn answer() -> String {
-    definition(
-        "{\"taskDefinition\":{\"taskDefinitionArn\":\"arn:aws:ecs:us-east-1:111122223333:task-definition/web:1\",",
-        ",\"revision\":1,\"status\":\"ACTIVE\"}}",
     )
 }
 
@@ -152,10 +64,12 @@ fn definition(before: &str, after: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn calls_and_answers_are_a_kilobyte_of_json() {
-        for text in [super::body(), super::answer()] {
-            assert!((950..1100).contains(&text.len()), "{} bytes", text.len());
-            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    fn calls_and_answers_carry_a_kilobyte_of_json() {
+        for message in [super::call(), super::answer()] {
+            let text = String::from_utf8(message).unwrap();
+            let (_, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!((950..1100).contains(&body.len()), "{} bytes", body.len());
+            serde_json::from_str::<serde_json::Value>(body).unwrap();
         }
     }
 }

@@ -1,31 +1,30 @@
 //! `towpath-bench gateway`: what the capture gateway costs, beside the same calls to the same upstream without it.
 
+mod bodies;
 mod calls;
+mod measured;
+mod sender;
 mod upstream;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
-use serde_json::Value;
 
-use self::calls::{Calls, download, upload};
+use self::bodies::{download, upload};
+use self::measured::{Bodies, Measured, Own};
 use crate::api::store_id;
-use crate::put::load::{self, Outcome, Pace};
+use crate::put::load::{Outcome, Pace};
 use crate::put::scratch;
 use crate::results;
 use crate::server::Server;
 
-/// Recorded calls a second that are asked for.
-const TARGET: f64 = 15_000.0;
-/// Milliseconds that the gateway may add, at p50 and p99.
-const ADDED: (f64, f64) = (0.5, 2.0);
-/// The share of the direct speed that uploads and downloads must reach.
-const SHARE: f64 = 0.9;
-/// Megabytes of memory that a long body may cost.
-const GROWTH: f64 = 64.0;
+pub use self::measured::verdicts;
+
+/// Bytes a second of the network whose speed long bodies are sent at: 10 Gbit/s.
+const NETWORK: f64 = 1.25e9;
 
 /// How long records of answered calls may still be on their way.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -50,79 +49,54 @@ pub struct GatewayBench {
     models: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Measured {
-    rate: f64,
-    megabytes: u64,
-    /// Straight to the upstream, at the steady rate.
-    direct: Outcome,
-    fail_open: Own,
-    fail_closed: Own,
-    /// Seconds, the best of three.
-    upload_direct: f64,
-    upload: f64,
-    download_direct: f64,
-    download: f64,
-    /// The most memory of the server before and after uploads and downloads.
-    memory_before: u64,
-    memory: u64,
-}
-
-/// One policy.
-#[derive(Debug, Serialize)]
-struct Own {
-    /// At the steady rate.
-    open: Outcome,
-    /// Each call when the one before is answered: the most that goes through.
-    closed: Outcome,
-    /// Calls of both loads, and how many of them are in the event history afterwards.
-    calls: u64,
-    recorded: u64,
-    /// Processor seconds of the server per million calls of the closed loop.
-    processor: f64,
-    /// The most memory the server has had.
-    memory: u64,
-}
-
 impl GatewayBench {
     /// Measures direct calls and both policies, one after the other.
     pub async fn run(&self) -> anyhow::Result<()> {
         let upstream = upstream::start()?;
-        let pace = Pace::Open(self.rate);
-        self.load(&Calls(upstream), Pace::Closed, 2).await?;
-        let direct = self.load(&Calls(upstream), pace, self.seconds).await?;
+        self.load(upstream, Pace::Closed, 2).await?;
+        let direct = self.load(upstream, Pace::Open(self.rate), self.seconds).await?;
         let fail_open = self.policy("fail-open", upstream).await?;
         let fail_closed = self.policy("fail-closed", upstream).await?;
 
         let folder = tempfile::Builder::new().prefix("gateway").tempdir_in(scratch()?)?;
         let (server, gateway) = self.start(folder.path(), "fail-open", upstream)?;
-        let length = self.megabytes << 20;
         let memory_before = server.peak_memory()?;
-        let [mut upload_direct, mut uploaded, mut download_direct, mut downloaded] = [f64::INFINITY; 4];
-        for _ in 0..3 {
-            upload_direct = upload_direct.min(upload(upstream, length).await?);
-            uploaded = uploaded.min(upload(gateway, length).await?);
-            download_direct = download_direct.min(download(upstream, length).await?);
-            downloaded = downloaded.min(download(gateway, length).await?);
-        }
+        let loopback = self.bodies(upstream, gateway, None).await?;
+        let network = self.bodies(upstream, gateway, Some(NETWORK)).await?;
         let memory = server.peak_memory()?;
         server.stop()?;
-        results::save(
-            "gateway",
-            &Measured {
-                rate: self.rate,
-                megabytes: self.megabytes,
-                direct,
-                fail_open,
-                fail_closed,
-                upload_direct,
-                upload: uploaded,
-                download_direct,
-                download: downloaded,
-                memory_before,
-                memory,
-            },
-        )
+        let (rate, megabytes, gigabits) = (self.rate, self.megabytes, NETWORK * 8.0 / 1e9);
+        let measured = Measured {
+            rate,
+            megabytes,
+            direct,
+            fail_open,
+            fail_closed,
+            loopback,
+            network,
+            gigabits,
+            memory_before,
+            memory,
+        };
+        results::save("gateway", &measured)
+    }
+
+    /// Long bodies to and from the upstream, straight and through the gateway, in turn.
+    async fn bodies(&self, upstream: SocketAddr, gateway: SocketAddr, pace: Option<f64>) -> anyhow::Result<Bodies> {
+        let length = self.megabytes << 20;
+        let measured = tokio::task::spawn_blocking(move || {
+            let [mut upload_direct, mut uploaded, mut download_direct, mut downloaded] = [f64::INFINITY; 4];
+            for _ in 0..3 {
+                upload_direct = upload_direct.min(upload(upstream, length, pace)?);
+                uploaded = uploaded.min(upload(gateway, length, pace)?);
+                download_direct = download_direct.min(download(upstream, length, pace)?);
+                downloaded = downloaded.min(download(gateway, length, pace)?);
+            }
+            anyhow::Ok(Bodies { upload_direct, upload: uploaded, download_direct, download: downloaded })
+        });
+        let measured = measured.await??;
+        eprintln!("{}", serde_json::to_string(&measured)?);
+        Ok(measured)
     }
 
     async fn policy(&self, policy: &str, upstream: SocketAddr) -> anyhow::Result<Own> {
@@ -130,11 +104,10 @@ impl GatewayBench {
         let (server, gateway) = self.start(folder.path(), policy, upstream)?;
         let api = server.api()?;
         let store = api.create_store("bench-gateway", &["Management"], true).await?;
-        let calls = Calls(gateway);
-        let warm = self.load(&calls, Pace::Closed, 3).await?;
-        let open = self.load(&calls, Pace::Open(self.rate), self.seconds).await?;
+        let warm = self.load(gateway, Pace::Closed, 3).await?;
+        let open = self.load(gateway, Pace::Open(self.rate), self.seconds).await?;
         let before = server.processor_seconds()?;
-        let closed = self.load(&calls, Pace::Closed, self.seconds).await?;
+        let closed = self.load(gateway, Pace::Closed, self.seconds).await?;
         let processor = (server.processor_seconds()? - before) / (closed.batches.max(1) as f64 / 1e6);
         let calls = warm.batches + open.batches + closed.batches;
         // Fail-open calls are answered before their records are durable.
@@ -161,52 +134,11 @@ impl GatewayBench {
         Ok((server, listen))
     }
 
-    async fn load(&self, calls: &Calls, pace: Pace, seconds: u64) -> anyhow::Result<Outcome> {
-        let outcome = load::run(calls, pace, Duration::from_secs(seconds), self.connections, 0).await?;
+    async fn load(&self, address: SocketAddr, pace: Pace, seconds: u64) -> anyhow::Result<Outcome> {
+        let (time, connections) = (Duration::from_secs(seconds), self.connections);
+        let outcome = tokio::task::spawn_blocking(move || sender::run(address, pace, time, connections)).await??;
         eprintln!("{pace:?}: {}", serde_json::to_string(&outcome)?);
         ensure!(outcome.errors.is_empty(), "calls failed: {:?}", outcome.errors);
         Ok(outcome)
     }
-}
-
-/// The verdicts over what was measured: name, target, measured, met.
-pub fn verdicts(measured: &Value) -> Vec<(String, String, String, bool)> {
-    let number = |path: &str| measured.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let mut verdicts = Vec::new();
-    for (policy, path) in [("fail-open", "/fail_open"), ("fail-closed", "/fail_closed")] {
-        let added = |share: &str| number(&format!("{path}/open/{share}")) - number(&format!("/direct/{share}"));
-        let (p50, p99) = (added("p50"), added("p99"));
-        // A gateway makes no call faster: where it seems so, the machine was disturbed and nothing is shown.
-        let undisturbed = p50 >= 0.0 && p99 >= 0.0;
-        verdicts.push((
-            format!("gateway, {policy}: added to calls of 1 KB"),
-            format!("at most {} ms at p50, {} ms at p99", ADDED.0, ADDED.1),
-            format!("{p50:.2} ms, {p99:.2} ms"),
-            undisturbed && p50 <= ADDED.0 && p99 <= ADDED.1,
-        ));
-        let rate = number(&format!("{path}/closed/events_per_second"));
-        verdicts.push((
-            format!("gateway, {policy}: recorded calls"),
-            format!("{TARGET:.0} calls/s or more"),
-            format!("{rate:.0} calls/s"),
-            rate >= TARGET,
-        ));
-    }
-    for way in ["upload", "download"] {
-        let share = number(&format!("/{way}_direct")) / number(&format!("/{way}"));
-        verdicts.push((
-            format!("gateway: {way} of {:.0} MiB", number("/megabytes")),
-            format!("{:.0} % of the direct speed or more", SHARE * 100.0),
-            format!("{:.0} %", share * 100.0),
-            share >= SHARE,
-        ));
-    }
-    let growth = (number("/memory") - number("/memory_before")) / 1e6;
-    verdicts.push((
-        "gateway: memory for them".to_owned(),
-        format!("at most {GROWTH:.0} MB"),
-        format!("{growth:.0} MB"),
-        growth <= GROWTH,
-    ));
-    verdicts
 }

@@ -62,8 +62,59 @@ pub struct Outcome {
     pub connections: usize,
 }
 
+/// Times that were measured, in microseconds.
+#[derive(Debug)]
+pub struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds and digits are in range"))
+    }
+
+    /// Notes one.
+    pub fn note(&mut self, time: Duration) {
+        self.0.saturating_record(time.as_micros() as u64);
+    }
+
+    /// Adds those of another.
+    pub fn add(&mut self, other: &Self) -> anyhow::Result<()> {
+        Ok(self.0.add(&other.0)?)
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl Outcome {
+    /// What came of a load that took `seconds` and had `events` acknowledged.
+    pub fn of(
+        latencies: &Latencies,
+        events: u64,
+        errors: BTreeMap<String, u64>,
+        seconds: f64,
+        connections: usize,
+    ) -> Self {
+        let millis = |share: f64| latencies.0.value_at_quantile(share) as f64 / 1000.0;
+        Self {
+            events_per_second: events as f64 / seconds,
+            batches: latencies.len(),
+            errors,
+            p50: millis(0.5),
+            p90: millis(0.9),
+            p99: millis(0.99),
+            p999: millis(0.999),
+            max: latencies.0.max() as f64 / 1000.0,
+            seconds,
+            connections,
+        }
+    }
+}
+
 struct Worker {
-    latencies: Histogram<u64>,
+    latencies: Latencies,
     events: u64,
     errors: BTreeMap<String, u64>,
 }
@@ -96,25 +147,12 @@ pub async fn run<T: Target>(
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    let millis = |share: f64| total.latencies.value_at_quantile(share) as f64 / 1000.0;
-    Ok(Outcome {
-        events_per_second: total.events as f64 / seconds,
-        batches: total.latencies.len(),
-        errors: total.errors,
-        p50: millis(0.5),
-        p90: millis(0.9),
-        p99: millis(0.99),
-        p999: millis(0.999),
-        max: total.latencies.max() as f64 / 1000.0,
-        seconds,
-        connections,
-    })
+    Ok(Outcome::of(&total.latencies, total.events, total.errors, seconds, connections))
 }
 
 impl Worker {
     fn new() -> Self {
-        let latencies = Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds and digits are in range");
-        Self { latencies, events: 0, errors: BTreeMap::new() }
+        Self { latencies: Latencies::new(), events: 0, errors: BTreeMap::new() }
     }
 }
 
@@ -140,7 +178,7 @@ async fn work<C: Connection>(
         match connection.send(first + number).await {
             Ok(events) => {
                 worker.events += events;
-                worker.latencies.saturating_record(intended.elapsed().as_micros() as u64);
+                worker.latencies.note(intended.elapsed());
             }
             Err(code) => *worker.errors.entry(code).or_default() += 1,
         }
