@@ -5,7 +5,6 @@
 //! name may have a `*` in it: `**.*Password`. Names are compared without regard to case: a redaction must not fail on the
 //! case of a letter.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::Pattern;
@@ -52,20 +51,67 @@ impl MemberPath {
 /// Actions by path. Of several that hold for a member the one that was added last wins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
-    anywhere: HashMap<String, (usize, Action)>,
-    like: Vec<(usize, Pattern, Action)>,
+    /// What holds at any depth. Every member of every call is held against these, so they are in the order of the last
+    /// letters of their names: few remain for a member.
+    anywhere: Vec<Anywhere>,
+    /// What holds at any depth for names that may end in any letter.
+    open: Vec<Anywhere>,
     from: Vec<(usize, Vec<String>, Action)>,
     added: usize,
+}
+
+/// An action that holds at any depth.
+#[derive(Clone, Debug)]
+struct Anywhere {
+    last: u8,
+    names: Names,
+    added: usize,
+    action: Action,
+}
+
+/// The names that a path with two stars is for, in small letters.
+#[derive(Clone, Debug)]
+enum Names {
+    One(String),
+    Ending(String),
+    Like(Pattern),
+}
+
+impl Names {
+    fn of(name: String) -> Self {
+        match name.strip_prefix('*') {
+            None if !name.contains('*') => Self::One(name),
+            Some(ending) if !ending.contains('*') => Self::Ending(ending.to_owned()),
+            _ => Self::Like(Pattern::new(name)),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::One(one) => one.eq_ignore_ascii_case(name),
+            Self::Ending(ending) => {
+                let from = name.len().checked_sub(ending.len());
+                from.is_some_and(|from| name.as_bytes()[from..].eq_ignore_ascii_case(ending.as_bytes()))
+            }
+            Self::Like(pattern) => pattern.matches(&name.to_ascii_lowercase()),
+        }
+    }
 }
 
 impl Paths {
     pub(crate) fn add(&mut self, path: MemberPath, action: Action) {
         self.added += 1;
         match path {
-            MemberPath::Anywhere(name) if name.contains('*') => {
-                self.like.push((self.added, Pattern::new(name), action));
+            MemberPath::Anywhere(name) => {
+                let last = name.bytes().last().unwrap_or_default();
+                let rule = Anywhere { last, names: Names::of(name), added: self.added, action };
+                if last == b'*' {
+                    self.open.push(rule);
+                } else {
+                    let at = self.anywhere.partition_point(|other| other.last <= last);
+                    self.anywhere.insert(at, rule);
+                }
             }
-            MemberPath::Anywhere(name) => drop(self.anywhere.insert(name, (self.added, action))),
             MemberPath::From(names) => self.from.push((self.added, names, action)),
         }
     }
@@ -73,6 +119,15 @@ impl Paths {
     /// The way into a value, before its first member.
     pub(crate) fn walk(&self) -> Walk<'_> {
         Walk { paths: self, depth: 0, alive: (0..self.from.len()).collect() }
+    }
+
+    /// What holds for a name at any depth, and when it was added.
+    fn anywhere(&self, name: &str) -> Option<(usize, &Action)> {
+        let last = name.bytes().last().unwrap_or_default().to_ascii_lowercase();
+        let first = self.anywhere.partition_point(|rule| rule.last < last);
+        let ending = self.anywhere[first..].iter().take_while(|rule| rule.last == last);
+        let holding = ending.chain(&self.open).filter(|rule| rule.names.has(name));
+        holding.max_by_key(|rule| rule.added).map(|rule| (rule.added, &rule.action))
     }
 }
 
@@ -88,29 +143,18 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Steps to a member or a map's key. Gives the action that the member itself has, and the way on.
     pub(crate) fn step(&self, name: &str) -> (Option<&'a Action>, Walk<'a>) {
-        let lower = name.to_ascii_lowercase();
-        let mut found = self.paths.anywhere.get(&lower).map(|(order, action)| (*order, action));
-        let mut found_later = |order: usize, action: &'a Action| {
-            if found.is_none_or(|(best, _)| best < order) {
-                found = Some((order, action));
-            }
-        };
-        for (order, pattern, action) in &self.paths.like {
-            if pattern.matches(&lower) {
-                found_later(*order, action);
-            }
-        }
+        let mut found = self.paths.anywhere(name);
         let mut alive = Vec::new();
         for &at in &self.alive {
-            let (order, names, action) = &self.paths.from[at];
+            let (added, names, action) = &self.paths.from[at];
             match names.get(self.depth) {
-                Some(wanted) if *wanted == lower || wanted == "*" => {}
+                Some(wanted) if wanted.eq_ignore_ascii_case(name) || wanted == "*" => {}
                 _ => continue,
             }
             if names.len() > self.depth + 1 {
                 alive.push(at);
-            } else {
-                found_later(*order, action);
+            } else if found.is_none_or(|(best, _)| best < *added) {
+                found = Some((*added, action));
             }
         }
         (found.map(|(_, action)| action), Walk { paths: self.paths, depth: self.depth + 1, alive })
@@ -155,10 +199,30 @@ mod tests {
     }
 
     #[test]
+    fn stars_stand_anywhere_in_a_name() {
+        let paths = paths(&["**.X-*", "**.a*z", "**.*mid*", "**.Straße"]);
+        for (name, path) in [
+            ("x-amz", "**.X-*"),
+            ("X-", "**.X-*"),
+            ("AbcZ", "**.a*z"),
+            ("inMIDst", "**.*mid*"),
+            ("straße", "**.Straße"),
+        ] {
+            assert_eq!(action(&paths, &["Any", name]).as_deref(), Some(path), "{name}");
+        }
+        for name in ["", "a", "straSSe", "ß", "STRASSE"] {
+            assert_eq!(action(&paths, &[name]), None, "{name}");
+        }
+    }
+
+    #[test]
     fn of_several_paths_the_last_one_wins() {
         assert_eq!(action(&paths(&["a.*", "a.b"]), &["a", "b"]).as_deref(), Some("a.b"));
         assert_eq!(action(&paths(&["a.b", "**.b"]), &["a", "b"]).as_deref(), Some("**.b"));
         assert_eq!(action(&paths(&["**.b", "a.*"]), &["a", "b"]).as_deref(), Some("a.*"));
+        assert_eq!(action(&paths(&["**.ab", "**.*b", "**.a*"]), &["ab"]).as_deref(), Some("**.a*"));
+        assert_eq!(action(&paths(&["**.a*", "**.ab", "**.*b"]), &["ab"]).as_deref(), Some("**.*b"));
+        assert_eq!(action(&paths(&["**.a*", "**.*b", "**.AB"]), &["ab"]).as_deref(), Some("**.AB"));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! Members of structures get the names of records, keys of maps stay; what the rules hide is replaced, what they drop and
 //! blobs are left out, and every value that is not printed is remembered, so that it can be kept out of messages too.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use towpath_admit::{HIDDEN, Parameters, record_name};
@@ -42,7 +45,9 @@ impl Printed {
 
     /// Adds a text at the end.
     pub(crate) fn put_text(&mut self, name: &str, text: &str) {
-        self.put(name, quoted(text));
+        let mut json = Vec::new();
+        quote(text, &mut json);
+        self.put(name, written(json));
     }
 
     /// Takes a member away.
@@ -52,8 +57,19 @@ impl Printed {
 
     /// The whole, as a record takes it: none if there are no members.
     pub(crate) fn parameters(&self) -> Parameters {
-        let members: Vec<String> = self.0.iter().map(|(name, json)| format!("{}:{json}", quoted(name))).collect();
-        Parameters::of_printed(format!("{{{}}}", members.join(",")))
+        let length: usize = self.0.iter().map(|(name, json)| name.len() + json.len() + 8).sum();
+        let mut text = Vec::with_capacity(length + 2);
+        text.push(b'{');
+        for (name, json) in &self.0 {
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            quote(name, &mut text);
+            text.push(b':');
+            text.extend_from_slice(json.as_bytes());
+        }
+        text.push(b'}');
+        Parameters::of_printed(written(text))
     }
 }
 
@@ -62,6 +78,32 @@ impl Printed {
 struct Way<'a> {
     actions: Walk<'a>,
     renames: Walk<'a>,
+}
+
+/// A member of a structure, or an entry of a map.
+struct Member<'v> {
+    name: &'v str,
+    value: &'v Value,
+    sensitive: bool,
+    /// True if the name is a caller's.
+    is_key: bool,
+}
+
+impl<'v> Member<'v> {
+    /// The members of a structure or map; anything else has none.
+    fn all(value: &'v Value) -> impl Iterator<Item = Self> {
+        let (fields, entries): (&[Field], &[(String, Value)]) = match value {
+            Value::Structure(fields) => (fields, &[]),
+            Value::Map(entries) => (&[], entries),
+            _ => (&[], &[]),
+        };
+        let of_field = |field: &'v Field| {
+            let Field { name, value, sensitive } = field;
+            Self { name, value, sensitive: *sensitive, is_key: false }
+        };
+        let of_entry = |(name, value): &'v (String, Value)| Self { name, value, sensitive: false, is_key: true };
+        fields.iter().map(of_field).chain(entries.iter().map(of_entry))
+    }
 }
 
 impl<'a> Printer<'a> {
@@ -78,7 +120,13 @@ impl<'a> Printer<'a> {
             value = inner;
         }
         let mut members: Vec<(String, String)> = Vec::new();
-        self.members(value, &way, 0, &mut |name, json| members.push((name.to_owned(), json)));
+        for member in Member::all(value) {
+            let (action, renamed, way) = way.step_named(member.name);
+            let mut json = Vec::new();
+            if self.member(member.value, action, member.sensitive, &way, 0, &mut json) {
+                members.push((self.name_of(&member, renamed).into_owned(), written(json)));
+            }
+        }
         if let Some(only) = &self.rules.only {
             members.retain(|(name, _)| {
                 let kept = only.contains(name);
@@ -96,32 +144,35 @@ impl<'a> Printer<'a> {
         Printed(members)
     }
 
-    /// Prints the members of a structure or map, each of them to `put`.
-    fn members(&mut self, value: &Value, way: &Way<'_>, depth: usize, put: &mut dyn FnMut(&str, String)) {
-        match value {
-            Value::Structure(fields) => {
-                for Field { name, value, sensitive } in fields {
-                    let (action, renamed, way) = way.step_named(name);
-                    let Some(json) = self.member(value, action, *sensitive, &way, depth) else { continue };
-                    match renamed {
-                        Some(renamed) => put(renamed, json),
-                        None if self.keeps_names => put(name, json),
-                        None => put(&record_name(name), json),
-                    }
-                }
-            }
-            Value::Map(entries) => {
-                for (key, value) in entries {
-                    let (action, renamed, way) = way.step_named(key);
-                    if let Some(json) = self.member(value, action, false, &way, depth) {
-                        put(renamed.unwrap_or(key), json);
-                    }
-                }
-            }
-            _ => {}
+    /// What a member is called in a record.
+    fn name_of<'n>(&self, member: &Member<'n>, renamed: Option<&'n str>) -> Cow<'n, str> {
+        match renamed {
+            Some(renamed) => Cow::Borrowed(renamed),
+            None if member.is_key || self.keeps_names => Cow::Borrowed(member.name),
+            None => record_name(member.name),
         }
     }
 
+    /// Prints the members of a structure or map as an object.
+    fn object(&mut self, value: &Value, way: &Way<'_>, depth: usize, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let open = out.len();
+        for member in Member::all(value) {
+            let (action, renamed, way) = way.step_named(member.name);
+            let before = out.len();
+            if before > open {
+                out.push(b',');
+            }
+            quote(&self.name_of(&member, renamed), out);
+            out.push(b':');
+            if !self.member(member.value, action, member.sensitive, &way, depth, out) {
+                out.truncate(before);
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// Prints a member's value as the rules and the model want it. False, and nothing printed, if it is left out.
     fn member(
         &mut self,
         value: &Value,
@@ -129,9 +180,10 @@ impl<'a> Printer<'a> {
         sensitive: bool,
         way: &Way<'_>,
         depth: usize,
-    ) -> Option<String> {
+        out: &mut Vec<u8>,
+    ) -> bool {
         if matches!(value, Value::Null) {
-            return None;
+            return false;
         }
         let hide;
         let by_model = match self.sensitive {
@@ -148,95 +200,106 @@ impl<'a> Printer<'a> {
         match action.or(by_model) {
             Some(Action::Drop) => {
                 self.remember(value);
-                None
+                false
             }
-            Some(Action::Replace(text)) => Some(self.hidden(value, text)),
+            Some(Action::Replace(text)) => {
+                self.remember(value);
+                quote(text, out);
+                true
+            }
             Some(Action::Hash) => {
                 self.remember(value);
-                Some(quoted(&format!("sha256:{:x}", Sha256::digest(hashed(value)))))
+                quote(&format!("sha256:{:x}", Sha256::digest(hashed(value))), out);
+                true
             }
-            Some(Action::Show) | None => self.value(value, matches!(action, Some(Action::Show)), way, depth),
+            Some(Action::Show) | None => self.value(value, matches!(action, Some(Action::Show)), way, depth, out),
         }
     }
 
-    fn hidden(&mut self, value: &Value, text: &str) -> String {
-        self.remember(value);
-        quoted(text)
-    }
-
-    fn value(&mut self, value: &Value, shown: bool, way: &Way<'_>, depth: usize) -> Option<String> {
+    /// Prints a value. False, and nothing printed, if it is left out.
+    fn value(&mut self, value: &Value, shown: bool, way: &Way<'_>, depth: usize, out: &mut Vec<u8>) -> bool {
         if depth > MAX_DEPTH {
             self.remember(value);
-            return None;
+            return false;
         }
-        let text = match value {
-            Value::Null => "null".to_owned(),
-            Value::Bool(truth) => truth.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => quoted(text),
-            Value::Time(time) => times::printed(*time, self.rules.times.unwrap_or(self.times)),
-            Value::Blob(bytes) if shown => quoted(&STANDARD.encode(bytes)),
-            Value::Blob(_) => return None,
-            Value::Document(json) => self.document(json, way, depth)?,
+        let before = out.len();
+        match value {
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Bool(truth) => write_json(truth, out),
+            Value::Number(number) => write_json(number, out),
+            Value::Text(text) => quote(text, out),
+            Value::Time(time) => {
+                out.extend_from_slice(times::printed(*time, self.rules.times.unwrap_or(self.times)).as_bytes());
+            }
+            Value::Blob(bytes) if shown => quote(&STANDARD.encode(bytes), out),
+            Value::Blob(_) => return false,
+            Value::Document(json) => return self.document(json, way, depth, out),
             Value::List(items) => {
-                let printed: Vec<String> =
-                    items.iter().filter_map(|item| self.value(item, shown, way, depth + 1)).collect();
-                if printed.is_empty() && self.rules.leave_out_empty {
-                    return None;
-                }
-                format!("[{}]", printed.join(","))
+                out.push(b'[');
+                self.items(items, out, |printer, item, out| printer.value(item, shown, way, depth + 1, out));
+                out.push(b']');
             }
-            Value::Structure(_) | Value::Map(_) => {
-                let mut text = String::from("{");
-                self.members(value, way, depth + 1, &mut |name, json| {
-                    if text.len() > 1 {
-                        text.push(',');
-                    }
-                    text.push_str(&quoted(name));
-                    text.push(':');
-                    text.push_str(&json);
-                });
-                text.push('}');
-                if text == "{}" && self.rules.leave_out_empty {
-                    return None;
-                }
-                text
-            }
-        };
-        Some(text)
+            Value::Structure(_) | Value::Map(_) => self.object(value, way, depth + 1, out),
+        }
+        if self.rules.leave_out_empty && matches!(out[before..], [b'[', b']'] | [b'{', b'}']) {
+            out.truncate(before);
+            return false;
+        }
+        true
     }
 
     /// A free document: its keys stay, and rules that hold anywhere hold in it.
-    fn document(&mut self, json: &Json, way: &Way<'_>, depth: usize) -> Option<String> {
+    fn document(&mut self, json: &Json, way: &Way<'_>, depth: usize, out: &mut Vec<u8>) -> bool {
         if depth > MAX_DEPTH {
-            return None;
+            if self.secrets.is_some() {
+                self.remember(&Value::Document(json.clone()));
+            }
+            return false;
         }
-        let text = match json {
+        match json {
             Json::Object(members) => {
-                let mut text = String::from("{");
+                out.push(b'{');
+                let open = out.len();
                 for (key, value) in members {
                     let (action, _, way) = way.step_named(key);
-                    let Some(json) = self.member(&Value::Document(value.clone()), action, false, &way, depth + 1)
-                    else {
-                        continue;
-                    };
-                    if text.len() > 1 {
-                        text.push(',');
+                    let before = out.len();
+                    if before > open {
+                        out.push(b',');
                     }
-                    text.push_str(&quoted(key));
-                    text.push(':');
-                    text.push_str(&json);
+                    quote(key, out);
+                    out.push(b':');
+                    let printed = match action {
+                        None => self.document(value, &way, depth + 1, out),
+                        action => self.member(&Value::Document(value.clone()), action, false, &way, depth + 1, out),
+                    };
+                    if !printed {
+                        out.truncate(before);
+                    }
                 }
-                text.push('}');
-                text
+                out.push(b'}');
             }
             Json::Array(items) => {
-                let items: Vec<String> = items.iter().filter_map(|item| self.document(item, way, depth + 1)).collect();
-                format!("[{}]", items.join(","))
+                out.push(b'[');
+                self.items(items, out, |printer, item, out| printer.document(item, way, depth + 1, out));
+                out.push(b']');
             }
-            scalar => scalar.to_string(),
-        };
-        Some(text)
+            scalar => write_json(scalar, out),
+        }
+        true
+    }
+
+    /// Prints items with commas between those that are not left out.
+    fn items<T>(&mut self, items: &[T], out: &mut Vec<u8>, mut print: impl FnMut(&mut Self, &T, &mut Vec<u8>) -> bool) {
+        let open = out.len();
+        for item in items {
+            let before = out.len();
+            if before > open {
+                out.push(b',');
+            }
+            if !print(self, item, out) {
+                out.truncate(before);
+            }
+        }
     }
 
     /// Remembers the texts in a value that is not printed.
@@ -275,8 +338,17 @@ fn hashed(value: &Value) -> Vec<u8> {
     }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string is always written")
+fn quote(text: &str, out: &mut Vec<u8>) {
+    write_json(text, out);
+}
+
+fn write_json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("texts, numbers and truth values are always written into memory");
+}
+
+/// What was printed, as a text.
+fn written(json: Vec<u8>) -> String {
+    String::from_utf8(json).expect("JSON that was written from texts is a text")
 }
 
 #[cfg(test)]
