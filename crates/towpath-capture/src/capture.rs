@@ -8,6 +8,8 @@ mod named;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use http::HeaderMap;
 use http::header::{HOST, USER_AGENT};
 use towpath_admit::{CallRecord, EventType, Parameters, RecordCopy, RecordResource, TlsDetails, UserIdentity};
@@ -45,6 +47,8 @@ pub struct Target {
     pub account: AccountId,
     /// The event source that a person named for the upstream, in place of the service's own.
     pub event_source: Option<String>,
+    /// The host under which S3 has buckets as hosts (`store.example.org`), beside those of AWS.
+    pub bucket_domain: Option<String>,
     /// True if a caller of another account gets a copy: only if Towpath keeps that account's events.
     pub copy_for_caller: bool,
 }
@@ -63,6 +67,22 @@ impl Capture {
     /// The profiles in force.
     pub fn profiles(&self) -> &Profiles {
         &self.profiles
+    }
+
+    /// The signing names of services by what `X-Amz-Target` of their calls begins with, before its last dot, out of models and
+    /// profiles. Left out is what several services have that sign differently.
+    pub fn target_services(&self) -> HashMap<String, String> {
+        let of_models = self.models.services().filter_map(|summary| {
+            Some((summary.target_prefix.as_deref()?.to_owned(), summary.signing_name.to_string()))
+        });
+        let mut found: HashMap<String, Option<String>> = HashMap::new();
+        for (prefix, service) in of_models.chain(self.profiles.targets()) {
+            let known = found.entry(prefix).or_insert_with(|| Some(service.clone()));
+            if known.as_ref() != Some(&service) {
+                *known = None;
+            }
+        }
+        found.into_iter().filter_map(|(prefix, service)| Some((prefix, service?))).collect()
     }
 
     /// The records of a call: one for each account that gets a copy, each with an id of its own that is made here, once.
@@ -102,6 +122,7 @@ impl Said {
         let Decoded { value: asked, complete, .. } = named.asked(exchange);
         let formed = named.formed_request(exchange, &asked);
         let printed_request = printer(named, rules, &rules.request, None).print(&formed);
+        drop(formed);
         let mut said = Self {
             request: printed_request.parameters(),
             response: Parameters::none(),
@@ -120,6 +141,7 @@ impl Said {
         }
         if let Some(Failure { message: Some(message), .. }) = &mut said.failure {
             // Printed once more, to know what is not printed: few calls fail.
+            let formed = named.formed_request(exchange, &said.asked);
             let mut secrets = Secrets::of_head(&exchange.request.head);
             printer(named, rules, &rules.request, Some(&mut secrets)).print(&formed);
             *message = secrets.removed_from(message);
@@ -132,13 +154,14 @@ impl Said {
     }
 
     fn read_answer(&mut self, named: &Named<'_>, response: &Response, rules: &OperationRules) {
-        let (answered, request_id) = named.answered(response);
+        let printed = rules.answer.unwrap_or(!named.read_only(rules));
+        let (answered, request_id) = named.answered(response, printed || named.needs_answer(rules));
         self.request_id = request_id;
         match answered {
             Err(failure) => self.failure = Some(named.failure(failure, response)),
             Ok(answered) => {
                 self.answered = answered;
-                if !rules.answer.unwrap_or(!named.read_only(rules)) {
+                if !printed {
                     return;
                 }
                 let formed = named.formed_response(&self.answered, self.request_id.as_deref());

@@ -30,7 +30,9 @@ mod xml;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use answer::outcome;
 pub use answer::{Answer, Outcome, response};
+pub(crate) use call::bucket;
 pub use call::{Call, Spoken, Unrouted};
 pub(crate) use host::without_port;
 pub use request::request;

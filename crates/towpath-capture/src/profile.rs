@@ -28,7 +28,7 @@ pub(crate) use names::Pattern;
 pub(crate) use paths::{Action, Walk};
 pub(crate) use read_write::reads_by_name;
 pub(crate) use rules::{OperationRules, SideRules};
-pub(crate) use template::Facts;
+pub(crate) use template::{Facts, ResourceRule};
 
 use document::Document;
 
@@ -112,6 +112,14 @@ impl Profiles {
     /// All profiles but the general one.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.iter().map(Arc::as_ref)
+    }
+
+    /// What `X-Amz-Target` of calls begins with, and the signing name of the service, of profiles that name both.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (String, String)> {
+        self.iter().flat_map(|profile| {
+            let service = profile.document.signing_names.first();
+            profile.document.targets.iter().filter_map(move |target| Some((target.clone(), service?.clone())))
+        })
     }
 
     /// What holds for a service without a profile.

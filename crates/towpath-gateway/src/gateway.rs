@@ -124,7 +124,7 @@ impl Gateway {
             return Err(GatewayError { name: upstream.recorded.name.to_string(), cause: SetupError::NoKeys });
         }
         Ok(Arc::new(Self {
-            routes: Routes::new(upstreams, unknown),
+            routes: Routes::new(upstreams, unknown, settings.target_services.clone()),
             recording,
             verifier,
             clock,

@@ -46,6 +46,6 @@ pub use recording::{
     RecordingError, RecordingSettings, Routed, Ticket, Unrecordable,
 };
 pub use server::GatewayServer;
-pub use settings::{ClientLimits, DEFAULT_LISTEN, GatewaySettings, TlsSettings};
+pub use settings::{ClientLimits, DEFAULT_LISTEN, GatewaySettings, TargetServices, TlsSettings};
 pub use sink::{RecordSink, SinkError};
 pub use upstream::{Kept, Origin, Takes, Upstream, UpstreamLimits};

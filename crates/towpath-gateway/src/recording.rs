@@ -260,6 +260,11 @@ impl Recording {
         self.shared.room.load()
     }
 
+    /// True while neither the log nor the disk takes records, so that calls of `fail-closed` upstreams are refused.
+    pub fn is_stuck(&self) -> bool {
+        self.shared.place.stuck.load(Ordering::Relaxed)
+    }
+
     /// Who knows callers.
     pub fn identities(&self) -> &Identities {
         &self.shared.identities

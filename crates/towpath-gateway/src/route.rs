@@ -2,6 +2,9 @@
 //!
 //! Upstreams that name hosts, targets or paths are asked first, then those that name services, then those that take
 //! anything; among equals the earlier in the configuration.
+//!
+//! The service is what a signature is for. Of a call that is not signed it is what the host says, if it is one of AWS's,
+//! else what the models say of its `X-Amz-Target`.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use towpath_model::Region;
 use crate::host;
 use crate::recording::Routed;
 use crate::scope::Scope;
+use crate::settings::TargetServices;
 use crate::upstream::{Takes, Upstream};
 
 /// A header that names an operation, in the JSON protocols of AWS.
@@ -20,6 +24,7 @@ const TARGET: &str = "x-amz-target";
 pub struct Routes<T> {
     ordered: Vec<T>,
     unknown: T,
+    targets: TargetServices,
 }
 
 /// What routing found.
@@ -36,19 +41,20 @@ struct Claims<'a> {
     host: String,
     host_service: Option<(String, Option<Region>)>,
     target: Option<&'a str>,
+    target_service: Option<&'a str>,
     path: &'a str,
 }
 
 impl<T: AsRef<Upstream>> Routes<T> {
     /// Routes to `upstreams`, and to `unknown` what none of them takes.
-    pub fn new(mut upstreams: Vec<T>, unknown: T) -> Self {
+    pub fn new(mut upstreams: Vec<T>, unknown: T, targets: TargetServices) -> Self {
         upstreams.sort_by_key(|upstream| rank(&upstream.as_ref().takes));
-        Self { ordered: upstreams, unknown }
+        Self { ordered: upstreams, unknown, targets }
     }
 
     /// Finds who takes a call.
     pub fn find(&self, head: &Parts) -> Found<'_, T> {
-        let claims = Claims::of(head);
+        let claims = Claims::of(head, &self.targets);
         let taker = self.ordered.iter().find(|upstream| claims.fit(&upstream.as_ref().takes)).unwrap_or(&self.unknown);
         Found { taker, routed: claims.routed(taker.as_ref()) }
     }
@@ -70,15 +76,15 @@ impl Takes {
 }
 
 impl<'a> Claims<'a> {
-    fn of(head: &'a Parts) -> Self {
+    fn of(head: &'a Parts, targets: &'a TargetServices) -> Self {
         let host = host::asked(head).map(host::plain).unwrap_or_default();
-        Self {
-            scope: Scope::of(head),
-            host_service: host::service(&host),
-            host,
-            target: head.headers.get(TARGET).and_then(|value| value.to_str().ok()),
-            path: head.uri.path(),
-        }
+        let scope = Scope::of(head);
+        let target = head.headers.get(TARGET).and_then(|value| value.to_str().ok()).and_then(prefix);
+        // Not looked for where something surer speaks.
+        let host_service = host::service(&host);
+        let unsaid = scope.service.is_none() && host_service.is_none();
+        let target_service = target.filter(|_| unsaid).and_then(|target| service_of(target, targets));
+        Self { scope, host_service, host, target, target_service, path: head.uri.path() }
     }
 
     fn fit(&self, takes: &Takes) -> bool {
@@ -88,7 +94,7 @@ impl<'a> Claims<'a> {
     fn fit_rule(&self, takes: &Takes) -> bool {
         let any = |list: &[String], fits: &dyn Fn(&str) -> bool| list.is_empty() || list.iter().any(|one| fits(one));
         any(&takes.hosts, &|pattern| host::matches(pattern, &self.host))
-            && any(&takes.targets, &|prefix| self.target_prefix().is_some_and(|target| target == prefix))
+            && any(&takes.targets, &|prefix| self.target.is_some_and(|target| target == prefix))
             && any(&takes.paths, &|pattern| path_matches(pattern, self.path))
     }
 
@@ -97,12 +103,11 @@ impl<'a> Claims<'a> {
             return true;
         }
         let named = |service: &str| takes.services.iter().any(|one| one == service);
-        match (&self.scope.service, &self.host_service) {
-            (Some(service), _) => named(service),
+        match &self.scope.service {
+            Some(service) => named(service),
             // A rule that fits says what the service is of a call that is not signed.
-            (None, _) if takes.has_rule() => true,
-            (None, Some((service, _))) => named(service),
-            (None, None) => false,
+            None if takes.has_rule() => true,
+            None => self.unsigned_service().is_some_and(named),
         }
     }
 
@@ -110,9 +115,9 @@ impl<'a> Claims<'a> {
         takes.regions.is_empty() || self.region().is_some_and(|region| takes.regions.contains(region))
     }
 
-    /// `DynamoDB_20120810` of `DynamoDB_20120810.PutItem`.
-    fn target_prefix(&self) -> Option<&str> {
-        self.target.and_then(|target| target.rsplit_once('.')).map(|(prefix, _)| prefix)
+    /// The service that is called, as far as host and target tell.
+    fn unsigned_service(&self) -> Option<&str> {
+        self.host_service.as_ref().map(|(service, _)| service.as_str()).or(self.target_service)
     }
 
     fn region(&self) -> Option<&Region> {
@@ -120,22 +125,33 @@ impl<'a> Claims<'a> {
     }
 
     fn routed(&self, upstream: &Upstream) -> Routed {
-        // An upstream of one service says what an unsigned call is of; one of several leaves it to the host.
+        // An upstream of one service says what an unsigned call is of; one of several leaves it to host and target.
         let of_upstream = match &upstream.takes.services[..] {
             [only] => Some(only.as_str()),
             _ => None,
         };
-        let of_host = || self.host_service.as_ref().map(|(service, _)| service.as_str());
         let signed_for: Option<Arc<str>> = self.scope.service.as_deref().map(Arc::from);
         Routed {
             upstream: Arc::clone(&upstream.recorded.name),
-            service: signed_for.clone().or_else(|| of_upstream.or_else(of_host).map(Arc::from)),
+            service: signed_for.clone().or_else(|| of_upstream.or_else(|| self.unsigned_service()).map(Arc::from)),
             signed_for,
             region: self.region().unwrap_or(&upstream.recorded.region).clone(),
             account: upstream.recorded.account,
             event_source: upstream.event_source.as_deref().map(Arc::from),
         }
     }
+}
+
+/// `DynamoDB_20120810` of `DynamoDB_20120810.PutItem`.
+fn prefix(target: &str) -> Option<&str> {
+    target.rsplit_once('.').map(|(prefix, _)| prefix)
+}
+
+/// The service of a target's prefix: of the prefix itself, and of the long form that some SDKs send
+/// (`com.amazonaws.x.v2013.Prefix`).
+fn service_of<'t>(prefix: &str, targets: &'t TargetServices) -> Option<&'t str> {
+    let last = prefix.rsplit_once('.').map(|(_, last)| last);
+    targets.get(prefix).or_else(|| targets.get(last?)).map(String::as_str)
 }
 
 fn path_matches(pattern: &str, path: &str) -> bool {
@@ -164,6 +180,7 @@ mod tests {
             account: "111122223333".parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
             policy: Policy::FailClosed,
+            verifies: false,
         };
         let mut upstream = Upstream::new(recorded, None);
         change(&mut upstream.takes);
@@ -192,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_signed_call_goes_to_the_upstream_of_its_service() {
-        let routes = Routes::new(vec![service("s3"), service("sts")], upstream("unknown", |_| {}));
+        let routes =
+            Routes::new(vec![service("s3"), service("sts")], upstream("unknown", |_| {}), TargetServices::new());
         assert_eq!(find(&routes, signed("sts", "eu-west-1")), went("sts", Some("sts"), "eu-west-1"));
         assert_eq!(find(&routes, signed("sqs", "eu-west-1")), went("unknown", Some("sqs"), "eu-west-1"));
         // What the host says does not matter where the signature speaks.
@@ -202,11 +220,32 @@ mod tests {
 
     #[test]
     fn an_unsigned_call_goes_where_its_host_belongs() {
-        let routes = Routes::new(vec![service("s3"), service("sts")], upstream("unknown", |_| {}));
+        let routes =
+            Routes::new(vec![service("s3"), service("sts")], upstream("unknown", |_| {}), TargetServices::new());
         let call = Request::get("/key").header("host", "bucket.s3.eu-central-1.amazonaws.com:443");
         assert_eq!(find(&routes, call), went("s3", Some("s3"), "eu-central-1"));
         assert_eq!(find(&routes, Request::get("/").header("host", "x.org")), went("unknown", None, "us-east-1"));
         assert_eq!(find(&routes, Request::get("/")), went("unknown", None, "us-east-1"));
+    }
+
+    #[test]
+    fn a_call_that_only_its_target_explains_goes_to_the_upstream_of_that_service() {
+        let targets = [("DynamoDB_20120810", "dynamodb"), ("AmazonSQS", "sqs")];
+        let targets = targets.map(|(prefix, service)| (prefix.to_owned(), service.to_owned())).into();
+        let queues = upstream("queues", |takes| takes.services = vec!["sqs".to_owned(), "sns".to_owned()]);
+        let routes = Routes::new(vec![service("dynamodb"), queues], upstream("unknown", |_| {}), targets);
+        let call = |target: &str| Request::post("/").header("host", "gate.test").header("x-amz-target", target);
+
+        assert_eq!(find(&routes, call("DynamoDB_20120810.PutItem")), went("dynamodb", Some("dynamodb"), "us-east-1"));
+        assert_eq!(find(&routes, call("AmazonSQS.ListQueues")), went("queues", Some("sqs"), "us-east-1"));
+        assert_eq!(find(&routes, call("com.amazonaws.sqs.AmazonSQS.ListQueues")).0, "queues");
+        for strange in ["AmazonSQS", "NotAmazonSQS.ListQueues", ".", "", "Orders.Put"] {
+            assert_eq!(find(&routes, call(strange)), went("unknown", None, "us-east-1"), "{strange}");
+        }
+        // Host and signature are surer.
+        let host = Request::post("/").header("host", "kms.us-east-1.amazonaws.com");
+        assert_eq!(find(&routes, host.header("x-amz-target", "AmazonSQS.ListQueues")).0, "unknown");
+        assert_eq!(find(&routes, signed("dynamodb", "us-east-1").header("x-amz-target", "AmazonSQS.X")).0, "dynamodb");
     }
 
     #[test]
@@ -218,7 +257,8 @@ mod tests {
             takes.paths = vec!["/v1/*".to_owned()];
         });
         let target = upstream("target", |takes| takes.targets = vec!["DynamoDB_20120810".to_owned()]);
-        let routes = Routes::new(vec![any, service("s3"), ruled, target], upstream("unknown", |_| {}));
+        let routes =
+            Routes::new(vec![any, service("s3"), ruled, target], upstream("unknown", |_| {}), TargetServices::new());
 
         let call = |path: &str| Request::get(path).header("host", "eu.orders.example.org");
         assert_eq!(find(&routes, call("/v1/x")), went("ruled", Some("orders"), "us-east-1"));
@@ -240,7 +280,11 @@ mod tests {
                 takes.regions = vec![region.parse().unwrap()];
             })
         };
-        let routes = Routes::new(vec![of("east", "us-east-1"), of("west", "us-west-2")], upstream("unknown", |_| {}));
+        let routes = Routes::new(
+            vec![of("east", "us-east-1"), of("west", "us-west-2")],
+            upstream("unknown", |_| {}),
+            TargetServices::new(),
+        );
         assert_eq!(find(&routes, signed("s3", "us-west-2")).0, "west");
         assert_eq!(find(&routes, signed("s3", "us-east-1")).0, "east");
         assert_eq!(find(&routes, signed("s3", "eu-west-1")).0, "unknown");

@@ -1,5 +1,6 @@
 //! What a person may tune about the gateway: where it listens, what it stands in front of, and its bounds.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +18,12 @@ pub struct GatewaySettings {
     pub clients: ClientLimits,
     /// Encryption of the connections of clients.
     pub tls: TlsSettings,
+    /// Services by what `X-Amz-Target` of their calls begins with, for calls of which nothing else tells the service.
+    pub target_services: TargetServices,
 }
+
+/// Signing names of services by what `X-Amz-Target` begins with, before its last dot (`DynamoDB_20120810`).
+pub type TargetServices = HashMap<String, String>;
 
 /// Bounds of the connections of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]

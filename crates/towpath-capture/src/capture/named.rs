@@ -1,12 +1,15 @@
 //! What a call is: its service, its operation, and the profile that its record follows, as far as each can be known.
 
-use http::{Method, Uri};
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use http::{Method, Uri};
 
 use crate::decode::{self, Call, Decoded, Outcome, Spoken, Unrouted};
 use crate::json;
 use crate::model::{Models, Protocol, ServiceHint, ServiceModel};
-use crate::profile::{Form, OperationRules, Profile, Profiles, TimeForm, reads_by_name};
+use crate::object_form::{ObjectForm, POST_OBJECT};
+use crate::profile::{Form, OperationRules, Profile, Profiles, ResourceRule, TimeForm, reads_by_name};
 use crate::record::{self, Failure};
 use crate::{Body, Exchange, Request, Response, Value};
 
@@ -26,18 +29,31 @@ pub(super) struct Named<'a> {
     pub(super) event_source: String,
     /// True if no model has the operation but the profile knows it.
     unmodelled: bool,
+    /// The form of an upload, if it is one.
+    form: Option<Upload>,
     method: &'a Method,
+}
+
+/// An upload from the form of a web page.
+struct Upload {
+    form: ObjectForm,
+    bucket: Option<String>,
 }
 
 impl<'a> Named<'a> {
     pub(super) fn of(models: &Models, profiles: &'a Profiles, exchange: &'a Exchange, target: &Target) -> Self {
         let head = &exchange.request.head;
-        let mut hint = ServiceHint::of(head);
+        let mut hint = ServiceHint { bucket_domain: target.bucket_domain.as_deref(), ..ServiceHint::of(head) };
         if let Some(name) = target.signing_name.as_deref() {
             hint = hint.signed_for(name);
         }
         if let Some(service) = target.service.as_deref() {
             hint = hint.named(service);
+        }
+        let form = ObjectForm::of(&exchange.request).filter(|_| target.signing_name.is_none());
+        let signed_for = form.as_ref().and_then(ObjectForm::signed_for).map(str::to_owned);
+        if let Some(service) = signed_for.as_deref() {
+            hint = hint.signed_for(service);
         }
         let by_call = || profiles.of_call(hint.target_prefix, hint.signing_name, hint.host);
         let by_model = |model: &Arc<ServiceModel>| profiles.of_service(&model.summary().service_id);
@@ -50,6 +66,10 @@ impl<'a> Named<'a> {
             Err(Unrouted::Operation { service, named }) => (None, by_model(&service), Some(service), named),
             Err(Unrouted::Service | Unrouted::Model(_)) => (None, by_call(), None, None),
         };
+        let is_s3 = profile.is_some_and(|profile| profile.form() == Form::S3);
+        let form = form.filter(|_| call.is_none() && is_s3 && head.uri.query().is_none());
+        let form = form.map(|form| Upload { form, bucket: decode::bucket(head, hint.bucket_domain) });
+        let named = named.or_else(|| form.as_ref().map(|_| POST_OBJECT.to_owned()));
         let operation = named.or_else(|| spoken(&exchange.request)).unwrap_or_else(|| by_path(&head.method, &head.uri));
         let signing_name = model.as_ref().map(|model| &*model.summary().signing_name).or(hint.signing_name);
         let own = profile.map(Profile::event_source).map(str::to_owned);
@@ -60,7 +80,7 @@ impl<'a> Named<'a> {
         });
         let profile = profile.unwrap_or_else(|| profiles.general());
         let unmodelled = call.is_none() && profile.knows_unmodelled(&operation);
-        Self { call, profiles, profile, operation, event_source, unmodelled, method: &head.method }
+        Self { call, profiles, profile, operation, event_source, unmodelled, form, method: &head.method }
     }
 
     /// The rules for the operation. Only those of operations that somebody knows are kept: callers may make up names.
@@ -88,6 +108,12 @@ impl<'a> Named<'a> {
         })
     }
 
+    /// True if the record says something that only the answer tells, though the answer is not printed.
+    pub(super) fn needs_answer(&self, rules: &OperationRules) -> bool {
+        let deletes = self.profile.form() == Form::S3 && self.operation == record::DELETE_OBJECTS;
+        deletes || rules.resources.iter().any(ResourceRule::reads_answer)
+    }
+
     /// How records of services that speak this call's protocol print moments.
     pub(super) fn usual_times(&self) -> TimeForm {
         match self.call.as_ref().map(Call::protocol) {
@@ -98,9 +124,13 @@ impl<'a> Named<'a> {
 
     /// What was asked, with the names of the model.
     pub(super) fn asked(&self, exchange: &Exchange) -> Decoded {
-        match &self.call {
-            Some(call) => decode::request(call, &exchange.request),
-            None => self.without_model(&exchange.request.body),
+        match (&self.call, &self.form) {
+            (Some(call), _) => decode::request(call, &exchange.request),
+            (None, Some(upload)) => {
+                // The file was not read.
+                Decoded { value: upload.form.asked(upload.bucket.as_deref()), complete: false, fault: None }
+            }
+            (None, None) => self.without_model(&exchange.request.body),
         }
     }
 
@@ -114,32 +144,34 @@ impl<'a> Named<'a> {
     }
 
     /// What was asked, in the form that the service's records have.
-    pub(super) fn formed_request(&self, exchange: &Exchange, asked: &Value) -> Value {
-        match (self.profile.form(), &self.call) {
+    pub(super) fn formed_request<'v>(&self, exchange: &Exchange, asked: &'v Value) -> Cow<'v, Value> {
+        Cow::Owned(match (self.profile.form(), &self.call) {
             (Form::S3, call) => {
                 let payload = call.as_ref().and_then(|call| call.model().input(call.operation())?.payload());
                 let reads_body = payload.is_some_and(|member| !member.streaming);
                 let names = self.profile.printed_wire_names();
-                record::s3_request(&exchange.request, asked, &self.operation, reads_body, names)
+                let fields: Vec<_> = self.form.iter().flat_map(|upload| upload.form.headers()).collect();
+                record::s3_request(&exchange.request, asked, &self.operation, (reads_body, &fields), names)
             }
             (Form::Ec2, Some(call)) => record::ec2_request(call.model(), call.operation(), self.profile, asked),
-            _ => asked.clone(),
-        }
+            _ => return Cow::Borrowed(asked),
+        })
     }
 
     /// What was answered, in the form that the service's records have.
-    pub(super) fn formed_response(&self, answered: &Value, request_id: Option<&str>) -> Value {
-        match (self.profile.form(), &self.call) {
+    pub(super) fn formed_response<'v>(&self, answered: &'v Value, request_id: Option<&str>) -> Cow<'v, Value> {
+        Cow::Owned(match (self.profile.form(), &self.call) {
             (Form::S3, _) => record::s3_response(),
             (Form::Ec2, Some(call)) => {
                 record::ec2_response(call.model(), call.operation(), self.profile, answered, request_id)
             }
-            _ => answered.clone(),
-        }
+            _ => return Cow::Borrowed(answered),
+        })
     }
 
-    /// What was answered, with the names of the model, or the error; and the id that the service gave the call.
-    pub(super) fn answered(&self, response: &Response) -> (Result<Value, Failure>, Option<String>) {
+    /// What was answered, with the names of the model, or the error; and the id that the service gave the call. Of an answer
+    /// that is not `wanted` no more is read than tells whether it is an error.
+    pub(super) fn answered(&self, response: &Response, wanted: bool) -> (Result<Value, Failure>, Option<String>) {
         let Some(call) = &self.call else {
             let failed = response.head.status.is_client_error() || response.head.status.is_server_error();
             let answered = if failed {
@@ -149,7 +181,7 @@ impl<'a> Named<'a> {
             };
             return (answered, record::request_id(response));
         };
-        let answer = decode::response(call, response);
+        let answer = decode::outcome(call, response, wanted);
         let id = answer.request_id.or_else(|| record::request_id(response));
         match answer.outcome {
             Outcome::Output(decoded) => (Ok(decoded.value), id),

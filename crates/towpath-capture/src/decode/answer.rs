@@ -54,6 +54,11 @@ const QUERY_ERROR: &str = "x-amzn-query-error";
 ///
 /// Never fails: what cannot be read is left out, and [`Decoded`] says so.
 pub fn response(call: &Call, response: &Response) -> Answer {
+    outcome(call, response, true)
+}
+
+/// The same; of an answer that is no error and not `wanted` nothing is decoded, and it counts as complete.
+pub(crate) fn outcome(call: &Call, response: &Response, wanted: bool) -> Answer {
     let head = &response.head;
     let named = REQUEST_IDS.iter().find_map(|name| text(&head.headers, name)).map(str::to_owned);
     let expected = call.operation().success.is_some_and(|status| status == head.status.as_u16());
@@ -67,13 +72,20 @@ pub fn response(call: &Call, response: &Response) -> Answer {
         let code = fault.code.map_or_else(|| code_of_status(call, head.status), cut);
         return Answer { outcome: Outcome::Error { code, message: fault.message.map(cut) }, request_id };
     }
-    output(call, response, named)
+    output(call, response, named, wanted)
 }
 
-fn output(call: &Call, response: &Response, named: Option<String>) -> Answer {
+fn output(call: &Call, response: &Response, named: Option<String>, wanted: bool) -> Answer {
     let model = call.model();
     let head = &response.head;
-    let id = call.operation().output;
+    // An answer of the query protocol says the id of the call beside its members.
+    let enveloped = matches!(call.protocol(), Protocol::Query | Protocol::Ec2);
+    if !wanted && !(enveloped && named.is_none()) {
+        let late = call.protocol().is_rest().then(|| late_error(call, response)).flatten();
+        let outcome = late.unwrap_or_else(|| Outcome::Output(Decoded::complete(Value::empty())));
+        return Answer { outcome, request_id: named };
+    }
+    let id = call.operation().output.filter(|_| wanted);
     let structure = id.and_then(|id| Some((id, model.structure(id)?)));
     let mut members = Members::default();
     if let (true, Some((_, structure))) = (call.protocol().is_rest(), structure) {

@@ -240,6 +240,13 @@ fn s3_path<'r>(head: &'r http::request::Parts, bucket_domain: Option<&str>) -> C
     }
 }
 
+/// The bucket that a call to S3 is about: of its host, else of its path.
+pub(crate) fn bucket(head: &http::request::Parts, bucket_domain: Option<&str>) -> Option<String> {
+    let path = s3_path(head, bucket_domain);
+    let first = path.split('/').nth(1).filter(|first| !first.is_empty())?;
+    Some(percent_encoding::percent_decode_str(first).decode_utf8_lossy().into_owned())
+}
+
 /// True if a template has a label of this name.
 pub(super) fn has_label(operation: &OperationModel, name: &str) -> bool {
     operation

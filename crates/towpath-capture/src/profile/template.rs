@@ -53,6 +53,11 @@ impl ResourceRule {
         Some(Self { kind: document.r#type.clone(), account: document.account, prefix, templates })
     }
 
+    /// True if members of the answer may be in the ARNs.
+    pub(crate) fn reads_answer(&self) -> bool {
+        self.templates.iter().any(Template::reads_answer)
+    }
+
     /// The ARNs that it makes of a call: those of the first template that makes any.
     pub(crate) fn arns(&self, facts: &Facts<'_>) -> Vec<String> {
         let mut arns = self.templates.iter().map(|template| template.fill(facts, self.prefix));
@@ -128,6 +133,10 @@ impl Template {
             _ => return None,
         };
         (!path.iter().any(String::is_empty)).then_some(Piece::Member { of_request, path, filters })
+    }
+
+    fn reads_answer(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Member { of_request: false, .. }))
     }
 
     fn fill(&self, facts: &Facts<'_>, prefix: bool) -> Vec<String> {

@@ -3,6 +3,7 @@
 use towpath_admit::{Parameters, Plane};
 
 use super::Printed;
+use crate::ObjectForm;
 use crate::profile::{AdditionalFrom, Profile};
 use crate::{Ending, Exchange};
 
@@ -64,7 +65,12 @@ fn signature(exchange: &Exchange) -> Option<(&'static str, &'static str)> {
     } else if has("Signature") && has("AWSAccessKeyId") {
         Some(("SigV2", "QueryString"))
     } else {
-        None
+        let form = ObjectForm::of(&exchange.request)?;
+        if form.credential().is_some() {
+            Some(("SigV4", "PostForm"))
+        } else {
+            form.field("awsaccesskeyid").map(|_| ("SigV2", "PostForm"))
+        }
     }
 }
 

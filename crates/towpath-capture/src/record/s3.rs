@@ -16,12 +16,13 @@ pub(crate) const DELETE_OBJECTS: &str = "DeleteObjects";
 
 /// requestParameters of a call: a map, since all its names stay as they are.
 ///
-/// `reads_body` is true if the model says that the body is XML and not an object's content.
+/// `reads_body` is true if the model says that the body is XML and not an object's content; `fields` are those of the form
+/// that the body is.
 pub(crate) fn request(
     request: &Request,
     decoded: &Value,
     operation: &str,
-    reads_body: bool,
+    (reads_body, fields): (bool, &[(&str, &str)]),
     names: &[Pattern],
 ) -> Value {
     let listed = |name: &str| names.iter().any(|pattern| pattern.matches(name));
@@ -55,6 +56,11 @@ pub(crate) fn request(
     for (name, value) in &request.head.headers {
         if let (true, Ok(value)) = (listed(name.as_str()), value.to_str()) {
             put(name.as_str(), text(value));
+        }
+    }
+    for (name, value) in fields {
+        if listed(name) {
+            put(name, text(value));
         }
     }
     if reads_body

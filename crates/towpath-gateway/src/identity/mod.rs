@@ -153,7 +153,14 @@ impl Identities {
 
     /// Who made a call, from memory.
     pub fn identify(&self, upstream: &RecordedUpstream, exchange: &Exchange, routed: &Routed) -> Identified {
-        let presented = Presented::of(&exchange.request.head);
+        let mut presented = Presented::of(&exchange.request.head);
+        if let (Presented::Anonymous, Some(form)) = (&presented, Presented::of_form(&exchange.request)) {
+            // The gateway itself does not verify forms, so where it is to verify, they prove nothing.
+            if let (true, Presented::Key { id, .. }) = (upstream.verifies, &form) {
+                return known(UserIdentity::unknown_key(None, id));
+            }
+            presented = form;
+        }
         let (id, token) = match &presented {
             Presented::Anonymous if routed.service.as_deref() == Some("sts") => {
                 let caller = learnt::federated_caller(exchange).unwrap_or_else(UserIdentity::unknown);

@@ -2,6 +2,7 @@
 
 use http::request::Parts;
 use http::{HeaderMap, header};
+use towpath_capture::{ObjectForm, Request};
 use towpath_wire::sigv4::Secret;
 
 /// The longest access key id that is looked at.
@@ -26,6 +27,13 @@ pub enum Presented {
 }
 
 impl Presented {
+    /// Reads the form of an upload to S3, whose fields say what headers say elsewhere. `None` if it names no key.
+    pub fn of_form(request: &Request) -> Option<Self> {
+        let form = ObjectForm::of(request)?;
+        let key = form.credential().and_then(key_of_scope).or(form.field("awsaccesskeyid"))?;
+        Some(Self::key(Some(key), form.field("x-amz-security-token")))
+    }
+
     /// Reads the head of a request: Signature Version 4 and 4A in the header or the query string, and version 2, which
     /// S3 and old clients use.
     pub fn of(head: &Parts) -> Self {
@@ -114,6 +122,25 @@ mod tests {
         assert_eq!(of("/", Some("Bearer abc")), Presented::Bearer);
         assert_eq!(of("/", None), Presented::Anonymous);
         assert_eq!(of("/", Some("AWS4-HMAC-SHA256 Credential=a b/x")), Presented::Anonymous);
+    }
+
+    #[test]
+    fn a_form_names_its_key_in_a_field() {
+        let head =
+            http::Request::post("/b").header("content-type", "multipart/form-data; boundary=b").body(()).unwrap();
+        let part = |name: &str, value: &str| {
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let form = |fields: &[(&str, &str)]| {
+            let body: String = fields.iter().map(|(name, value)| part(name, value)).collect();
+            let body = towpath_capture::Body::of((body + "--b--\r\n").into_bytes());
+            Presented::of_form(&Request { head: head.clone().into_parts().0, body })
+        };
+        let credential = ("X-Amz-Credential", "AKIA1/20261121/us-east-1/s3/aws4_request");
+        assert_eq!(form(&[("key", "k"), credential, ("x-amz-security-token", "t")]), Some(key("AKIA1", Some("t"))));
+        assert_eq!(form(&[("key", "k"), ("AWSAccessKeyId", "AKIA1")]), Some(key("AKIA1", None)));
+        assert_eq!(form(&[("key", "k")]), None);
+        assert_eq!(form(&[credential]), None);
     }
 
     #[test]

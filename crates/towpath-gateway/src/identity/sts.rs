@@ -1,5 +1,6 @@
 //! Asking an STS for the account of an access key: `GetAccessKeyInfo`, signed with the gateway's own key.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,12 +35,13 @@ pub struct StsClient {
 }
 
 impl StsClient {
-    /// A client of the service at `endpoint` that signs with `credentials` for `region`.
+    /// A client of the service at `endpoint` that signs with `credentials` for `region`. `ca` is a PEM file with the
+    /// authorities that its certificate may come from; without it those of the public web are trusted.
     ///
     /// # Errors
-    /// The endpoint is not `http://host:port` or `https://host:port`.
-    pub fn new(endpoint: &Uri, credentials: Credentials, region: &str) -> Result<Self, StsError> {
-        Ok(Self { way: Outbound::new(endpoint, None)?, credentials, region: region.to_owned() })
+    /// The endpoint is not `http://host:port` or `https://host:port`, or the file holds no certificates.
+    pub fn new(endpoint: &Uri, ca: Option<PathBuf>, credentials: Credentials, region: &str) -> Result<Self, StsError> {
+        Ok(Self { way: Outbound::new(endpoint, ca)?, credentials, region: region.to_owned() })
     }
 
     fn request(&self, access_key_id: &str) -> Option<Request<Bytes>> {
@@ -133,7 +135,7 @@ mod tests {
             secret_access_key: Secret::new(secret),
             session_token: None,
         };
-        StsClient::new(endpoint, credentials, "us-east-1").unwrap()
+        StsClient::new(endpoint, None, credentials, "us-east-1").unwrap()
     }
 
     #[tokio::test]
@@ -161,6 +163,6 @@ mod tests {
     fn an_address_without_a_scheme_is_refused() {
         let credentials =
             Credentials { access_key_id: "A".to_owned(), secret_access_key: Secret::new("s"), session_token: None };
-        assert!(StsClient::new(&Uri::from_static("/sts"), credentials, "us-east-1").is_err());
+        assert!(StsClient::new(&Uri::from_static("/sts"), None, credentials, "us-east-1").is_err());
     }
 }

@@ -19,6 +19,7 @@ fn upstream(name: &str) -> RecordedUpstream {
         account: account(),
         region: "us-east-1".parse().unwrap(),
         policy: Policy::FailOpen,
+        verifies: false,
     }
 }
 

@@ -141,6 +141,7 @@ mod tests {
             account: "123456789012".parse().unwrap(),
             region: "eu-central-1".parse().unwrap(),
             policy: super::super::Policy::FailOpen,
+            verifies: false,
         }
     }
 

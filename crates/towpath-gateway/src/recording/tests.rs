@@ -144,6 +144,7 @@ fn upstream(policy: Policy) -> Arc<RecordedUpstream> {
         account: "123456789012".parse().unwrap(),
         region: "eu-central-1".parse().unwrap(),
         policy,
+        verifies: false,
     })
 }
 

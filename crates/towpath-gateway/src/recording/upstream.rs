@@ -27,6 +27,8 @@ pub struct RecordedUpstream {
     pub region: Region,
     /// What becomes of calls that cannot be recorded.
     pub policy: Policy,
+    /// Whether the gateway verifies signatures of its calls and does not rely on what the upstream accepts.
+    pub verifies: bool,
 }
 
 /// Where a call went, as routing found it.

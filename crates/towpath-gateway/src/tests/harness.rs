@@ -20,7 +20,10 @@ use uuid::Uuid;
 
 use crate::recording::{Describe, RecordedUpstream, Recording, RecordingSettings, Routed};
 use crate::sink::{RecordSink, SinkError};
-use crate::{ClientLimits, Gateway, GatewayServer, GatewaySettings, Identities, Origin, Policy, TlsSettings, Upstream};
+use crate::{
+    ClientLimits, Gateway, GatewayServer, GatewaySettings, Identities, Origin, Policy, TargetServices, TlsSettings,
+    Upstream,
+};
 
 /// Longer than anything takes that works.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -202,6 +205,7 @@ impl Setup {
             unknown: Upstream::new(recorded("unknown"), None),
             clients: self.clients,
             tls: TlsSettings::Plain,
+            target_services: TargetServices::new(),
         };
         let (notebook, log) = (Arc::new(Notebook::default()), Arc::new(self.log));
         let identities = Arc::new(self.identities);
@@ -223,6 +227,7 @@ fn recorded(name: &str) -> RecordedUpstream {
         account: "111122223333".parse().unwrap(),
         region: "us-east-1".parse().unwrap(),
         policy: Policy::FailOpen,
+        verifies: false,
     }
 }
 

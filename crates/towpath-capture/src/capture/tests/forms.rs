@@ -213,12 +213,16 @@ fn the_event_source_of_the_upstream_comes_first() {
 }
 
 #[test]
-fn large_parameters_are_left_out_and_the_record_stays_under_its_size() {
+fn large_parameters_are_recorded_and_left_out_of_the_standard_form() {
     let Some(capture) = capture() else { return };
     let text = "\u{1}".repeat(60_000);
     let call = Wire::json("TrentService.CreateKey", "kms", &json!({"Policy": text, "Description": "d"}))
         .answer(200, json!({"KeyMetadata": {"KeyId": "k", "Description": text}}).to_string());
-    let record = call.record(capture);
+    let records = capture.records(&call.exchange(), &call.target(), &caller());
+    let whole: Json = serde_json::from_slice(&records[0].json).unwrap();
+    assert_eq!(whole["requestParameters"]["policy"].as_str().unwrap(), text);
+    assert_eq!(whole["responseElements"]["keyMetadata"]["description"].as_str().unwrap(), text);
+    let record: Json = serde_json::from_slice(&towpath_admit::standard_form(&records[0].json)).unwrap();
     let omitted = &record["requestParameters"];
     assert_eq!((&omitted["omitted"], &omitted["reason"]), (&json!(true), &json!("requestParameters too large")));
     assert!(omitted["originalSize"].as_u64().unwrap() > 300_000);
@@ -238,32 +242,20 @@ fn a_body_that_was_not_kept_leaves_what_stands_outside_of_it() {
 }
 
 #[test]
-#[ignore = "prints a rate; meant for the release profile"]
-fn the_rate_of_recording() {
+fn models_and_profiles_tell_the_service_of_a_target() {
     let Some(capture) = capture() else { return };
-    let item = json!({"TableName": "t", "Item": {"id": {"S": "x".repeat(700)}, "n": {"N": "1"}}});
-    let fields =
-        [("Action", "CreateUser"), ("UserName", "u"), ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")];
-    let calls = [
-        (
-            "s3 PutObject",
-            Wire::new("PUT", "/bucket/key", "s3").header("host", "s3.amazonaws.com").body(vec![b'x'; 1024]),
-        ),
-        ("dynamodb PutItem", Wire::json("DynamoDB_20120810.PutItem", "dynamodb", &item)),
-        ("kms Decrypt", Wire::json("TrentService.Decrypt", "kms", &json!({"CiphertextBlob": "eA=="}))),
-        ("iam CreateUser", Wire::form("iam", "2010-05-08", &fields)),
-        ("ec2 DescribeInstances", Wire::form("ec2", "2016-11-15", &[("Action", "DescribeInstances")])),
-        ("repostspace ListSpaces", Wire::new("GET", "/spaces", "repostspace").answer(200, "{\"spaces\":[]}")),
-    ];
-    for (name, call) in calls {
-        let (exchange, target, caller) = (call.exchange(), call.target(), caller());
-        capture.records(&exchange, &target, &caller);
-        let began = std::time::Instant::now();
-        for _ in 0..5_000 {
-            assert_eq!(capture.records(&exchange, &target, &caller).len(), 1);
-        }
-        println!("{name}: {:.0} records/s", 5_000.0 / began.elapsed().as_secs_f64());
+    let services = capture.target_services();
+    for (target, service) in [
+        ("DynamoDB_20120810", "dynamodb"),
+        ("AmazonSQS", "sqs"),
+        ("TrentService", "kms"),
+        ("AWSSupport_20130415", "support"),
+        ("PartnerCentralAccount", "partnercentral-account"),
+    ] {
+        assert_eq!(services.get(target).map(String::as_str), Some(service), "{target}");
     }
+    assert_eq!(bare().target_services().get("TrustedAdvisor"), None);
+    assert!(services.len() > 50);
 }
 
 proptest! {

@@ -89,6 +89,60 @@ fn each_object_of_a_deletion_has_a_record_of_its_own() {
 }
 
 #[test]
+fn an_upload_from_a_form_names_its_object() {
+    let Some(capture) = capture() else { return };
+    let body = [
+        ("name=\"key\"", "in/${filename}"),
+        ("name=\"acl\"", "private"),
+        ("name=\"x-amz-storage-class\"", "GLACIER"),
+        ("name=\"policy\"", "cG9saWN5"),
+        ("name=\"x-amz-credential\"", "AKIA1/20261121/us-east-1/s3/aws4_request"),
+        ("name=\"x-amz-signature\"", "5194"),
+        ("name=\"file\"; filename=\"a.txt\"", "content"),
+    ];
+    let body: String = body
+        .iter()
+        .map(|(name, value)| format!("--b\r\nContent-Disposition: form-data; {name}\r\n\r\n{value}\r\n"))
+        .collect();
+    let upload = |path: &str, host: &str| {
+        let call = Wire::new("POST", path, "s3").header("host", host);
+        let call = call.header("content-type", "multipart/form-data; boundary=b").body(format!("{body}--b--\r\n"));
+        Wire { signing_name: None, ..call }
+    };
+    for (path, host) in [("/photos", "127.0.0.1:9000"), ("/", "photos.s3.eu-west-1.amazonaws.com")] {
+        let record = upload(path, host).answer(204, "").record(capture);
+        assert_eq!(
+            parts(&record),
+            json!({"source": "s3.amazonaws.com", "name": "PostObject", "read": false, "data": true, "response": null,
+                "request": {"bucketName": "photos", "Host": host, "acl": "private", "x-amz-storage-class": "GLACIER",
+                    "key": "in/a.txt"}})
+        );
+        let arns: Vec<_> = record["resources"].as_array().unwrap().iter().map(|one| &one["ARN"]).collect();
+        assert_eq!(arns, ["arn:aws:s3:::photos/in/a.txt", "arn:aws:s3:::photos"]);
+        assert_eq!(record["additionalEventData"]["AuthenticationMethod"], "PostForm");
+    }
+    let refused = "<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: cG9saWN5</Message></Error>";
+    let record = upload("/photos", "127.0.0.1").answer(403, refused).record(capture);
+    assert_eq!((&record["errorCode"], &record["errorMessage"]), (&json!("AccessDenied"), &Json::Null));
+    // A form for another service is no upload.
+    let other = Wire { signing_name: Some("lambda".to_owned()), ..upload("/photos", "127.0.0.1") }.record(capture);
+    assert_ne!(other["eventName"], "PostObject");
+}
+
+#[test]
+fn buckets_may_be_hosts_below_a_domain_of_ones_own() {
+    let Some(capture) = capture() else { return };
+    let call = Wire::new("PUT", "/dir/k", "s3").header("host", "my.photos.store.example.org:8443");
+    let record = Wire { bucket_domain: Some("store.example.org".to_owned()), ..call.clone() }.record(capture);
+    assert_eq!(
+        (&record["eventName"], &record["requestParameters"]["bucketName"]),
+        (&json!("PutObject"), &json!("my.photos"))
+    );
+    assert_eq!(record["requestParameters"]["key"], "dir/k");
+    assert_eq!(call.record(capture)["requestParameters"]["bucketName"], "dir");
+}
+
+#[test]
 fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
     let Some(capture) = capture() else { return };
     let ec2 = |fields: &[(&str, &str)]| Wire::form("ec2", "2016-11-15", fields);

@@ -69,6 +69,14 @@ fn corpus() -> Vec<(&'static str, Wire)> {
         // Bodies of objects, messages and items.
         ("object", s3("PUT", "/bucket/key").body(SECRET)),
         ("object that looks like XML", s3("PUT", "/bucket/key").body(format!("<Tagging>{SECRET}</Tagging>"))),
+        (
+            "upload from a form",
+            s3("POST", "/bucket").header("content-type", "multipart/form-data; boundary=b").body(
+                ["key\"\r\n\r\nk", "policy\"\r\n\r\n#", "x-amz-signature\"\r\n\r\n#", "x-amz-meta-note\"\r\n\r\n#", "file\"; filename=\"f\"\r\n\r\n#"]
+                    .map(|part| format!("--b\r\ncontent-disposition: form-data; name=\"{}\r\n", part.replace('#', SECRET)))
+                    .concat(),
+            ),
+        ),
         ("object that was read", s3("GET", "/bucket/key").answer(200, SECRET)),
         (
             "query of an object",

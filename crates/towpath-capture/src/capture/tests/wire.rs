@@ -32,6 +32,7 @@ pub(super) struct Wire {
     pub(super) peer: String,
     pub(super) region: String,
     pub(super) account: String,
+    pub(super) bucket_domain: Option<String>,
 }
 
 impl Wire {
@@ -50,6 +51,7 @@ impl Wire {
             peer: "192.0.2.1".to_owned(),
             region: "us-east-1".to_owned(),
             account: ACCOUNT.to_owned(),
+            bucket_domain: None,
         }
     }
 
@@ -121,6 +123,7 @@ impl Wire {
             region: self.region.parse().unwrap(),
             account: self.account.parse().unwrap(),
             event_source: None,
+            bucket_domain: self.bucket_domain.clone(),
             copy_for_caller: false,
         }
     }

@@ -1,0 +1,258 @@
+//! Uploads from the form of a web page to S3 (`PostObject`): a multipart body whose fields say what headers and query
+//! string say elsewhere - the key, who signed, what is wished - and then the file.
+//!
+//! The fields stand before the file, because S3 passes over what comes after it. So the first kilobytes of a body tell all
+//! of them, however large the file is.
+
+use http::{Method, header};
+
+use crate::{Field, Request, Value};
+
+/// The name under which such a call is recorded.
+pub(crate) const POST_OBJECT: &str = "PostObject";
+
+/// The most fields that are read: S3 takes 100 user fields and some of its own.
+const MAX_FIELDS: usize = 256;
+/// The longest value that is kept, in bytes. Policies may have 20 KB, but nobody looks at them here.
+const MAX_VALUE: usize = 16 << 10;
+/// The longest boundary, in bytes (RFC 2046).
+const MAX_BOUNDARY: usize = 70;
+/// What a key has in place of the name of the uploaded file.
+const FILE_NAME: &str = "${filename}";
+
+/// The fields of an upload from a form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ObjectForm {
+    /// Names in small letters, as S3 compares them, in the order they were sent.
+    fields: Vec<(String, String)>,
+    file_name: Option<String>,
+}
+
+impl std::fmt::Debug for ObjectForm {
+    /// Names alone: policy and signature open a bucket.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.fields.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl ObjectForm {
+    /// The form that a request is, if it is one that S3 would take: a multipart form, posted, with a file or at least a key.
+    /// Never fails, whatever the bytes; a body that is cut off tells the fields before the cut.
+    pub fn of(request: &Request) -> Option<Self> {
+        if request.head.method != Method::POST {
+            return None;
+        }
+        let kind = request.head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let form = Self::parse(&request.body.kept, boundary(kind)?);
+        (form.field("key").is_some() || form.file_name.is_some()).then_some(form)
+    }
+
+    fn parse(body: &[u8], boundary: &str) -> Self {
+        let delimiter = format!("--{boundary}");
+        let mut form = Self { fields: Vec::new(), file_name: None };
+        let Some(mut rest) = find(body, delimiter.as_bytes()).map(|at| &body[at + delimiter.len()..]) else {
+            return form;
+        };
+        while form.fields.len() < MAX_FIELDS {
+            // After the last part stand two hyphens.
+            let Some(part) = rest.strip_prefix(b"\r\n") else { return form };
+            let Some(end) = find(part, b"\r\n\r\n") else { return form };
+            let (head, value) = (&part[..end], &part[end + 4..]);
+            let Some(Disposition { name, file_name }) = Disposition::of(head) else { return form };
+            if name == "file" {
+                form.file_name = Some(file_name.unwrap_or_default());
+                return form;
+            }
+            let Some(end) = find(value, format!("\r\n{delimiter}").as_bytes()) else { return form };
+            if let Some(text) = std::str::from_utf8(&value[..end]).ok().filter(|text| text.len() <= MAX_VALUE) {
+                form.fields.push((name, text.to_owned()));
+            }
+            rest = &value[end + 2 + delimiter.len()..];
+        }
+        form
+    }
+
+    /// The value of a field; `name` in small letters.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The fields that stand for headers of a PutObject. Others, such as the policy, have names that mean something else in
+    /// a query string.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        fields.filter(|(name, _)| *name == "acl" || name.starts_with("x-amz-"))
+    }
+
+    /// The key of the object, with the name of the file where the form says so.
+    pub(crate) fn key(&self) -> Option<String> {
+        let key = self.field("key")?;
+        Some(match &self.file_name {
+            // Browsers may send whole paths; S3 takes what is after the last separator.
+            Some(name) => key.replace(FILE_NAME, name.rsplit(['/', '\\']).next().unwrap_or_default()),
+            None => key.to_owned(),
+        })
+    }
+
+    /// Bucket and key as a call of the model has them.
+    pub(crate) fn asked(&self, bucket: Option<&str>) -> Value {
+        let field = |name: &str, text: String| Field { name: name.into(), value: Value::Text(text), sensitive: false };
+        let bucket = bucket.map(|bucket| field("Bucket", bucket.to_owned()));
+        Value::Structure(bucket.into_iter().chain(self.key().map(|key| field("Key", key))).collect())
+    }
+
+    /// The credential of a signature of version 4: access key, day, region, service.
+    pub fn credential(&self) -> Option<&str> {
+        self.field("x-amz-credential")
+    }
+
+    /// The service that the form is signed for.
+    pub(crate) fn signed_for(&self) -> Option<&str> {
+        self.credential()?.rsplit('/').nth(1)
+    }
+}
+
+/// What a part says of itself.
+struct Disposition {
+    name: String,
+    file_name: Option<String>,
+}
+
+impl Disposition {
+    fn of(head: &[u8]) -> Option<Self> {
+        let head = String::from_utf8_lossy(head);
+        let line = head.split("\r\n").find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
+        })?;
+        let name = parameter(line, "name")?.to_ascii_lowercase();
+        Some(Self { name, file_name: parameter(line, "filename") })
+    }
+}
+
+/// `multipart/form-data; boundary=abc`.
+fn boundary(kind: &str) -> Option<&str> {
+    let (media, rest) = kind.split_once(';')?;
+    if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let parameters = rest.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let boundary =
+        parameters.filter(|(name, _)| name.eq_ignore_ascii_case("boundary")).map(|(_, value)| value).next()?;
+    let boundary = boundary.trim_matches('"');
+    (1..=MAX_BOUNDARY).contains(&boundary.len()).then_some(boundary)
+}
+
+/// A parameter in quotes, in which browsers write a quote as `%22` and others as `\"`.
+fn parameter(line: &str, wanted: &str) -> Option<String> {
+    let mut rest = line;
+    while let Some((_, after)) = rest.split_once(';') {
+        let (name, value) = after.split_once('=')?;
+        let (value, next) = match value.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted),
+            None => {
+                let end = value.find(';').unwrap_or(value.len());
+                (value[..end].trim().to_owned(), &value[end..])
+            }
+        };
+        if name.trim().eq_ignore_ascii_case(wanted) {
+            return Some(value);
+        }
+        rest = next;
+    }
+    None
+}
+
+/// The text up to the closing quote, and what is behind it.
+fn unquoted(text: &str) -> (String, &str) {
+    let (mut value, mut escaped) = (String::new(), false);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '"' if !escaped => return (value, &text[at + 1..]),
+            '\\' if !escaped => escaped = true,
+            _ => {
+                // Old browsers send paths with single backslashes: only a quote is escaped.
+                if escaped && letter != '"' {
+                    value.push('\\');
+                }
+                escaped = false;
+                value.push(letter);
+            }
+        }
+    }
+    (value, "")
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|part| part == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Body;
+
+    fn request(kind: &str, body: &[u8]) -> Request {
+        let head = http::Request::post("/photos").header("content-type", kind).body(()).unwrap().into_parts().0;
+        Request { head, body: Body::of(body.to_vec()) }
+    }
+
+    fn form(parts: &[(&str, &str)]) -> Vec<u8> {
+        let mut body = String::new();
+        for (disposition, value) in parts {
+            body += &format!("--b-1\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n");
+        }
+        (body + "--b-1--\r\n").into_bytes()
+    }
+
+    const KIND: &str = "multipart/form-data; boundary=b-1";
+
+    #[test]
+    fn the_fields_before_the_file_are_read_and_the_key_has_the_files_name() {
+        let body = form(&[
+            ("name=\"Key\"", "in/${filename}"),
+            ("name=\"x-amz-credential\"", "AKIA1/20261121/us-east-1/s3/aws4_request"),
+            ("name=\"file\"; filename=\"C:\\pictures\\a \\\"b\\\".png\"", "--b-2\r\n\r\nbytes"),
+            ("name=\"acl\"", "after the file nothing counts"),
+        ]);
+        let read = ObjectForm::of(&request(KIND, &body)).unwrap();
+        assert_eq!(read.key().unwrap(), "in/a \"b\".png");
+        assert_eq!(read.signed_for(), Some("s3"));
+        assert_eq!(read.field("acl"), None);
+        assert!(!format!("{read:?}").contains("AKIA1"));
+        // What is cut off behind the fields does not matter.
+        let cut = find(&body, b"bytes").unwrap();
+        assert_eq!(ObjectForm::of(&request(KIND, &body[..cut])), Some(read));
+    }
+
+    #[test]
+    fn what_is_no_upload_is_not_taken_for_one() {
+        let body = form(&[("name=\"note\"", "x")]);
+        assert_eq!(ObjectForm::of(&request(KIND, &body)), None);
+        let body = form(&[("name=\"key\"", "x")]);
+        assert!(ObjectForm::of(&request(KIND, &body)).is_some());
+        assert!(ObjectForm::of(&request("multipart/form-data; boundary=\"b-1\"", &body)).is_some());
+        for kind in
+            ["multipart/form-data", "multipart/mixed; boundary=b-1", "text/plain", "multipart/form-data; boundary="]
+        {
+            assert_eq!(ObjectForm::of(&request(kind, &body)), None, "{kind}");
+        }
+        let mut put = request(KIND, &body);
+        put.head.method = Method::PUT;
+        assert_eq!(ObjectForm::of(&put), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_the_reading(
+            parts in prop::collection::vec("(--b-1|\r\n|\r\n\r\n|Content-Disposition: form-data|; name=\"|key|file|\"|;|=|\\\\|x)", 0..40),
+            kind in "(multipart/form-data; boundary=b-1|[ -~]{0,30})",
+        ) {
+            if let Some(read) = ObjectForm::of(&request(&kind, parts.concat().as_bytes())) {
+                let _ = (read.key(), read.signed_for());
+            }
+        }
+    }
+}
