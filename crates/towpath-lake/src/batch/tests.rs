@@ -1,12 +1,13 @@
 //! The converter against a slow one that is plainly right: serde_json with the rules of the schema, row by row.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Int32Type, TimestampMillisecondType, UInt64Type};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, TimestampMillisecondType, UInt64Type};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
 use crate::record::records;
+use crate::schema::Shape;
 use crate::testing::{real_records, row_of};
 
 /// A JSON value with its order, repeats and number spelling kept.
