@@ -11,8 +11,7 @@
 //! memory depends on the largest record and not on the file; a record is a slice of the window it lies in, byte for
 //! byte as received. What is no event is reported with its number and the reason, and reading goes on behind it.
 
-use std::fmt;
-use std::io::{self, Read};
+use std::io::Read;
 
 use bytes::Bytes;
 
@@ -21,92 +20,17 @@ use towpath_model::Region;
 use crate::imported::{self, ImportedRecord, Reason, RecordProblem};
 use crate::json::{Flaw, Raw, Scan};
 
+mod error;
 mod recovery;
 mod source;
+mod value;
 mod window;
 
+pub use error::{Foreign, LogFileError, LogFileLimits};
 use recovery::{Found, Recovery, next_line};
 pub use source::Encoding;
+use value::{Value, scan_value};
 use window::Window;
-
-/// Bounds on a log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogFileLimits {
-    /// The longest record, in bytes; longer ones are reported and passed over.
-    pub record_bytes: usize,
-    /// The longest text of a file after decompression, in bytes.
-    pub text_bytes: u64,
-    /// How many times longer than the file its text may be, once the text is longer than 64 MiB.
-    pub ratio: u32,
-}
-
-impl Default for LogFileLimits {
-    /// Records of 1 MiB, files of 64 GiB, a ratio of 250 (delivered files have 5 to 20).
-    fn default() -> Self {
-        Self { record_bytes: 1024 * 1024, text_bytes: 64 << 30, ratio: 250 }
-    }
-}
-
-/// Why a log file cannot be read, or not to its end. The records before that place are good.
-#[derive(Debug, thiserror::Error)]
-pub enum LogFileError {
-    /// The source failed.
-    #[error("cannot read the file")]
-    Read(#[source] io::Error),
-    /// The file is compressed in another way than gzip.
-    #[error("the file is compressed with {0}; only gzip is read")]
-    Compression(&'static str),
-    /// The gzip data end too early.
-    #[error("the gzip data end too early")]
-    GzipEnds,
-    /// The gzip data are damaged.
-    #[error("the gzip data are damaged")]
-    Gzip(#[source] io::Error),
-    /// The text is longer than allowed.
-    #[error("the decompressed text has more than {limit} bytes")]
-    TooLarge {
-        /// The limit.
-        limit: u64,
-    },
-    /// The text is suspiciously longer than the file.
-    #[error("the decompressed text is more than {limit} times longer than the file")]
-    Ratio {
-        /// The limit.
-        limit: u32,
-    },
-    /// The file is JSON of another kind.
-    #[error("the file is {0}, not a log file")]
-    Foreign(Foreign),
-    /// The file does not begin like JSON.
-    #[error("the file is not JSON text")]
-    NotJson,
-    /// What follows cannot be taken apart.
-    #[error("the JSON text is broken at byte {offset}: {what}; the rest of the file was not read")]
-    Broken {
-        /// Byte offset in the decompressed text.
-        offset: u64,
-        /// What was wrong.
-        what: &'static str,
-    },
-}
-
-/// Files that lie beside log files and hold no events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// A digest of log files.
-    Digest,
-    /// A snapshot or history of AWS Config.
-    Config,
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Digest => "a CloudTrail digest",
-            Self::Config => "an AWS Config file",
-        })
-    }
-}
 
 /// One part of a log file.
 #[derive(Debug)]
@@ -155,21 +79,6 @@ enum Place {
     DamagedTop,
     /// At the end.
     Done,
-}
-
-/// A value that was scanned whole.
-enum Value<'a> {
-    /// A wrapper's array begins at this place.
-    Wrapper {
-        array: usize,
-    },
-    /// The file is of another kind, by this member.
-    Foreign(Foreign),
-    Object {
-        whole: Raw<'a>,
-        fields: imported::Fields<'a>,
-    },
-    Other,
 }
 
 type Step = Option<Result<Item, LogFileError>>;
@@ -459,34 +368,6 @@ impl<R: Read> LogFile<R> {
 /// The place inside a value that is passed over.
 fn damaged(item: bool, wrapped: bool, search: Recovery) -> Place {
     if item { Place::DamagedItem { wrapped, search } } else { Place::DamagedTop }
-}
-
-/// Scans the value at the scan's place. `wrappers`: an object may be a wrapper around an array of records.
-fn scan_value<'a>(scan: &mut Scan<'a>, wrappers: bool) -> Result<Value<'a>, Flaw> {
-    if scan.peek()? != b'{' {
-        scan.value()?;
-        return Ok(Value::Other);
-    }
-    let start = scan.offset();
-    let mut fields = imported::Fields::default();
-    let mut first = true;
-    while let Some(key) = scan.next_key(first)? {
-        first = false;
-        let name = key.bytes();
-        match name.as_ref() {
-            b"Records" | b"Events" if wrappers && scan.peek()? == b'[' => {
-                return Ok(Value::Wrapper { array: scan.offset() });
-            }
-            b"digestStartTime" | b"digestS3Bucket" | b"digestPublicKeyFingerprint" => {
-                return Ok(Value::Foreign(Foreign::Digest));
-            }
-            b"configurationItems" | b"configSnapshotId" => return Ok(Value::Foreign(Foreign::Config)),
-            _ => {}
-        }
-        let value = scan.nested()?;
-        fields.keep(&name, value);
-    }
-    Ok(Value::Object { whole: scan.since(start), fields })
 }
 
 #[cfg(test)]
