@@ -13,7 +13,8 @@
 //! - A call that was acknowledged has its record in the log or on disk in the spill.
 //! - Memory is bounded by calls and bytes, the spill by bytes. When both are full, calls are refused or counted.
 //! - Whatever passed without a record is counted, and told by a signed gap record: by whom, from when to when, at least how
-//!   many. After an unclean stop the time from the last durable record to the restart is such a gap.
+//!   many. After an unclean stop the time from the last durable record to the restart is such a gap, with as many calls as
+//!   had begun and were in nobody's hands.
 //! - A record that is sent twice has the same `eventID` and is one event.
 
 mod gap;
@@ -23,6 +24,7 @@ mod marker;
 mod room;
 mod settings;
 mod spill;
+mod tally;
 mod ticket;
 mod upstream;
 mod work;
@@ -58,6 +60,7 @@ use gap::Gaps;
 use marker::Marker;
 use room::Room;
 use spill::Spill;
+use tally::Tally;
 use work::{Group, Job, Waiting};
 use write::Place;
 
@@ -111,6 +114,7 @@ struct Kept {
     spill: Arc<Spill>,
     marker: Arc<Marker>,
     gaps: Vec<Gap>,
+    tally: Tally,
 }
 
 /// What the parts of a recording share.
@@ -154,7 +158,10 @@ impl Recording {
                 let notes: Arc<dyn LogStorage> = Arc::new(FileLogStorage::open(folder).map_err(failed)?);
                 let spill: Arc<dyn LogStorage> =
                     Arc::new(FileLogStorage::open(folder.join(SPILL_FOLDER)).map_err(failed)?);
-                (key, Some(open_kept(notes, spill, &clock, &settings).map_err(|error| error.of(folder))?))
+                (
+                    key,
+                    Some(open_kept(notes, spill, &clock, &settings, tally::boot()).map_err(|error| error.of(folder))?),
+                )
             }
         };
         Self::run(describe, identities, sink, clock, settings, key, kept)
@@ -180,13 +187,13 @@ impl Recording {
         kept: Option<Kept>,
     ) -> Result<Self, RecordingError> {
         let (groups, written) = mpsc::unbounded_channel();
-        let (spill, marker, left) = match kept {
-            None => (None, None, Vec::new()),
-            Some(kept) => (Some(kept.spill), Some(kept.marker), kept.gaps),
+        let (spill, marker, left, tally) = match kept {
+            None => (None, None, Vec::new(), Tally::in_memory()),
+            Some(kept) => (Some(kept.spill), Some(kept.marker), kept.gaps, kept.tally),
         };
-        let gaps = Arc::new(Gaps::default());
+        let gaps = Arc::new(Gaps::new(tally));
         for gap in left {
-            tracing::warn!(upstream = %gap.upstream, from = %gap.from, to = %gap.to, "the last run did not stop in order");
+            tracing::warn!(upstream = %gap.upstream, from = %gap.from, to = %gap.to, at_least = gap.at_least, "the last run did not stop in order");
             gaps.put_back(gap);
         }
         let place = Arc::new(Place {
@@ -250,7 +257,11 @@ impl Recording {
                 return Err(if stopping { Unrecordable::Stopping } else { Unrecordable::Full });
             }
             let reason = if stopping { Reason::Stopped } else { Reason::Full };
+            shared.gaps.tally.begin(&upstream.name, 1);
             shared.gaps.lost(upstream, 1, shared.clock.now(), reason);
+        }
+        if taken.is_some() {
+            shared.gaps.tally.begin(&upstream.name, 1);
         }
         Ok(Ticket::new(shared.clone(), upstream.clone(), taken))
     }
@@ -299,6 +310,7 @@ impl Recording {
         if let Some(spill) = &shared.place.spill {
             spill.close().await;
         }
+        shared.gaps.tally.note();
         if !settled {
             let (calls, _) = shared.room.load();
             tracing::error!(calls, "recording stopped before all was durable; the next start tells the gap");
@@ -358,6 +370,7 @@ impl Shared {
         loop {
             tokio::time::sleep(TICK.min(settings.gap_quiet)).await;
             let now = self.clock.now();
+            self.gaps.tally.note();
             if !self.place.stuck.load(Ordering::Relaxed) {
                 self.tell(self.gaps.due(now, settings.gap_quiet, settings.gap_longest));
             }
@@ -396,8 +409,13 @@ fn open_kept(
     spill: Arc<dyn LogStorage>,
     clock: &Arc<dyn Clock>,
     settings: &RecordingSettings,
+    boot: Option<String>,
 ) -> Result<Kept, KeptError> {
-    let (marker, gaps) = Marker::open(notes.clone(), clock.now()).map_err(KeptError::Io)?;
+    let (marker, mut gaps) = Marker::open(notes.clone(), clock.now()).map_err(KeptError::Io)?;
+    let (tally, left) = Tally::open(&notes, boot).map_err(KeptError::Io)?;
+    for gap in &mut gaps {
+        gap.at_least = left.get(&*gap.upstream).copied().unwrap_or(0);
+    }
     let spill = Spill::open(spill, notes, settings.spill_bytes, clock.clone()).map_err(KeptError::Spill)?;
-    Ok(Kept { spill: Arc::new(spill), marker: Arc::new(marker), gaps })
+    Ok(Kept { spill: Arc::new(spill), marker: Arc::new(marker), gaps, tally })
 }

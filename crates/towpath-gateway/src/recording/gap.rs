@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use towpath_model::{AccountId, Region};
 
+use super::tally::Tally;
 use super::upstream::RecordedUpstream;
 
 /// Why calls have no record.
@@ -57,20 +58,32 @@ pub struct Gap {
     pub from: Timestamp,
     /// When the last of them began, or when recording went on.
     pub to: Timestamp,
-    /// How many they are, at least. 0 where nobody knows whether there were any.
+    /// How many they are, at least. 0 where it is not known whether there were any.
     pub at_least: u64,
 }
 
 /// The gaps that are still open.
-#[derive(Debug, Default)]
 pub(super) struct Gaps {
+    /// Which calls are settled, for the next start should this run be killed.
+    pub(super) tally: Tally,
     // Held for a few lines.
     open: Mutex<BTreeMap<(Arc<str>, Reason), Gap>>,
     // Gap records that were made and are not durable yet.
     told: AtomicUsize,
 }
 
+impl Default for Gaps {
+    fn default() -> Self {
+        Self::new(Tally::in_memory())
+    }
+}
+
 impl Gaps {
+    /// No gaps.
+    pub(super) fn new(tally: Tally) -> Self {
+        Self { tally, open: Mutex::default(), told: AtomicUsize::new(0) }
+    }
+
     /// Counts calls of an upstream, of which the first began at `at`.
     pub(super) fn lost(&self, upstream: &RecordedUpstream, calls: u64, at: Timestamp, reason: Reason) {
         let labels = [("upstream", upstream.name.to_string()), ("reason", reason.as_str().to_owned())];

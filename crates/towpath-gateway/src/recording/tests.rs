@@ -128,7 +128,7 @@ fn start_with(log: &Arc<TestLog>, disks: Option<&Disks>, settings: RecordingSett
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kept = disks.map(|disks| {
         let (notes, spill) = (disks.notes.process(), disks.spill.process());
-        open_kept(notes, spill, &clock, &settings).ok().unwrap()
+        open_kept(notes, spill, &clock, &settings, Some("one boot".to_owned())).ok().unwrap()
     });
     let key = GapKey::ephemeral().unwrap();
     Recording::run(Arc::new(ByPath), Arc::default(), log.clone(), clock, settings, key, kept).unwrap()
@@ -241,6 +241,34 @@ async fn after_a_kill_what_waited_on_disk_is_sent_and_the_time_that_nobody_knows
     recording.close(LONG).await;
     assert_eq!(log.calls_in().len(), 21);
     assert_eq!(log.gaps_in().len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_kill_the_gap_says_how_many_calls_had_begun_at_least() {
+    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
+    let (open, closed) = (upstream(Policy::FailOpen), upstream(Policy::FailClosed));
+    {
+        let recording = start(&log, &disks);
+        timeout(LONG, call(&recording, &closed, 1).durable()).await.unwrap().unwrap();
+        let under_way: Vec<_> = [&open, &open, &open, &closed].map(|one| recording.begin(one).unwrap()).into();
+        timeout(LONG, call(&recording, &closed, 2).durable()).await.unwrap().unwrap();
+        // Noted with the record of the second call.
+        disks.kill(recording);
+        drop(under_way);
+    }
+    let recording = start(&log, &disks);
+    until("the gap records", || log.gaps_in().len() == 2).await;
+    let gap = |upstream: &str, calls| (upstream.to_owned(), "UNCLEAN_STOP".to_owned(), calls);
+    let mut told = log.gaps_in();
+    told.sort();
+    assert_eq!(told, [gap("closed", 1), gap("open", 3)]);
+    recording.close(LONG).await;
+    // They were told, and are not told again.
+    disks.kill(start(&log, &disks));
+    let recording = start(&log, &disks);
+    timeout(LONG, call(&recording, &closed, 3).durable()).await.unwrap().unwrap();
+    recording.close(LONG).await;
+    assert!(log.gaps_in()[2..].iter().all(|(_, _, calls)| *calls == 0), "{:?}", log.gaps_in());
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub(super) struct Group {
 pub(super) struct Waiting {
     gaps: Arc<Gaps>,
     what: Option<What>,
+    // True once the records may be somewhere else.
+    handed_over: bool,
 }
 
 enum What {
@@ -64,16 +66,31 @@ impl Waiting {
         taken: Taken,
         tell: Option<oneshot::Sender<Result<(), NotDurable>>>,
     ) -> Self {
-        Self { gaps, what: Some(What::Call { upstream, began, _taken: taken, tell }) }
+        let what = Some(What::Call { upstream, began, _taken: taken, tell });
+        Self { gaps, what, handed_over: false }
     }
 
     pub(super) fn gap(gaps: Arc<Gaps>, gap: Gap) -> Self {
         gaps.telling(true);
-        Self { gaps, what: Some(What::Gap(gap)) }
+        Self { gaps, what: Some(What::Gap(gap)), handed_over: false }
+    }
+
+    /// The records are about to leave. The tally is to be noted before they do.
+    pub(super) fn hand_over(&mut self) {
+        if std::mem::replace(&mut self.handed_over, true) {
+            return;
+        }
+        match &self.what {
+            Some(What::Call { upstream, .. }) => self.gaps.tally.settle(&upstream.name, 1),
+            Some(What::Gap(gap)) => self.gaps.tally.settle(&gap.upstream, gap.at_least),
+            None => {}
+        }
     }
 
     /// The records are durable.
     pub(super) fn durable(mut self) {
+        // A call of a kind that is not recorded has nothing to hand over.
+        self.hand_over();
         match self.what.take() {
             // Who no longer waits has gone away.
             Some(What::Call { tell: Some(tell), .. }) => drop(tell.send(Ok(()))),
@@ -86,6 +103,9 @@ impl Waiting {
     pub(super) fn refused(mut self) {
         match self.what.take() {
             Some(What::Call { upstream, began, tell, .. }) => {
+                if self.handed_over {
+                    self.gaps.tally.unsettle(&upstream.name);
+                }
                 self.gaps.lost(&upstream, 1, began, Reason::Refused);
                 if let Some(tell) = tell {
                     let _ = tell.send(Err(NotDurable::Refused));

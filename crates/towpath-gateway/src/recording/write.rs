@@ -110,6 +110,8 @@ impl Place {
     async fn make_durable(&self, mut batch: Batch) {
         let mut pause = self.settings.first_pause;
         let mut direct = !self.spilling.load(Ordering::Relaxed);
+        batch.waiting.iter_mut().for_each(|(_, waiting)| waiting.hand_over());
+        self.gaps.tally.note();
         while !batch.records.is_empty() {
             if direct {
                 match self.sink.append(&batch.records).await {
