@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import REGION, Server, error_of, new_activity_store, unique
+from conftest import REGION, error_of, new_activity_store, unique
 from trails import (
     ACCOUNT,
     QUICK,
@@ -19,6 +19,7 @@ from trails import (
     named,
     new_bucket,
     new_trail,
+    quick_server,
     read,
     records,
     stop,
@@ -35,11 +36,7 @@ DATA = {"Field": "eventCategory", "Equals": ["Data"]}
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """A server that delivers every second and makes digests every two."""
-    environment = {**QUICK, "TOWPATH_QUOTAS__TRAILS": "1000", "TOWPATH_QUOTAS__EVENT_DATA_STORES": "1000"}
-    server = Server(tmp_path_factory.mktemp("trails") / "data", environment).start()
-    yield server
-    assert server.stop() == 0, server.errors()
+    yield from quick_server(tmp_path_factory.mktemp("trails"))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from conftest import REGION, Server, error_of, unique
-from trails import ACCOUNT, QUICK, delivery_policy, new_bucket
+from conftest import REGION, error_of, unique
+from trails import ACCOUNT, delivery_policy, new_bucket, quick_server
 
 pytestmark = pytest.mark.timeout(300)
 OTHER = "us-east-1"
@@ -14,11 +14,7 @@ OTHER = "us-east-1"
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """A server that delivers every second and makes digests every two."""
-    environment = {**QUICK, "TOWPATH_QUOTAS__TRAILS": "1000", "TOWPATH_QUOTAS__EVENT_DATA_STORES": "1000"}
-    server = Server(tmp_path_factory.mktemp("trails") / "data", environment).start()
-    yield server
-    assert server.stop() == 0, server.errors()
+    yield from quick_server(tmp_path_factory.mktemp("trails"))
 
 
 @pytest.fixture(scope="module")

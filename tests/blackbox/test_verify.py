@@ -13,6 +13,7 @@ from trails import (
     findings,
     keys,
     new_trail,
+    quick_server,
     read,
     save_keys,
     stop,
@@ -26,10 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    """A server that delivers every second and makes digests every two."""
-    server = Server(tmp_path_factory.mktemp("verify") / "data", {**QUICK, "TOWPATH_QUOTAS__TRAILS": "1000"}).start()
-    yield server
-    assert server.stop() == 0, server.errors()
+    yield from quick_server(tmp_path_factory.mktemp("verify"))
 
 
 @pytest.fixture

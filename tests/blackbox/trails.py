@@ -8,10 +8,18 @@ import subprocess
 import sys
 import time
 
-from conftest import REGION, unique
+from conftest import REGION, Server, unique
 
 ACCOUNT = "000000000000"
 QUICK = {"TOWPATH_TRAIL_DELIVERY_INTERVAL": "1s", "TOWPATH_TRAIL_DIGEST_INTERVAL": "2s"}
+
+
+def quick_server(folder, **more):
+    """A server for a module's tests: it delivers every second, makes digests every two and has room for many trails."""
+    environment = {**QUICK, "TOWPATH_QUOTAS__TRAILS": "1000", "TOWPATH_QUOTAS__EVENT_DATA_STORES": "1000", **more}
+    server = Server(folder / "data", environment).start()
+    yield server
+    assert server.stop() == 0, server.errors()
 
 
 def delivery_policy(bucket, *accounts, organization=None, prefix="", condition=None):

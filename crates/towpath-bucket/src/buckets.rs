@@ -1,6 +1,8 @@
 //! The buckets: made, changed and deleted one change at a time, and known from memory.
 
-use std::collections::{BTreeMap, HashSet};
+mod sweep;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::error::BucketError;
 use crate::files::{ContentFiles, Faults};
 use crate::key_space::KeySpace;
 use crate::name::BucketName;
-use crate::record::{Bucket, Object, ObjectLock, Part};
+use crate::record::{Bucket, ObjectLock};
 
 /// Most buckets of one account.
 pub const MAX_BUCKETS: usize = 1000;
@@ -121,64 +123,6 @@ impl Buckets {
         let inner =
             Inner { meta, clock, files: Arc::new(files), known: RwLock::new(known.collect()), changes: Mutex::new(()) };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// Removes what crashes left behind: files and folders that no record names. Returns how many. May run beside
-    /// everything else.
-    pub async fn sweep(&self) -> Result<usize, BucketError> {
-        let mut removed = self.sweep_folders().await?;
-        let buckets: Vec<_> = self.inner.known.read().values().cloned().collect();
-        for bucket in buckets {
-            let (files, name) = (Arc::clone(&self.inner.files), bucket.record.name.clone());
-            // Before the records are read: what is listed now is of earlier starts, and its record is there or never.
-            let Ok(found) = spawn_blocking(move || files.earlier(&name)).await? else {
-                continue;
-            };
-            if found.is_empty() {
-                continue;
-            }
-            let live = self.live_files(&bucket).await?;
-            let files = Arc::clone(&self.inner.files);
-            removed += spawn_blocking(move || files.sweep(found, &live)).await?;
-        }
-        Ok(removed)
-    }
-
-    /// Removes folders without a bucket.
-    async fn sweep_folders(&self) -> Result<usize, BucketError> {
-        // No bucket is made while it is decided which folders have none.
-        let _only = self.inner.changes.lock().await;
-        let known: HashSet<String> = self.inner.known.read().keys().map(|name| name.to_string()).collect();
-        let files = Arc::clone(&self.inner.files);
-        let removed = spawn_blocking(move || {
-            let strange = files.strange_folders(|name| known.contains(name))?;
-            strange.iter().filter(|path| path.is_dir()).try_fold(0, |count, path| {
-                std::fs::remove_dir_all(path)?;
-                Ok(count + 1)
-            })
-        });
-        removed.await?.map_err(BucketError::file("remove folders without a bucket"))
-    }
-
-    async fn live_files(&self, bucket: &OpenBucket) -> Result<HashSet<String>, BucketError> {
-        let (meta, mut live, mut after) = (&*self.inner.meta, HashSet::new(), String::new());
-        loop {
-            let page = bucket.objects.list(meta, &after, 1000).await?;
-            let complete = page.len() < 1000;
-            if let Some(last) = page.last() {
-                after = crate::order::encode(&last.key);
-            }
-            for entry in page {
-                live.insert(entry.record.decode::<Object>()?.value.file);
-            }
-            if complete {
-                break;
-            }
-        }
-        for part in meta.list_all_json::<Part>(&bucket.part_area()).await? {
-            live.insert(part.value.file);
-        }
-        Ok(live)
     }
 
     /// Makes a bucket.

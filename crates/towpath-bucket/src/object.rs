@@ -3,6 +3,9 @@
 //! A change reads the record, decides on what it found, and commits with the expectation that the record is still that
 //! one; when others were faster it decides anew. So conditions and locks hold against what is really replaced.
 
+mod change;
+mod conditions;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -10,121 +13,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
-use towpath_meta::{Expect, MetaError, MetaStoreExt, Write};
+use towpath_meta::{Expect, MetaStoreExt, Write};
 
 use crate::buckets::{Buckets, Inner, OpenBucket};
-use crate::checksum::{Algorithm, Checksum};
+use crate::checksum::Algorithm;
 use crate::error::BucketError;
 use crate::files::{Content, ContentWriter, PlacedFile};
-use crate::lock::{Bypass, Lock, Retention};
+use crate::lock::{Bypass, Retention};
 use crate::name::ObjectKey;
 use crate::record::{Headers, Object};
 
-/// How often a change is decided anew because others were faster.
-const MAX_ATTEMPTS: usize = 64;
+pub(crate) use change::{Change, new_lock};
+pub(crate) use conditions::ReadVerdict;
+pub use conditions::{Conditions, Expected, Tag};
 
-/// What `If-Match` and `If-None-Match` name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tag {
-    /// `*`: any object.
-    Any,
-    /// The object with this ETag, without quotes.
-    Etag(String),
-}
-
-impl Tag {
-    fn is(&self, object: &Object) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Etag(etag) => *etag == object.etag,
-        }
-    }
-}
-
-/// What a request requires of the object that is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// The object must be this one.
-    pub if_match: Option<Tag>,
-    /// The object must not be this one.
-    pub if_none_match: Option<Tag>,
-    /// It must have been stored after this second. Reads alone mind it.
-    pub if_modified_since: Option<Timestamp>,
-    /// It must not have been stored after this second. Reads alone mind it.
-    pub if_unmodified_since: Option<Timestamp>,
-}
-
-/// What conditions say of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadVerdict {
-    Read,
-    NotModified,
-    Failed(&'static str),
-}
-
-impl Conditions {
-    /// Decides a read, with the precedence that HTTP gives the four.
-    pub(crate) fn of_read(&self, object: &Object) -> ReadVerdict {
-        let later = |than: Timestamp| object.modified.as_second() > than.as_second();
-        match (&self.if_match, self.if_unmodified_since) {
-            (Some(tag), _) if !tag.is(object) => return ReadVerdict::Failed("If-Match"),
-            (None, Some(since)) if later(since) => return ReadVerdict::Failed("If-Unmodified-Since"),
-            _ => {}
-        }
-        match (&self.if_none_match, self.if_modified_since) {
-            (Some(tag), _) if tag.is(object) => ReadVerdict::NotModified,
-            (None, Some(since)) if !later(since) => ReadVerdict::NotModified,
-            _ => ReadVerdict::Read,
-        }
-    }
-
-    /// Decides a write or delete over what is there.
-    pub(crate) fn of_write(&self, key: &str, there: Option<&Object>) -> Result<(), BucketError> {
-        if let Some(tag) = &self.if_match {
-            let object = there.ok_or_else(|| BucketError::NoSuchKey(key.to_owned()))?;
-            if !tag.is(object) {
-                return Err(BucketError::Precondition("If-Match"));
-            }
-        }
-        if let (Some(tag), Some(object)) = (&self.if_none_match, there)
-            && tag.is(object)
-        {
-            return Err(BucketError::Precondition("If-None-Match"));
-        }
-        Ok(())
-    }
-}
-
-/// What the sender says the content is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// Its length.
-    pub size: Option<u64>,
-    /// Its MD5.
-    pub md5: Option<[u8; 16]>,
-    /// Its checksum; of the algorithm that the writer was begun with.
-    pub checksum: Option<Checksum>,
-}
-
-impl Expected {
-    pub(crate) fn check(&self, content: &Content) -> Result<(), BucketError> {
-        if let Some(announced) = self.size.filter(|size| *size != content.size) {
-            return Err(BucketError::Incomplete { announced, actual: content.size });
-        }
-        if self.md5.is_some_and(|md5| md5 != content.digested.md5) {
-            return Err(BucketError::BadDigest("Content-MD5"));
-        }
-        match &self.checksum {
-            Some(expected) if content.digested.checksum.as_ref() != Some(expected) => {
-                Err(BucketError::BadDigest(expected.algorithm.as_str()))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use change::require_lock;
 
 /// What an object shall have besides its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,19 +55,6 @@ pub struct Found {
     pub file: File,
     /// Where the content is.
     pub path: PathBuf,
-}
-
-/// What a change does to the record it found.
-pub(crate) enum Change {
-    Put(Box<Object>),
-    Delete,
-    Leave,
-}
-
-/// What a change found and left.
-pub(crate) struct Changed {
-    pub(crate) before: Option<Object>,
-    pub(crate) after: Option<Object>,
 }
 
 impl Buckets {
@@ -371,117 +263,12 @@ impl Buckets {
         };
         self.change_object(bucket, key, None, decide, Vec::new()).await.map(drop)
     }
-
-    /// Changes one object. Runs to its end even when the caller goes away, so that a file is removed only when it is
-    /// certain that no record names it.
-    async fn change_object<F>(
-        &self,
-        bucket: Arc<OpenBucket>,
-        key: &ObjectKey,
-        placed: Option<PlacedFile>,
-        decide: F,
-        with: Vec<(Option<Expect>, Option<Write>)>,
-    ) -> Result<Changed, BucketError>
-    where
-        F: Fn(Option<&Object>) -> Result<Change, BucketError> + Send + Sync + 'static,
-    {
-        let (inner, key) = (Arc::clone(&self.inner), key.clone());
-        tokio::spawn(async move { inner.change_object(&bucket, &key, placed, decide, with).await }).await?
-    }
-}
-
-/// The lock of a new object: what was asked for, else the default of the bucket.
-pub(crate) fn new_lock(
-    bucket: &OpenBucket,
-    retention: Option<Retention>,
-    legal_hold: bool,
-    now: Timestamp,
-) -> Result<Lock, BucketError> {
-    if retention.is_some() || legal_hold {
-        require_lock(bucket)?;
-    }
-    if retention.is_some_and(|retention| retention.until <= now) {
-        return Err(BucketError::Invalid("the retain until date must be in the future".to_owned()));
-    }
-    let default = bucket.record.object_lock.and_then(|lock| lock.default).map(|default| default.from(now));
-    Ok(Lock { retention: retention.or(default), legal_hold })
-}
-
-fn require_lock(bucket: &OpenBucket) -> Result<(), BucketError> {
-    match bucket.record.object_lock {
-        Some(_) => Ok(()),
-        None => Err(BucketError::InvalidRequest("bucket is missing object lock configuration".to_owned())),
-    }
 }
 
 impl Inner {
     pub(crate) async fn object(&self, bucket: &OpenBucket, key: &ObjectKey) -> Result<Option<Object>, BucketError> {
         let place = bucket.objects.place(key.as_str());
         Ok(self.meta.get_json::<Object>(&place.record).await?.map(|found| found.value))
-    }
-
-    async fn change_object<F>(
-        self: &Arc<Self>,
-        bucket: &OpenBucket,
-        key: &ObjectKey,
-        placed: Option<PlacedFile>,
-        decide: F,
-        with: Vec<(Option<Expect>, Option<Write>)>,
-    ) -> Result<Changed, BucketError>
-    where
-        F: Fn(Option<&Object>) -> Result<Change, BucketError>,
-    {
-        let alive = bucket.alive.read().await;
-        if !*alive {
-            return Err(BucketError::NoSuchBucket(bucket.record.name.to_string()));
-        }
-        let place = bucket.objects.place(key.as_str());
-        for _ in 0..MAX_ATTEMPTS {
-            let there = self.meta.get_json::<Object>(&place.record).await?;
-            let mut expect =
-                vec![there.as_ref().map_or(Expect::Absent(place.record.clone()), |there| there.unchanged())];
-            let before = there.map(|there| there.value);
-            let (after, mut writes) = match decide(before.as_ref())? {
-                Change::Leave => return Ok(Changed { after: before.clone(), before }),
-                Change::Delete => (None, vec![Write::Delete(place.record.clone())]),
-                Change::Put(object) => {
-                    let mut writes = vec![Write::json(place.record.clone(), &*object)?];
-                    writes.extend(place.doors.iter().cloned());
-                    (Some(*object), writes)
-                }
-            };
-            expect.extend(with.iter().filter_map(|(expect, _)| expect.clone()));
-            writes.extend(with.iter().filter_map(|(_, write)| write.clone()));
-            match self.meta.commit(&expect, &writes).await {
-                Ok(_) => {
-                    if let Some(placed) = placed {
-                        placed.keep();
-                    }
-                    let old = before.as_ref().map(|before| &before.file);
-                    if let Some(old) = old.filter(|old| after.as_ref().is_none_or(|after| after.file != **old)) {
-                        self.discard(bucket, vec![old.clone()]);
-                    }
-                    return Ok(Changed { before, after });
-                }
-                Err(MetaError::Conflict { expected, .. }) if *expected.key() == place.record => {
-                    tokio::task::yield_now().await;
-                }
-                Err(error) => {
-                    // The record may name the new file, or still the old one: both stay, and a sweep finds out.
-                    if let (MetaError::InDoubt(_), Some(placed)) = (&error, placed) {
-                        placed.keep();
-                    }
-                    return Err(error.into());
-                }
-            }
-        }
-        Err(BucketError::Conflict(key.to_string()))
-    }
-
-    /// Removes files that no record names any more, in the background.
-    pub(crate) fn discard(&self, bucket: &OpenBucket, files: Vec<String>) {
-        let (all, name) = (Arc::clone(&self.files), bucket.record.name.clone());
-        drop(spawn_blocking(move || files.iter().for_each(|file| all.remove(&name, file))));
     }
 }
 
