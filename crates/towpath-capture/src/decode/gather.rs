@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use smallvec::SmallVec;
+
 use super::{DecodeError, limits};
 use crate::{
     Field, Value,
@@ -20,9 +22,13 @@ pub(super) struct Gather<'m> {
     fault: RefCell<Option<DecodeError>>,
 }
 
-/// The members of a structure that came so far, by their place in the model.
+/// The members of a structure that came so far.
 #[derive(Default)]
-pub(super) struct Members(Vec<(usize, Field)>);
+pub(super) struct Members {
+    fields: Vec<Field>,
+    /// Their places in the model.
+    places: SmallVec<[usize; 16]>,
+}
 
 impl<'m> Gather<'m> {
     pub(super) fn new(model: &'m ServiceModel) -> Self {
@@ -61,7 +67,12 @@ impl Members {
     /// Sets a member. A value that came before is forgotten.
     pub(super) fn set(&mut self, at: usize, member: &Member, value: Value) {
         let field = Field { name: Arc::clone(&member.name), value, sensitive: member.sensitive };
-        self.0.push((at, field));
+        self.put(at, field);
+    }
+
+    fn put(&mut self, at: usize, field: Field) {
+        self.places.push(at);
+        self.fields.push(field);
     }
 
     /// Sets members that were read as a structure of their own.
@@ -71,26 +82,27 @@ impl Members {
             let at = (next..structure.members.len()).find(|at| structure.members[*at].name == field.name);
             if let Some(at) = at {
                 next = at + 1;
-                self.0.push((at, field));
+                self.put(at, field);
             }
         }
     }
 
     /// True if a member was set.
     pub(super) fn has(&self, at: usize) -> bool {
-        self.0.iter().any(|(set, _)| *set == at)
+        self.places.contains(&at)
     }
 
     /// The structure, in the order of the model.
-    pub(super) fn into_value(mut self) -> Value {
-        let ordered = self.0.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !ordered {
-            // Of members that came twice the last one: it is first after reversing, and the sort is stable.
-            self.0.reverse();
-            self.0.sort_by_key(|(at, _)| *at);
-            self.0.dedup_by_key(|(at, _)| *at);
+    pub(super) fn into_value(self) -> Value {
+        // Mostly they came in it.
+        if self.places.is_sorted_by(|before, after| before < after) {
+            return Value::Structure(self.fields);
         }
-        Value::Structure(self.0.into_iter().map(|(_, field)| field).collect())
+        // Of members that came twice the last one: it is first after reversing, and the sort is stable.
+        let mut placed: Vec<(usize, Field)> = self.places.into_iter().zip(self.fields).rev().collect();
+        placed.sort_by_key(|(at, _)| *at);
+        placed.dedup_by_key(|(at, _)| *at);
+        Value::Structure(placed.into_iter().map(|(_, field)| field).collect())
     }
 }
 
