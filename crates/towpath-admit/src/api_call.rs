@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use towpath_model::{AccountId, Arn, Category, Event, EventFacts, EventTime, Region};
 
+mod event_size;
 mod identity;
 mod parameters;
 mod record;
 
+pub use event_size::standard_form;
 pub use identity::{RoleSession, UserIdentity};
 pub use parameters::{HIDDEN, Parameters, record_name};
 pub use record::{CallRecord, EventType, RecordResource};

@@ -14,7 +14,7 @@ mod refusal;
 
 pub use api_call::{
     ApiCall, ApiSource, CallRecord, EventType, HIDDEN, Outcome, Parameters, Plane, RecordCopy, RecordResource,
-    Resource, RoleSession, TlsDetails, UserIdentity, record_name,
+    Resource, RoleSession, TlsDetails, UserIdentity, record_name, standard_form,
 };
 pub use entry::{
     AuditEntry, ChannelRef, CheckedEntry, MAX_CALL_BYTES, MAX_ENTRIES, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, ParsedEntry,

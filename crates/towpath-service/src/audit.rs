@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::catalog::CatalogState;
+use crate::event_size::in_each_size;
 use crate::operations::Touched;
 
 /// What a call was, for its record.
@@ -72,17 +73,15 @@ pub(crate) fn events(
     };
     let resource_facts = api_call.resource_facts();
     let facts = api_call.facts(&resource_facts);
-    let copies = recipients.iter().filter_map(|recipient| {
+    let copies = recipients.iter().flat_map(|recipient| {
         let destinations = state.route(*recipient, &caller.region, &facts);
         let trails = state.trails_for(*recipient, &caller.region, &facts);
         if destinations.is_empty() && trails.is_empty() {
-            return None;
+            return SmallVec::new();
         }
         let copy = RecordCopy { recipient: *recipient, event_id: Uuid::new_v4(), shared };
-        let mut event = api_call.event(&copy, caller.now);
-        event.destinations = destinations;
-        event.trails = trails;
-        Some(event)
+        let event = api_call.event(&copy, caller.now);
+        in_each_size(state, Event { destinations, trails, ..event })
     });
     copies.collect()
 }

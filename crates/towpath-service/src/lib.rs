@@ -10,6 +10,7 @@ mod authorize;
 mod caller;
 pub mod catalog;
 mod event_context;
+mod event_size;
 mod first_party;
 mod ingestion_status;
 mod operations;

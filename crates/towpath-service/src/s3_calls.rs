@@ -15,6 +15,7 @@ use crate::audit;
 use crate::authorize::Rights;
 use crate::caller::Caller;
 use crate::catalog::CatalogState;
+use crate::event_size::in_each_size;
 use crate::service::Service;
 
 /// The region of a call that was not signed for one.
@@ -81,17 +82,15 @@ fn events(state: &CatalogState, call: S3Call) -> Vec<Event> {
     let resource_facts = api_call.resource_facts();
     let facts = api_call.facts(&resource_facts);
     let shared = (recipients.len() > 1).then(Uuid::new_v4);
-    let copies = recipients.iter().filter_map(|recipient| {
+    let copies = recipients.iter().flat_map(|recipient| {
         let destinations = state.route(*recipient, &region, &facts);
         let trails = state.trails_for(*recipient, &region, &facts);
         if destinations.is_empty() && trails.is_empty() {
-            return None;
+            return SmallVec::new();
         }
         let copy = RecordCopy { recipient: *recipient, event_id: Uuid::new_v4(), shared };
-        let mut event = api_call.event(&copy, call.time);
-        event.destinations = destinations;
-        event.trails = trails;
-        Some(event)
+        let event = api_call.event(&copy, call.time);
+        in_each_size(state, Event { destinations, trails, ..event })
     });
     copies.collect()
 }

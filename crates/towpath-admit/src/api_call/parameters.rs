@@ -129,15 +129,9 @@ impl Parameters {
         Self(RawValue::from_string(text).ok())
     }
 
-    /// The text for a record; a longer one than `limit` bytes is replaced by an object that says so.
-    pub(super) fn capped(&self, field: &str, limit: usize) -> Option<Cow<'_, RawValue>> {
-        let text = self.0.as_deref()?;
-        let length = text.get().len();
-        if length <= limit {
-            return Some(Cow::Borrowed(text));
-        }
-        let note = format!(r#"{{"reason":"{field} too large","omitted":true,"originalSize":{length}}}"#);
-        Some(Cow::Owned(RawValue::from_string(note).expect("the note is JSON")))
+    /// What a record prints.
+    pub(super) fn raw(&self) -> Option<&RawValue> {
+        self.0.as_deref()
     }
 }
 

@@ -1,7 +1,8 @@
-//! The one writer of records of calls: keys in the order of delivered records, every field within its published size.
+//! The one writer of records of calls: keys in the order of delivered records, whole up to 1 MB.
 //!
 //! Towpath's own calls and the calls that a gateway saw end here. What may not be recorded has been left out before:
-//! [`Parameters`] are the only way in for what a caller or a service said.
+//! [`Parameters`] are the only way in for what a caller or a service said. Who takes shorter records gets their
+//! [standard form](crate::standard_form).
 
 use std::borrow::Cow;
 
@@ -13,17 +14,13 @@ use uuid::Uuid;
 
 use towpath_model::{AccountId, Region, eventtime_text};
 
+use super::event_size::large_form;
 use super::{Parameters, Plane, RecordCopy, TlsDetails, UserIdentity};
-use crate::MAX_EVENT_BYTES;
 
 /// The version of the record format that is written.
 const EVENT_VERSION: &str = "1.11";
-/// The longest userAgent, errorCode, errorMessage, requestID and name, in bytes; longer ones are cut.
-const MAX_TEXT_BYTES: usize = 1024;
-/// The longest requestParameters, responseElements and serviceEventDetails, in bytes; longer ones are left out.
-const MAX_PARAMETERS_BYTES: usize = 100 * 1024;
-/// The longest additionalEventData, in bytes.
-const MAX_ADDITIONAL_BYTES: usize = 28 * 1024;
+/// The longest name of an event, source or address, in bytes; longer ones are cut.
+const MAX_NAME_BYTES: usize = 1024;
 /// The most that `resources` takes of a record, in bytes; those after are left out.
 const MAX_RESOURCES_BYTES: usize = 16 * 1024;
 
@@ -134,10 +131,10 @@ struct Record<'a> {
     error_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
-    request_parameters: Option<Cow<'a, RawValue>>,
-    response_elements: Option<Cow<'a, RawValue>>,
+    request_parameters: Option<&'a RawValue>,
+    response_elements: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    additional_event_data: Option<Cow<'a, RawValue>>,
+    additional_event_data: Option<&'a RawValue>,
     #[serde(rename = "requestID", skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     #[serde(rename = "eventID")]
@@ -153,19 +150,19 @@ struct Record<'a> {
     #[serde(rename = "sharedEventID", skip_serializing_if = "Option::is_none")]
     shared_event_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    service_event_details: Option<Cow<'a, RawValue>>,
+    service_event_details: Option<&'a RawValue>,
     event_category: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_details: Option<&'a TlsDetails>,
 }
 
 impl CallRecord<'_> {
-    /// Writes one account's copy: one JSON object of at most 256 KB.
+    /// Writes one account's copy: one JSON object of at most 1 MB.
     ///
     /// Where several accounts get a copy, the caller is only an account and a principal in those of accounts other than
     /// the caller's. The only copy names the caller in full: nowhere else does it stand.
     pub fn json(&self, copy: &RecordCopy) -> Bytes {
-        let mut record = Record {
+        let record = Record {
             event_version: EVENT_VERSION,
             user_identity: match copy.shared {
                 Some(_) => self.identity.seen_by(copy.recipient),
@@ -176,13 +173,13 @@ impl CallRecord<'_> {
             event_name: cut(self.event_name),
             aws_region: self.region.as_str(),
             source_ip: cut(self.source_ip),
-            user_agent: self.user_agent.map(cut),
-            error_code: self.error_code.map(cut),
-            error_message: self.error_message.map(cut),
-            request_parameters: self.request.capped("requestParameters", MAX_PARAMETERS_BYTES),
-            response_elements: self.response.capped("responseElements", MAX_PARAMETERS_BYTES),
-            additional_event_data: self.additional.capped("additionalEventData", MAX_ADDITIONAL_BYTES),
-            request_id: self.request_id.map(cut),
+            user_agent: self.user_agent,
+            error_code: self.error_code,
+            error_message: self.error_message,
+            request_parameters: self.request.raw(),
+            response_elements: self.response.raw(),
+            additional_event_data: self.additional.raw(),
+            request_id: self.request_id,
             event_id: copy.event_id,
             read_only: self.read_only,
             resources: fitting(self.resources),
@@ -191,30 +188,12 @@ impl CallRecord<'_> {
             management_event: self.plane == Plane::Management,
             recipient_account_id: copy.recipient,
             shared_event_id: copy.shared,
-            service_event_details: self.service_details.capped("serviceEventDetails", MAX_PARAMETERS_BYTES),
+            service_event_details: self.service_details.raw(),
             event_category: self.plane.category().as_str(),
             tls_details: self.tls,
         };
-        let text = written(&record);
-        if text.len() <= MAX_EVENT_BYTES {
-            return text;
-        }
-        // Fields within their sizes can still be too much together. What explains least goes first.
-        record.additional_event_data = self.additional.capped("additionalEventData", 0);
-        record.service_event_details = self.service_details.capped("serviceEventDetails", 0);
-        record.response_elements = self.response.capped("responseElements", 0);
-        let text = written(&record);
-        if text.len() <= MAX_EVENT_BYTES {
-            return text;
-        }
-        record.request_parameters = self.request.capped("requestParameters", 0);
-        record.resources = &[];
-        written(&record)
+        large_form(serde_json::to_vec(&record).expect("texts, numbers and checked JSON are always written"))
     }
-}
-
-fn written(record: &Record<'_>) -> Bytes {
-    Bytes::from(serde_json::to_vec(record).expect("texts, numbers and checked JSON are always written"))
 }
 
 /// The first resources that fit into their share of a record.
@@ -232,7 +211,7 @@ fn fitting<'a>(resources: &'a [RecordResource<'a>]) -> &'a [RecordResource<'a>] 
     &resources[..fit.count()]
 }
 
-/// The longest prefix of whole characters that has at most [`MAX_TEXT_BYTES`].
+/// The longest prefix of whole characters that has at most [`MAX_NAME_BYTES`].
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+    &text[..text.floor_char_boundary(MAX_NAME_BYTES)]
 }

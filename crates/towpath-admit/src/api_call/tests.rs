@@ -175,19 +175,26 @@ fn the_root_of_an_account_has_the_account_as_principal() {
 }
 
 #[test]
-fn long_texts_are_cut_between_characters_and_large_parameters_left_out() {
+fn a_record_is_whole_and_its_standard_form_within_the_published_sizes() {
     let mut call = call("StartQuery");
     call.user_agent = Some("ü".repeat(600) + "x");
     call.outcome = Outcome::Failure { code: "E".repeat(2000), message: Some("m".repeat(2000)) };
     call.request = Parameters::of_json(json!({"QueryStatement": "q".repeat(102_400)}).to_string().as_bytes());
-    let cut = value(&call);
+    let whole = value(&call);
+    assert_eq!(whole["userAgent"].as_str().unwrap().len(), 1201);
+    assert_eq!(whole["requestParameters"]["queryStatement"].as_str().unwrap().len(), 102_400);
+
+    let form = standard_form(&call.event(&copy(), Timestamp::UNIX_EPOCH).json);
+    let cut: Value = serde_json::from_slice(&form).unwrap();
     assert_eq!(cut["userAgent"].as_str().unwrap().len(), 1024);
     assert_eq!(cut["errorCode"].as_str().unwrap().len(), 1024);
     assert_eq!(cut["errorMessage"].as_str().unwrap().len(), 1024);
     let note = json!({"reason": "requestParameters too large", "omitted": true, "originalSize": 102_421});
     assert_eq!(cut["requestParameters"], note);
     call.request = Parameters::of_json(json!({"QueryStatement": "q".repeat(102_379)}).to_string().as_bytes());
-    assert_eq!(value(&call)["requestParameters"]["queryStatement"].as_str().unwrap().len(), 102_379);
+    let form = standard_form(&call.event(&copy(), Timestamp::UNIX_EPOCH).json);
+    let cut: Value = serde_json::from_slice(&form).unwrap();
+    assert_eq!(cut["requestParameters"]["queryStatement"].as_str().unwrap().len(), 102_379);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use towpath_model::{AccountId, Event};
 use towpath_wire::ApiError;
 
 use super::record::OfferedForm;
+use crate::event_size::{in_each_size, too_long};
 use crate::parts::Parts;
 use crate::refusal::internal;
 
@@ -24,6 +25,10 @@ pub struct Refused {
 impl Refused {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new("RecordTooLarge", format!("the record is longer than {limit} bytes"))
     }
 }
 
@@ -50,11 +55,11 @@ pub(crate) async fn admit(
     now: Timestamp,
 ) -> Result<Admitted, ApiError> {
     let state = parts.catalog.state();
-    let limit = parts.settings.quotas.event_bytes;
+    let quotas = &parts.settings.quotas;
     let mut admitted = Admitted::default();
     let mut keys = HashSet::new();
     for (number, json) in records.enumerate() {
-        let routed = OfferedForm::check(&json, limit, now).and_then(|checked| {
+        let routed = OfferedForm::check(&json, quotas.large_event_bytes, now).and_then(|checked| {
             let account = checked.account;
             if !may_write(account) {
                 return Err(Refused::new(
@@ -73,17 +78,23 @@ pub(crate) async fn admit(
                 event.destinations = state.route(account, &checked.region, facts);
                 event.trails = state.trails_for(account, &checked.region, facts);
             });
-            Ok(event)
+            let events = in_each_size(&state, event);
+            match events.iter().find_map(|event| too_long(&state, quotas, event)) {
+                Some(limit) => Err(Refused::too_large(limit)),
+                None => Ok((account, events)),
+            }
         });
         match routed {
             Err(refused) => admitted.refused.push((number, refused)),
-            Ok(event) => {
-                if !admitted.accounts.contains(&event.account) {
-                    admitted.accounts.push(event.account);
+            Ok((account, events)) => {
+                if !admitted.accounts.contains(&account) {
+                    admitted.accounts.push(account);
                 }
-                let wanted = !event.destinations.is_empty() || !event.trails.is_empty();
-                if wanted && !is_stored(parts, &event).await? {
-                    admitted.events.push(event);
+                for event in events {
+                    let wanted = !event.destinations.is_empty() || !event.trails.is_empty();
+                    if wanted && !is_stored(parts, &event).await? {
+                        admitted.events.push(event);
+                    }
                 }
             }
         }

@@ -98,7 +98,7 @@ impl<'a> OfferedForm<'a> {
     /// Reads a record of at most `limit` bytes and checks its form.
     pub(crate) fn check(json: &'a [u8], limit: usize, now: Timestamp) -> Result<Checked<'a>, Refused> {
         if json.len() > limit {
-            return Err(Refused::new("RecordTooLarge", format!("the record is longer than {limit} bytes")));
+            return Err(Refused::too_large(limit));
         }
         let form: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
         let category = form.category()?;

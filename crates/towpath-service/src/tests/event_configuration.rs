@@ -78,6 +78,29 @@ fn id(arn: &str) -> StoreId {
 }
 
 #[tokio::test]
+async fn a_store_of_large_events_gets_a_record_whole_and_all_others_its_standard_form() {
+    let test = TestService::new().await;
+    let root = test.as_root();
+    let (large, standard) = (store(&root, "large", json!({})).await, store(&root, "standard", json!({})).await);
+    root.call("PutEventConfiguration", configure(&large, json!([]))).await.ok();
+    let statement = "x".repeat(150_000);
+    root.call("StartQuery", json!({ "QueryStatement": statement })).await;
+
+    let found = records(&test, "StartQuery").await;
+    let by_store = |wanted: StoreId| {
+        let mut with = found.iter().filter(|(stores, _)| stores.contains(&wanted));
+        let record = with.next().unwrap().1.clone();
+        assert!(with.next().is_none(), "a store gets an event once");
+        record
+    };
+    let (whole, short) = (by_store(id(&large)), by_store(id(&standard)));
+    assert_eq!(whole["requestParameters"]["queryStatement"], statement);
+    assert_eq!(short["requestParameters"]["reason"], "requestParameters too large");
+    assert_eq!(by_store(StoreId::history_of(ACCOUNT.parse().unwrap())), short);
+    assert_eq!(whole["eventID"], short["eventID"]);
+}
+
+#[tokio::test]
 async fn events_get_the_context_that_their_store_asks_for_and_history_gets_none() {
     let test = TestService::new().await;
     let root = test.as_root();
