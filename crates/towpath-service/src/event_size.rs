@@ -15,7 +15,8 @@ pub(crate) fn in_each_size(state: &CatalogState, event: Event) -> SmallVec<[Even
     if standard == event.json {
         return smallvec![event];
     }
-    let (large, others): (SmallVec<_>, SmallVec<_>) = event.destinations.iter().copied().partition(|to| takes_large(state, to));
+    let (large, others): (SmallVec<_>, SmallVec<_>) =
+        event.destinations.iter().copied().partition(|to| takes_large(state, to));
     let mut events = SmallVec::new();
     if !others.is_empty() || !event.trails.is_empty() {
         events.push(Event { json: standard, destinations: others, ..event.clone() });
