@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Buffers are made on one thread and dropped on another all the time; this allocator gives the memory back.
+/// Buffers are made on one thread and dropped on another all the time; this allocator gives the memory back. By a feature of
+/// its own it serves the C libraries (zstd, SQLite) as well.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
