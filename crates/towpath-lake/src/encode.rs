@@ -1,9 +1,10 @@
 //! Rows to Parquet: order, row groups, pages, encodings.
 //!
 //! A file's rows are sorted by time, so that the page index leads a query for a moment to a few pages. Random texts
-//! (ids, the record itself) have no dictionary: whoever wants one value would have to read all. The record has large
-//! pages, because neighbours resemble each other and compression needs to see both. Ids have small ones: nothing is lost
-//! by it, and a row is put together from one page of each.
+//! (ids, the record itself) have no dictionary: whoever wants one value would have to read all. The record, and values of
+//! parameters, have large pages and the most effort, because neighbours resemble each other and compression needs to see
+//! both. Ids have small pages and the least effort: there is nothing to find in them but that few characters occur, and a
+//! row is put together from one page of each.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -37,13 +38,22 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 /// Rows handed to the writer at once, and the most rows per page.
 const STEP_ROWS: usize = 2048;
 const PAGE_ROWS: usize = 8192;
-/// Bytes per page before compression: of most columns, and of the record.
+/// Bytes per page before compression: of most columns, of ids, of values that resemble each other, and of the record.
 const PAGE_BYTES: usize = 128 << 10;
-const RECORD_PAGE_BYTES: usize = 1 << 20;
 const ID_PAGE_BYTES: usize = 32 << 10;
+const VALUE_PAGE_BYTES: usize = 1 << 20;
+const RECORD_PAGE_BYTES: usize = 2 << 20;
 
 /// Texts without repeats.
 const IDS: &[&str] = &["eventid", "requestid", "sharedeventid", "eventdata.uid"];
+/// Texts that resemble each other and are too many for a dictionary.
+const VALUES: &[&str] = &[
+    "requestparameters.key_value.value",
+    "responseelements.key_value.value",
+    "resources.list.element.arn",
+    "eventdata.requestparameters.key_value.value",
+    "eventdata.responseelements.key_value.value",
+];
 /// Texts that repeat, but for some that take most of the room (`x-amz-id-2`).
 const MIXED: &[&str] = &["additionaleventdata.key_value.value"];
 /// Texts that queries look for and whose values a file has too many of to list, each with how often in its filter a
@@ -75,9 +85,9 @@ pub(crate) enum Effort {
 
 /// How a file of about so many rows is written.
 fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
-    let level = match effort {
-        Effort::Quick => 1,
-        Effort::Lasting => 6,
+    let (level, most) = match effort {
+        Effort::Quick => (1, 1),
+        Effort::Lasting => (6, 12),
     };
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level that zstd has"));
     let schema = schema::file_schema(kind);
@@ -96,14 +106,22 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
             descending: false,
             nulls_first: false,
         }]));
-    for name in IDS.iter().chain(MIXED).chain(&[EVENT_JSON]) {
+    for name in IDS.iter().chain(VALUES).chain(MIXED).chain(&[EVENT_JSON]) {
         // Lengths apart from the texts: nothing but texts is left for the compressor to look at.
         properties = properties
             .set_column_dictionary_enabled(path(name), false)
             .set_column_encoding(path(name), Encoding::DELTA_LENGTH_BYTE_ARRAY);
     }
     for name in IDS {
-        properties = properties.set_column_data_page_size_limit(path(name), ID_PAGE_BYTES);
+        properties = properties
+            .set_column_data_page_size_limit(path(name), ID_PAGE_BYTES)
+            // What seems to repeat in random digits costs more than the digits.
+            .set_column_compression(path(name), zstd(1));
+    }
+    for name in VALUES {
+        properties = properties
+            .set_column_data_page_size_limit(path(name), VALUE_PAGE_BYTES)
+            .set_column_compression(path(name), zstd(most));
     }
     for name in [EVENT_TIME, POSITION, ADMITTED] {
         properties = properties
@@ -113,6 +131,7 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
     properties = properties
         .set_column_dictionary_enabled(path(KEY), false)
         .set_column_data_page_size_limit(path(EVENT_JSON), RECORD_PAGE_BYTES)
+        .set_column_compression(path(EVENT_JSON), zstd(most))
         .set_column_statistics_enabled(path(EVENT_JSON), EnabledStatistics::None);
     // Filters are made for as many values and shrink to what they hold.
     let values = rows.clamp(1, ROW_GROUP_ROWS as u64);
