@@ -28,12 +28,17 @@ use crate::commit::{Change, Rewritten};
 use crate::datafile::DataFile;
 use crate::encode::{Effort, FileWriter};
 use crate::error::LakeError;
-use crate::lake::Inner;
+use crate::lake::{Inner, Lake};
 
 /// How long joining rests for each millisecond of work while events come in.
 const REST: Duration = Duration::from_millis(2);
 /// Stores whose files are replaced by one commit.
 const STORES_A_COMMIT: usize = 100;
+/// Files that may wait to be joined before joining is more urgent than what comes in. Each takes some kilobytes of memory,
+/// and every query looks at it.
+const MOST_WAITING: usize = 8_000;
+/// Files of a store's day that may stay beside each other: fewer than are joined, of each size.
+const RESTING: usize = 12;
 
 /// Files that should become one, the same for each of these stores.
 #[derive(Clone, Debug)]
@@ -42,7 +47,20 @@ struct Job {
     cutoff: Option<EventTime>,
 }
 
+impl Lake {
+    /// True while more files wait to be joined than can be joined beside what comes in. Who has time, as an import has,
+    /// waits until it is over: the number of files, and the memory for them, stays bounded however much comes in.
+    pub fn is_crowded(&self) -> bool {
+        self.inner.is_crowded()
+    }
+}
+
 impl Inner {
+    fn is_crowded(&self) -> bool {
+        let stores: Vec<_> = self.state.lock().stores.values().map(|store| store.files.clone()).collect();
+        waiting(stores.iter().flat_map(|files| files.iter())) > MOST_WAITING
+    }
+
     /// Joins files until nothing is left to join.
     pub(crate) async fn compact_all(self: &Arc<Self>) -> Result<(), LakeError> {
         let mut stores: Vec<_> = self.state.lock().stores.keys().copied().collect();
@@ -143,6 +161,7 @@ impl Inner {
         let of = (store, first.kind, first.day);
         let mut writer = FileWriter::new(of, rows, level, Effort::Lasting, self.clock.now()).map_err(bad)?;
         let path = writer.file().path();
+        let crowded = self.is_crowded();
         self.state.lock().in_flight.insert(path.clone());
         let written = (|| {
             let mut upload = Upload::start(self, &path)?;
@@ -155,7 +174,9 @@ impl Inner {
                 let started = Instant::now();
                 writer.write(&batch).map_err(bad)?;
                 upload.write(writer.take())?;
-                self.give_way(started, inputs.len());
+                if !crowded {
+                    self.give_way(started);
+                }
             }
             if writer.file().rows == 0 {
                 upload.abort();
@@ -172,12 +193,20 @@ impl Inner {
         written
     }
 
-    /// Leaves the processor to ingestion while events come in, unless so many files have gathered that a job is full: their
-    /// number stays bounded under load without end. Not for async threads.
-    fn give_way(&self, started: Instant, inputs: usize) {
+    /// Leaves the processor to ingestion while events come in. Not for async threads.
+    fn give_way(&self, started: Instant) {
         let busy = self.state.lock().hot_bytes > self.settings.hot_bytes / 8;
-        if busy && inputs < self.settings.compact_files && !self.stopping.load(Ordering::Relaxed) {
+        if busy && !self.stopping.load(Ordering::Relaxed) {
             std::thread::sleep(REST * started.elapsed().as_millis().min(1000) as u32);
         }
     }
+}
+
+/// How many files there are beyond those that may stay.
+fn waiting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>) -> usize {
+    let mut days: HashMap<_, usize> = HashMap::new();
+    for file in files {
+        *days.entry((file.store, file.day)).or_default() += 1;
+    }
+    days.into_values().map(|count| count.saturating_sub(RESTING)).sum()
 }

@@ -20,7 +20,7 @@ const SMALL_FILE: u64 = 64 * 1024;
 /// Small files of all imports that are fetched and not yet imported.
 pub(crate) const FETCHED_FILES: usize = 512;
 /// Large files and groups of small ones that are taken apart at a time, of all imports. Each needs a dozen megabytes.
-pub(crate) const PARALLEL_PARSES: usize = 8;
+pub(crate) const PARALLEL_PARSES: usize = 4;
 
 /// The memory of all imports together, counted in what is held at a time.
 ///

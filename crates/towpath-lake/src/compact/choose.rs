@@ -17,7 +17,8 @@ const LATE_RATIO: u64 = 8;
 /// A file from the hot tail with this many rows is rewritten even alone, for its filters and smaller size.
 const ALONE_ROWS: u64 = 20_000;
 
-/// Chooses which of a store's files to join next, one day's at most. Files of more than the target size stay.
+/// Chooses which of a store's files to join next, one day's at most: of the day where most can be joined at once, because
+/// then a row is rewritten least often. Files of more than the target size stay.
 pub(super) fn choose(
     files: &[Arc<DataFile>],
     now: jiff::Timestamp,
@@ -29,7 +30,8 @@ pub(super) fn choose(
             days.entry(file.day).or_default().push(file);
         }
     }
-    days.into_values().find_map(|day| choose_of_day(day, now, settings))
+    let chosen = days.into_values().filter_map(|day| choose_of_day(day, now, settings));
+    chosen.reduce(|most, other| if other.len() > most.len() { other } else { most })
 }
 
 fn choose_of_day(
@@ -124,8 +126,10 @@ mod tests {
         assert_eq!(chosen(&files, 1), [0u64; 0]);
         files.push(file(0, 6, 0));
         assert_eq!(chosen(&files, 1), [6, 7, 8, 9]);
-        files.push(file(1, 5, 0));
+        files.extend((1..=4).map(|size| file(1, size, 0)));
         assert_eq!(chosen(&files, 1), [6, 7, 8, 9]);
+        files.push(file(1, 5, 0));
+        assert_eq!(chosen(&files, 1), [1, 2, 3, 4, 5], "a day with more of them comes first");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Imports go no faster than the lake follows.
 //!
-//! The log takes events faster than a busy lake makes files of them, and keeps what the lake has not got yet. An import has
-//! no end in sight and nobody waits for its acknowledgements, so it is the one that waits.
+//! The log takes events faster than a busy lake makes files of them, and keeps what the lake has not got yet; and the lake
+//! makes small files faster than it joins them. An import has no end in sight and nobody waits for its acknowledgements,
+//! so it is the one that waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use towpath_import::EventSink;
 use towpath_lake::Lake;
 use towpath_log::{AppendError, Log};
@@ -22,12 +24,22 @@ pub struct PacedSink {
     log: Log,
     lake: Lake,
     most_behind: u64,
+    // Whether the lake was crowded, and when it was asked.
+    crowded: Mutex<(bool, Instant)>,
 }
 
 impl PacedSink {
     /// Appends to `log` as long as `lake` follows.
     pub fn new(log: Log, lake: Lake) -> Self {
-        Self { log, lake, most_behind: MOST_BEHIND }
+        Self { log, lake, most_behind: MOST_BEHIND, crowded: Mutex::new((false, Instant::now())) }
+    }
+
+    fn is_crowded(&self) -> bool {
+        let mut known = self.crowded.lock();
+        if known.1.elapsed() >= PATIENCE {
+            *known = (self.lake.is_crowded(), Instant::now());
+        }
+        known.0
     }
 }
 
@@ -42,6 +54,10 @@ impl EventSink for PacedSink {
             if !matches!(caught_up, Ok(Ok(()))) {
                 return Err(AppendError::Busy);
             }
+        }
+        if self.is_crowded() {
+            tokio::time::sleep(PATIENCE).await;
+            return Err(AppendError::Busy);
         }
         EventSink::append(&self.log, events).await
     }
@@ -82,7 +98,7 @@ mod tests {
         let log = Log::builder(Arc::new(FileLogStorage::open(folder.path().join("log")).unwrap())).open().unwrap();
         let objects = Objects::local(folder.path().join("lake")).unwrap();
         let lake = Lake::builder(Arc::new(MemoryMetaStore::new()), objects).open().await.unwrap();
-        let sink = PacedSink { log: log.clone(), lake: lake.clone(), most_behind: 10 };
+        let sink = PacedSink { most_behind: 10, ..PacedSink::new(log.clone(), lake.clone()) };
 
         sink.append(events(10)).await.unwrap();
         sink.append(events(1)).await.unwrap();
