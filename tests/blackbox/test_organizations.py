@@ -131,6 +131,33 @@ def test_an_organization_store_takes_the_events_of_members(new_server):
     assert [row[0][1] for row in rows] == ["000000000001"]
 
 
+def test_a_delegated_administrator_manages_and_queries_the_stores_of_the_organization(new_server):
+    server = new_server()
+    admin, member = (server.client(key=account_with_key(server, account)) for account in ("000000000001", "000000000002"))
+    root = server.client()
+    server.towpath("organization", "create")
+    for account in ("000000000001", "000000000002"):
+        server.towpath("organization", "add-account", account)
+    root.register_organization_delegated_admin(MemberAccountId="000000000001")
+    arn = admin.create_event_data_store(Name="shared", OrganizationEnabled=True, TerminationProtectionEnabled=False)["EventDataStoreArn"]
+    assert f":{ACCOUNT}:eventdatastore/" in arn, "the management account owns it"
+    assert [store["EventDataStoreArn"] for store in admin.list_event_data_stores()["EventDataStores"]] == [arn]
+    assert member.list_event_data_stores()["EventDataStores"] == []
+    tag = unique("mark")
+    error_of(member.get_trail, Name=tag)
+    statement = f"SELECT recipientaccountid FROM {store_id(arn)} WHERE eventname = 'GetTrail' AND eventjson LIKE '%{tag}%'"
+    assert [row[0][1] for row in query(admin, statement)] == ["000000000002"]
+    assert error_of(member.start_query, QueryStatement=statement)[0] == "EventDataStoreNotFoundException"
+    code, _ = error_of(admin.update_event_data_store, EventDataStore=arn, OrganizationEnabled=False)
+    assert code == "NotOrganizationMasterAccountException"
+    policy = json.loads(root.get_resource_policy(ResourceArn=arn)["DelegatedAdminResourcePolicy"])
+    assert policy["Statement"][0]["Principal"]["AWS"] == ["arn:aws:iam::000000000001:root"]
+    admin.delete_event_data_store(EventDataStore=arn)
+    admin.restore_event_data_store(EventDataStore=arn)
+    root.deregister_organization_delegated_admin(DelegatedAdminAccountId="000000000001")
+    assert error_of(admin.get_event_data_store, EventDataStore=arn)[0] == "AccessDeniedException"
+
+
 # Verification of many accounts and regions.
 
 

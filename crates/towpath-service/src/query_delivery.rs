@@ -4,18 +4,20 @@
 //! After a crash it begins anew and puts the same names again; the sign file comes last, so that a folder with a sign
 //! file is complete. Results that a caller can read are what is delivered: pages of the engine, one at a time.
 
+mod error;
+mod put;
+mod result_csv;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -23,7 +25,7 @@ use towpath_bucket::DeliveryRefusal;
 use towpath_meta::{Key, MetaError, MetaStore, MetaStoreExt, Write};
 use towpath_model::{AccountId, Arn, Region};
 use towpath_query::{QueryError, QueryId, QueryStatus, ResultsRequest, Scope};
-use towpath_trail::{ResultFile, SIGN_FILE, SignFile, SigningKeyError, error_code};
+use towpath_trail::{ResultFile, SIGN_FILE, SignFile, error_code};
 use towpath_wire::cloudtrail::DeliveryStatus;
 use towpath_wire::{ApiError, errors};
 use tracing::{info, warn};
@@ -33,18 +35,15 @@ use crate::operations::trail::destination;
 use crate::parts::Parts;
 use crate::refusal::{internal, refuse};
 
+use error::{DeliverError, failed};
+use put::put;
+use result_csv::ResultCsv;
+
 /// Deliveries that are under way at a time; each may have one file in memory.
 const AT_ONCE: usize = 4;
 
 /// How often queries are looked at that have not ended.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How often a put is tried, and the pause after the first failure; it doubles.
-const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// The time that one put may take.
-const PUT_TIME: Duration = Duration::from_secs(120);
 
 /// How often the deliveries of queries that are forgotten are forgotten too.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -69,27 +68,6 @@ pub struct QueryDeliveries {
     // Held for a look-up or a change of the set.
     open: Mutex<BTreeSet<String>>,
     added: Notify,
-}
-
-/// Why a delivery came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum DeliverError {
-    #[error("cannot read the results")]
-    Results(#[from] QueryError),
-    #[error("cannot write a result file")]
-    Encode(#[source] io::Error),
-    #[error("cannot put {key}")]
-    Put {
-        key: String,
-        #[source]
-        cause: object_store::Error,
-    },
-    #[error("cannot sign the results")]
-    Sign(#[from] SigningKeyError),
-    #[error(transparent)]
-    Bucket(#[from] towpath_trail::BucketError),
-    #[error("a thread ended before its work was done")]
-    Thread(#[from] tokio::task::JoinError),
 }
 
 fn area() -> Key {
@@ -370,115 +348,9 @@ pub(crate) async fn shown(context: &Context<'_>, id: &str) -> Result<Option<(Str
     }))
 }
 
-/// The status of a failed delivery: denied, the bucket is gone, or else.
-fn failed(id: &str, error: &DeliverError, [denied, otherwise]: [DeliveryStatus; 2]) -> DeliveryStatus {
-    let code = match error {
-        DeliverError::Put { cause, .. } => error_code(cause),
-        DeliverError::Bucket(error) => error.code.clone(),
-        _ => None,
-    };
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    warn!(query = id, %error, cause, code, "results cannot be delivered");
-    match code.as_deref() {
-        Some("AccessDenied" | "AllAccessDisabled" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") => denied,
-        Some("NoSuchBucket") => DeliveryStatus::ResourceNotFound,
-        _ => otherwise,
-    }
-}
-
-/// Puts an object; what may pass is tried again.
-async fn put(store: &dyn ObjectStore, key: String, bytes: Vec<u8>, kind: &'static str) -> Result<(), DeliverError> {
-    let failed = |cause| DeliverError::Put { key: key.clone(), cause };
-    let path = Path::parse(&key).map_err(|source| failed(object_store::Error::InvalidPath { source }))?;
-    let payload = PutPayload::from(bytes);
-    let (mut tried, mut pause) = (1, FIRST_PAUSE);
-    loop {
-        let attributes = Attributes::from_iter([(Attribute::ContentType, kind)]);
-        let putting = store.put_opts(&path, payload.clone(), PutOptions { attributes, ..PutOptions::default() });
-        let late = |_| Err(object_store::Error::Generic { store: "S3", source: "no answer in time".into() });
-        let cause = match tokio::time::timeout(PUT_TIME, putting).await.unwrap_or_else(late) {
-            Ok(_) => return Ok(()),
-            Err(cause) => cause,
-        };
-        let final_word = matches!(
-            cause,
-            object_store::Error::NotFound { .. }
-                | object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. }
-        );
-        if final_word || tried >= TRIES {
-            return Err(failed(cause));
-        }
-        tried += 1;
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-}
-
-/// Rows as gzip CSV: the names of the columns first, quotes where RFC 4180 asks for them, NULL as an empty field.
-struct ResultCsv(csv::Writer<Counted>);
-
-/// Where the compressed bytes go.
-struct Counted(GzEncoder<Vec<u8>>);
-
-impl io::Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        // Flushing an encoder costs compression, and nobody reads before the end.
-        Ok(())
-    }
-}
-
-impl ResultCsv {
-    fn new(columns: &[String]) -> io::Result<Self> {
-        let encoder = Counted(GzEncoder::new(Vec::new(), Compression::default()));
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(encoder);
-        writer.write_record(columns).map_err(io::Error::other)?;
-        Ok(Self(writer))
-    }
-
-    fn add(&mut self, rows: &[Vec<Option<String>>]) -> io::Result<()> {
-        for row in rows {
-            self.0
-                .write_record(row.iter().map(|cell| cell.as_deref().unwrap_or_default()))
-                .map_err(io::Error::other)?;
-        }
-        Ok(())
-    }
-
-    /// Compressed bytes so far.
-    fn bytes(&self) -> usize {
-        self.0.get_ref().0.get_ref().len()
-    }
-
-    fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.0.flush()?;
-        let counted = self.0.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
-        counted.0.finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
-    use flate2::read::GzDecoder;
-
     use super::*;
-
-    #[test]
-    fn results_are_csv_with_quotes_where_they_are_needed() {
-        let columns = ["a".to_owned(), "b,c".to_owned()];
-        let mut csv = ResultCsv::new(&columns).unwrap();
-        csv.add(&[vec![Some("1".to_owned()), None], vec![Some("x\"y".to_owned()), Some("l1\nl2".to_owned())]]).unwrap();
-        let bytes = csv.finish().unwrap();
-        let mut text = String::new();
-        GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "a,\"b,c\"\r\n1,\r\n\"x\"\"y\",\"l1\nl2\"\r\n");
-    }
 
     #[test]
     fn the_folder_of_a_query_is_the_published_one() {

@@ -1,6 +1,7 @@
 //! The operations as callers see them: every modelled error with a known cause, life cycles, hostile input.
 
 mod channels;
+mod delegated_administrators;
 mod event_configuration;
 mod event_data_stores;
 mod first_party;

@@ -5,6 +5,7 @@
 //! crash between commit and publishing loses nothing: the next start reads what was committed.
 
 mod change;
+mod delegated;
 mod policy_record;
 mod state;
 mod trails;

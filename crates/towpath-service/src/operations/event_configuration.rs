@@ -74,7 +74,7 @@ pub(crate) async fn get(
         Target::Store(name) => name,
     };
     context.authorize("GetEventConfiguration", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
+    context.own_or_delegated("GetEventConfiguration", &name)?;
     let state = context.catalog();
     let store = name.find(&state)?;
     if !store.queryable() {
@@ -102,7 +102,7 @@ enum Target<'a> {
 
 fn target<'a>(context: &Context<'_>, trail: Option<&'a str>, store: Option<&str>) -> Result<Target<'a>, ApiError> {
     match (trail, store) {
-        (None, Some(store)) => StoreName::parse(store, context.caller).map(Target::Store),
+        (None, Some(store)) => StoreName::resolve(store, context).map(Target::Store),
         (Some(trail), None) => Ok(Target::Trail(trail)),
         _ => Err(refuse(
             errors::INVALID_PARAMETER_COMBINATION_EXCEPTION,

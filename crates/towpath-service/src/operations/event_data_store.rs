@@ -5,14 +5,14 @@ mod update;
 
 use towpath_model::selector_rules::check_store_selectors;
 use towpath_model::{
-    AdvancedEventSelector, BillingMode, EventConfiguration, EventDataStore, EventDataStoreStatus, StoreId,
+    AccountId, AdvancedEventSelector, BillingMode, EventConfiguration, EventDataStore, EventDataStoreStatus, StoreId,
 };
 use towpath_wire::ApiError;
 use towpath_wire::cloudtrail as wire;
 use towpath_wire::errors;
 
 use super::store_name::StoreName;
-use super::trail::refuse_organization;
+use super::trail::owner_of_new_store;
 use super::{Context, page, selectors, tags};
 use crate::catalog::CatalogState;
 use crate::refusal::refuse;
@@ -30,7 +30,7 @@ pub(crate) async fn create(
 ) -> Result<wire::CreateEventDataStoreResponse, ApiError> {
     let caller = context.caller;
     context.authorize("CreateEventDataStore", &context.any("eventdatastore"))?;
-    refuse_organization(context, input.organization_enabled)?;
+    let account = owner_of_new_store(context, input.organization_enabled)?;
 
     let selectors = match input.advanced_event_selectors {
         Some(given) if !given.is_empty() => selectors::from_wire(given),
@@ -48,7 +48,7 @@ pub(crate) async fn create(
 
     let store = EventDataStore {
         id: StoreId::random(),
-        account: caller.account,
+        account,
         region: caller.region.clone(),
         name: input.name,
         kind,
@@ -70,7 +70,7 @@ pub(crate) async fn create(
     context
         .change(|state, change| {
             refuse_used_name(state, &store)?;
-            refuse_over_quota(context, state)?;
+            refuse_over_quota(context, state, account)?;
             change.put_store(store.clone());
             change.put_tags(store.arn().as_str(), tags.clone());
             Ok(())
@@ -101,7 +101,7 @@ pub(crate) async fn get(
     context: &Context<'_>,
     input: wire::GetEventDataStoreRequest,
 ) -> Result<wire::GetEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
+    let name = StoreName::resolve(&input.event_data_store, context)?;
     context.authorize("GetEventDataStore", &name.arn())?;
     let state = context.catalog();
     let store = name.find(&state)?;
@@ -125,14 +125,17 @@ pub(crate) async fn get(
     })
 }
 
-/// ListEventDataStores: ARN and name of each, those pending deletion included, as the original lists them.
+/// ListEventDataStores: ARN and name of each, those pending deletion included, as the original lists them. A delegated
+/// administrator sees its organization's behind its own.
 pub(crate) async fn list(
     context: &Context<'_>,
     input: wire::ListEventDataStoresRequest,
 ) -> Result<wire::ListEventDataStoresResponse, ApiError> {
     context.authorize("ListEventDataStores", &context.any("eventdatastore"))?;
     let state = context.catalog();
-    let stores = state.stores_of(context.caller.account, &context.caller.region);
+    let (account, region) = (context.caller.account, &context.caller.region);
+    let mut stores = state.stores_of(account, region);
+    stores.extend(state.delegated_stores(account, region));
     let page = page::of(&stores, input.next_token.as_deref(), input.max_results, |store| store.id.to_string())?;
     let item = |store: &&std::sync::Arc<EventDataStore>| wire::EventDataStore {
         event_data_store_arn: Some(store.arn().to_string()),
@@ -156,9 +159,9 @@ fn refuse_used_name(state: &CatalogState, store: &EventDataStore) -> Result<(), 
     }
 }
 
-fn refuse_over_quota(context: &Context<'_>, state: &CatalogState) -> Result<(), ApiError> {
+fn refuse_over_quota(context: &Context<'_>, state: &CatalogState, account: AccountId) -> Result<(), ApiError> {
     let limit = context.settings().quotas.event_data_stores;
-    if state.stores_of(context.caller.account, &context.caller.region).len() < limit {
+    if state.stores_of(account, &context.caller.region).len() < limit {
         return Ok(());
     }
     Err(refuse(

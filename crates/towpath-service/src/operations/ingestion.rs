@@ -35,9 +35,9 @@ async fn switch(
     from: EventDataStoreStatus,
     to: EventDataStoreStatus,
 ) -> Result<(), ApiError> {
-    let name = StoreName::parse(store, context.caller)?;
+    let name = StoreName::resolve(store, context)?;
     context.authorize(action, &name.arn())?;
-    context.own(name.account, || name.not_found())?;
+    context.own_or_delegated(action, &name)?;
     context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
     context
         .change(|state, change| {

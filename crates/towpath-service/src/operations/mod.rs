@@ -19,6 +19,8 @@ use crate::records::Records;
 use crate::refusal::internal;
 use crate::settings::ServiceSettings;
 
+use store_name::StoreName;
+
 pub(crate) mod admin;
 pub(crate) mod channel;
 mod dispatch;
@@ -85,6 +87,9 @@ impl<'a> Context<'a> {
 
     /// Refuses with AccessDeniedException unless the caller may do `cloudtrail:<action>` on the resource.
     pub(crate) fn authorize(&self, action: &str, resource: &Arn) -> Result<(), ApiError> {
+        if self.catalog().may_as_delegate(self.caller.account, action, resource) {
+            return self.authorize_as_own(action, resource);
+        }
         authorize::authorize(self, &format!("cloudtrail:{action}"), resource.as_str(), resource.account_id())
     }
 
@@ -97,6 +102,15 @@ impl<'a> Context<'a> {
     /// Refuses what belongs to another account as if it did not exist.
     pub(crate) fn own(&self, account: AccountId, not_found: impl FnOnce() -> ApiError) -> Result<(), ApiError> {
         if account == self.caller.account { Ok(()) } else { Err(not_found()) }
+    }
+
+    /// Refuses a store of another account as if it did not exist, unless the caller's account may do `action` on it as a
+    /// delegated administrator.
+    pub(crate) fn own_or_delegated(&self, action: &str, store: &StoreName) -> Result<(), ApiError> {
+        if self.catalog().may_as_delegate(self.caller.account, action, &store.arn()) {
+            return Ok(());
+        }
+        self.own(store.account, || store.not_found())
     }
 
     /// Changes the catalog; see [`crate::catalog::Catalog::change`].

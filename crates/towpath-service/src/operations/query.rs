@@ -44,8 +44,11 @@ pub(crate) async fn start(
     if input.query_parameters.is_some() {
         return Err(refuse(errors::INVALID_PARAMETER_EXCEPTION, "QueryParameters need QueryAlias"));
     }
-    let owner = owner(context, input.event_data_store_owner_account_id.as_deref())?;
     let query = context.parts.queries.parse(&statement).map_err(refused)?;
+    let owner = match input.event_data_store_owner_account_id.as_deref() {
+        Some(named) => owner(context, Some(named))?,
+        None => owner_of(context, &query.tables()),
+    };
     let mut stores = Vec::new();
     for table in query.tables() {
         stores.push(resolve(context, owner, table)?);
@@ -186,7 +189,7 @@ pub(crate) async fn list(
     context: &Context<'_>,
     input: wire::ListQueriesRequest,
 ) -> Result<wire::ListQueriesResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
+    let name = StoreName::resolve(&input.event_data_store, context)?;
     context.authorize("ListQueries", &name.arn())?;
     require_active(name.find(&context.catalog())?)?;
     let request = ListRequest {
@@ -235,20 +238,41 @@ async fn find(
     owner_text: Option<&str>,
 ) -> Result<(Scope, QueryRecord), ApiError> {
     let account = owner(context, owner_text)?;
-    let scope = Scope { account, region: context.caller.region.clone() };
-    let record = context.parts.queries.describe(&scope, id).await;
+    let mut scope = Scope { account, region: context.caller.region.clone() };
+    let mut record = context.parts.queries.describe(&scope, id).await;
+    if let (Err(_), None) = (&record, owner_text)
+        && let Some(managed) = delegated(context, id).await
+    {
+        (scope.account, record) = (managed.scope.account, Ok(managed));
+    }
     let stores = record.as_ref().map_or(&[] as &[_], |record| &record.stores);
     if stores.is_empty() {
         context.authorize(action, &context.any("eventdatastore"))?;
     }
     for store in stores {
-        let name = StoreName { id: *store, account, region: scope.region.clone() };
+        let name = StoreName { id: *store, account: scope.account, region: scope.region.clone() };
         context.authorize(action, &name.arn())?;
         context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
         // A store pending deletion takes its results with it; one that is gone has none to show.
         require_active(name.find(&context.catalog())?)?;
     }
     Ok((scope, record.map_err(refused)?))
+}
+
+/// A query over event data stores that the caller manages as a delegated administrator.
+async fn delegated(context: &Context<'_>, id: &str) -> Option<QueryRecord> {
+    let (caller, state) = (context.caller, context.catalog());
+    let scope = Scope { account: state.delegating(caller.account)?.management, region: caller.region.clone() };
+    let found = context.parts.queries.describe(&scope, id).await.ok()?;
+    let managed = |id: &StoreId| state.store(*id).is_some_and(|store| state.is_delegated(caller.account, store));
+    (!found.stores.is_empty() && found.stores.iter().all(managed)).then_some(found)
+}
+
+/// Whose stores a statement reads: the caller's, or its organization's where it is a delegated administrator.
+fn owner_of(context: &Context<'_>, tables: &[&str]) -> AccountId {
+    let (account, state) = (context.caller.account, context.catalog());
+    let mut stores = tables.iter().filter_map(|table| state.store(table.parse().ok()?));
+    stores.find(|store| state.is_delegated(account, store)).map_or(account, |store| store.account)
 }
 
 /// The deprecated EventDataStore member is checked for its form and otherwise ignored.

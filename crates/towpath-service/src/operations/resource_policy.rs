@@ -50,11 +50,12 @@ pub(crate) async fn put(
     Ok(wire::PutResourcePolicyResponse {
         resource_arn: Some(arn.to_string()),
         resource_policy: Some(input.resource_policy),
-        ..wire::PutResourcePolicyResponse::default()
+        delegated_admin_resource_policy: resource.delegated_policy(&context.catalog()),
     })
 }
 
-/// GetResourcePolicy: the document as it was put, with the unique id in place of each user or role that is no more.
+/// GetResourcePolicy: the document as it was put, with the unique id in place of each user or role that is no more; and
+/// for a store of the organization what its delegated administrators may do.
 pub(crate) async fn get(
     context: &Context<'_>,
     input: wire::GetResourcePolicyRequest,
@@ -64,12 +65,15 @@ pub(crate) async fn get(
     context.authorize("GetResourcePolicy", &arn)?;
     let state = context.catalog();
     resource.require_exists(context, &state)?;
-    let policy = state.policy(arn.as_str()).ok_or_else(|| no_policy(&arn))?;
+    let (policy, delegated) = (state.policy(arn.as_str()), resource.delegated_policy(&state));
+    if policy.is_none() && delegated.is_none() {
+        return Err(no_policy(&arn));
+    }
     context.touched_arn(&arn);
     Ok(wire::GetResourcePolicyResponse {
         resource_arn: Some(arn.to_string()),
-        resource_policy: Some(context.parts.directory.shown(policy).into_owned()),
-        ..wire::GetResourcePolicyResponse::default()
+        resource_policy: policy.map(|policy| context.parts.directory.shown(policy).into_owned()),
+        delegated_admin_resource_policy: delegated,
     })
 }
 
@@ -125,6 +129,13 @@ impl Resource {
         match self {
             Self::Channel(name) => name.arn(),
             Self::Store(name) => name.arn(),
+        }
+    }
+
+    fn delegated_policy(&self, state: &CatalogState) -> Option<String> {
+        match self {
+            Self::Channel(_) => None,
+            Self::Store(name) => state.delegated_policy(name.find(state).ok()?),
         }
     }
 

@@ -1,11 +1,14 @@
 //! How requests name an event data store: by ARN or by id alone.
 
+use std::sync::Arc;
+
 use towpath_model::{AccountId, Arn, EventDataStore, Region, StoreId};
 use towpath_wire::ApiError;
 use towpath_wire::errors;
 
 use crate::caller::Caller;
 use crate::catalog::CatalogState;
+use crate::operations::Context;
 use crate::refusal::refuse;
 
 /// A store as a request names it. Whether it exists is another question.
@@ -37,6 +40,19 @@ impl StoreName {
         match (arn.service(), id, arn.account_id(), arn.region().parse().ok()) {
             ("cloudtrail", Some(id), Some(account), Some(region)) => Ok(Self { id, account, region }),
             _ => Err(invalid()),
+        }
+    }
+
+    /// As [`StoreName::parse`]; a bare id may also mean a store that the caller manages as a delegated administrator.
+    pub(crate) fn resolve(text: &str, context: &Context<'_>) -> Result<Self, ApiError> {
+        let (caller, state) = (context.caller, context.catalog());
+        let name = Self::parse(text, caller)?;
+        let delegated = |store: &&Arc<EventDataStore>| {
+            name.account == caller.account && state.is_delegated(caller.account, store) && store.region == name.region
+        };
+        match state.store(name.id).filter(delegated) {
+            Some(store) if !text.starts_with("arn:") => Ok(Self { account: store.account, ..name }),
+            _ => Ok(name),
         }
     }
 

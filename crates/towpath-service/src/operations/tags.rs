@@ -186,7 +186,8 @@ fn require_exists(context: &Context<'_>, state: &CatalogState, arn: &Arn) -> Res
             None => Err(refuse(errors::RESOURCE_NOT_FOUND_EXCEPTION, format!("there is no trail {arn}"))),
         };
     }
-    let own = arn.account() == context.caller.account.as_str();
+    let account = context.caller.account;
+    let own = arn.account() == account.as_str();
     if let Some(id) = arn.resource().strip_prefix("channel/") {
         let found = Uuid::try_parse(id).ok().and_then(|id| state.channel(id)).is_some_and(|found| found.arn() == *arn);
         return if own && found {
@@ -196,7 +197,8 @@ fn require_exists(context: &Context<'_>, state: &CatalogState, arn: &Arn) -> Res
         };
     }
     let name = StoreName::parse(arn.as_str(), context.caller)?;
-    if !own {
+    // Each of the three operations on tags is delegated.
+    if !own && !state.may_as_delegate(account, "ListTags", arn) {
         return Err(name.not_found());
     }
     require_active(name.find(state)?)

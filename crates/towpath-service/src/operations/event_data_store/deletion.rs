@@ -15,9 +15,9 @@ pub(crate) async fn delete(
     context: &Context<'_>,
     input: wire::DeleteEventDataStoreRequest,
 ) -> Result<wire::DeleteEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
+    let name = StoreName::resolve(&input.event_data_store, context)?;
     context.authorize("DeleteEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
+    context.own_or_delegated("DeleteEventDataStore", &name)?;
     context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
     let busy = context.import_running_into(name.id).await?;
     context
@@ -59,9 +59,9 @@ pub(crate) async fn restore(
     context: &Context<'_>,
     input: wire::RestoreEventDataStoreRequest,
 ) -> Result<wire::RestoreEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
+    let name = StoreName::resolve(&input.event_data_store, context)?;
     context.authorize("RestoreEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
+    context.own_or_delegated("RestoreEventDataStore", &name)?;
     context.touched("AWS::CloudTrail::EventDataStore", &name.arn());
     let store = context
         .change(|state, change| {

@@ -20,9 +20,9 @@ pub(crate) async fn update(
     context: &Context<'_>,
     input: wire::UpdateEventDataStoreRequest,
 ) -> Result<wire::UpdateEventDataStoreResponse, ApiError> {
-    let name = StoreName::parse(&input.event_data_store, context.caller)?;
+    let name = StoreName::resolve(&input.event_data_store, context)?;
     context.authorize("UpdateEventDataStore", &name.arn())?;
-    context.own(name.account, || name.not_found())?;
+    context.own_or_delegated("UpdateEventDataStore", &name)?;
     let nothing_else = input.name.is_none()
         && input.advanced_event_selectors.is_none()
         && input.multi_region_enabled.is_none()

@@ -20,7 +20,7 @@ pub(crate) use event_selectors::{get_event_selectors, put_event_selectors};
 pub(crate) use life::{delete, start_logging, stop_logging};
 pub(crate) use list::{describe, get, list};
 pub(crate) use name::NamedTrail;
-pub(crate) use organization::{refuse_organization, usable};
+pub(crate) use organization::{owner_of_new_store, refuse_organization, usable};
 pub(crate) use public_keys::list_public_keys;
 pub(crate) use status::status;
 pub(crate) use update::update;

@@ -39,7 +39,16 @@ pub(super) fn organization_to_convert_for(
     if organization.management == account { Ok(organization) } else { Err(not_management(&organization)) }
 }
 
-/// Refuses an organization event data store of anyone but the management account.
+/// The owner of a new event data store: the management account if it is for the organization, which delegated
+/// administrators may make too.
+pub(crate) fn owner_of_new_store(context: &Context<'_>, organization: Option<bool>) -> Result<AccountId, ApiError> {
+    if organization != Some(true) {
+        return Ok(context.caller.account);
+    }
+    Ok(organization_of_new_trail(context, &context.catalog())?.management)
+}
+
+/// Refuses to make an event data store one of the organization for anyone but the management account.
 pub(crate) fn refuse_organization(context: &Context<'_>, enabled: Option<bool>) -> Result<(), ApiError> {
     if enabled == Some(true) {
         organization_to_convert_for(context, &context.catalog(), context.caller.account)?;
