@@ -3,22 +3,25 @@
 //! The clauses arrive as further constant arguments, in the order in which the lexer puts them:
 //!
 //! ```text
-//! json_value(document, path, type, on empty, default, on error, default)
-//! json_query(document, path, wrapper, quotes, on empty, on error)
-//! json_exists(document, path, on error)
+//! json_value(document, path, type, on empty, default, on error, default, passed...)
+//! json_query(document, path, wrapper, quotes, on empty, on error, passed...)
+//! json_exists(document, path, on error, passed...)
 //! ```
+//!
+//! What is passed comes as name, value and `plain` or `json`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, StringArray, StringBuilder};
-use datafusion::arrow::compute::interleave;
+use datafusion::arrow::compute::{cast, interleave};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use crate::error::{failure, mistake};
 use crate::functions::casts::cast_array;
-use crate::functions::json_text::{Kind, compact, find_items, is_valid, kind, scalar};
+use crate::functions::json_path::{self, Found as OnPath};
+use crate::functions::json_text::{Kind, compact, is_valid, kind, scalar};
 use crate::functions::scalar::wrong_arguments;
 use crate::functions::shape::{Call, Given, Shape};
 use crate::types::{JSON, is_text, parse_type, trino_type_name};
@@ -37,7 +40,9 @@ fn documented(given: &Given<'_>, count: usize, result: DataType) -> Result<DataT
     let text = |t: &DataType| is_text(t) || *t == DataType::Null;
     match given.types.as_slice() {
         [document, path, rest @ ..]
-            if (text(document) || *document == JSON) && text(path) && (rest.is_empty() || rest.len() + 2 == count) =>
+            if (text(document) || *document == JSON)
+                && text(path)
+                && (rest.is_empty() || (rest.len() + 2 >= count && (rest.len() + 2 - count) % 3 == 0)) =>
         {
             Ok(result)
         }
@@ -61,8 +66,24 @@ enum Found<'a> {
     Failed(&'static str),
 }
 
-/// Runs `f` over what the paths find, row by row.
-fn each(call: &Call<'_>, mut f: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
+/// The variables that PASSING gives, from argument `first` on, each as JSON.
+fn passed(call: &Call<'_>, first: usize) -> Result<Vec<(String, ArrayRef)>> {
+    let triples = call.args.get(first..).unwrap_or_default().chunks_exact(3);
+    (0..triples.len())
+        .map(|number| {
+            let at = first + 3 * number;
+            let name = call.text(at).unwrap_or_default().to_owned();
+            let value = call.array(at + 1)?;
+            let json = call.text(at + 2) == Some("json") && is_text(value.data_type());
+            let raw = if json { value } else { cast_array(&value, &JSON, false)? };
+            Ok((name, cast(&raw, &DataType::Utf8)?))
+        })
+        .collect()
+}
+
+/// Runs `f` over what the paths find, row by row. Variables stand from argument `variables` on.
+fn each(call: &Call<'_>, variables: usize, mut f: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
+    let passed = passed(call, variables)?;
     let documents = call.array_as(0, &DataType::Utf8)?;
     let paths = call.array_as(1, &DataType::Utf8)?;
     let (documents, paths) = (documents.as_string::<i32>(), paths.as_string::<i32>());
@@ -76,11 +97,18 @@ fn each(call: &Call<'_>, mut f: impl FnMut(Found<'_>) -> Result<()>) -> Result<(
             f(Found::Failed("the text is not JSON"))?;
             continue;
         }
-        let items = find_items(document, path).map_err(failure)?;
-        f(if items.is_empty() && path.trim_start().starts_with("strict") {
-            Found::Failed("the path leads nowhere")
-        } else {
-            Found::Items(items)
+        let mut given = Vec::with_capacity(passed.len());
+        for (name, values) in &passed {
+            let values = values.as_string::<i32>();
+            given.push((name.clone(), values.is_valid(row).then(|| values.value(row).to_owned())));
+        }
+        if given.iter().any(|(_, value)| value.as_ref().is_some_and(|value| !is_valid(value))) {
+            f(Found::Failed("what is passed is not JSON"))?;
+            continue;
+        }
+        f(match json_path::find(document, path, &given).map_err(failure)? {
+            OnPath::Items(items) => Found::Items(items),
+            OnPath::Failed(why) => Found::Failed(why),
         })?;
     }
     Ok(())
@@ -121,7 +149,7 @@ fn value(call: &Call<'_>) -> Result<ArrayRef> {
     let mut texts: Vec<Option<String>> = Vec::with_capacity(call.rows);
     // Of each row: the fallback that it takes, and why.
     let mut taken: Vec<Option<(Fallback, bool, &'static str)>> = Vec::with_capacity(call.rows);
-    each(call, |found| {
+    each(call, 7, |found| {
         let (text, why) = match found {
             Found::Nothing => (None, None),
             Found::Failed(why) => (None, Some((on_error, false, why))),
@@ -173,7 +201,7 @@ fn query(call: &Call<'_>) -> Result<ArrayRef> {
     let omit_quotes = call.args.len() > 3 && call.text(3) == Some("omit");
     let (on_empty, on_error) = (fallback(call, 4, Fallback::Null), fallback(call, 5, Fallback::Null));
     let mut results = StringBuilder::new();
-    each(call, |found| {
+    each(call, 6, |found| {
         let outcome = match found {
             Found::Nothing => {
                 results.append_null();
@@ -217,7 +245,7 @@ fn query(call: &Call<'_>) -> Result<ArrayRef> {
 fn exists(call: &Call<'_>) -> Result<ArrayRef> {
     let on_error = fallback(call, 2, Fallback::False);
     let mut results = BooleanBuilder::with_capacity(call.rows);
-    each(call, |found| {
+    each(call, 3, |found| {
         match (found, on_error) {
             (Found::Nothing, _) => results.append_null(),
             (Found::Items(items), _) => results.append_value(!items.is_empty()),

@@ -16,9 +16,12 @@ pub(crate) mod calendar;
 pub(crate) mod casts;
 mod codecs;
 mod datetime;
+mod durations;
 mod formats;
 pub(crate) mod interval;
 mod json;
+mod json_build;
+mod json_path;
 mod json_standard;
 mod json_text;
 mod lambdas;
@@ -33,7 +36,7 @@ mod strings;
 mod sums;
 
 /// Names that the rewriter turns into something else.
-const REWRITTEN: [&str; 36] = [
+const REWRITTEN: [&str; 38] = [
     "map",
     "if",
     "try",
@@ -53,6 +56,8 @@ const REWRITTEN: [&str; 36] = [
     "histogram",
     "map_union",
     "listagg",
+    "reduce_agg",
+    "$joined",
     "approx_percentile",
     "geometric_mean",
     "every",
@@ -152,6 +157,8 @@ impl Registry {
             arithmetic::shapes(),
             quantified::shapes(),
             json_standard::shapes(),
+            json_build::shapes(),
+            durations::shapes(),
             arrays::shapes(),
             maps::shapes(),
             casts::shapes(),

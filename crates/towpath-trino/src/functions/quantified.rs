@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanBuilder, StructArray};
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::Result;
 use datafusion::logical_expr::ColumnarValue;
 
@@ -131,6 +131,7 @@ fn member(call: &Call<'_>) -> Result<ArrayRef> {
         lists.range(at).filter(|i| items.is_valid(*i)).map(|i| rows.row(shift + i)).collect()
     };
     let shared = if once { set(0) } else { HashSet::new() };
+    let partial = Partial::of(&concat(&[&value, &items])?)?;
     let mut results = BooleanBuilder::with_capacity(call.rows);
     for row in 0..call.rows {
         let at = if once { 0 } else { row };
@@ -142,11 +143,42 @@ fn member(call: &Call<'_>) -> Result<ArrayRef> {
             results.append_null();
             continue;
         }
-        let found = if once { shared.contains(&rows.row(row)) } else { set(at).contains(&rows.row(row)) };
-        let unknown = !found && present.value(at) < total.value(at);
+        let same = if once { shared.contains(&rows.row(row)) } else { set(at).contains(&rows.row(row)) };
+        let found = same && !partial.is_open(row);
+        let open = || lists.range(at).any(|i| items.is_valid(i) && partial.may_equal(row, shift + i));
+        let unknown = !found && (present.value(at) < total.value(at) || open());
         results.append_option((!unknown).then_some(found));
     }
     Ok(Arc::new(results.finish()))
+}
+
+/// Rows of which some fields are NULL: whether they are equal may be unknown.
+struct Partial {
+    /// The fields, each in a format whose values can be compared; none for values that are no rows.
+    fields: Vec<(ArrayRef, Rows)>,
+    open: Vec<bool>,
+}
+
+impl Partial {
+    fn of(values: &ArrayRef) -> Result<Self> {
+        let DataType::Struct(_) = values.data_type() else { return Ok(Self { fields: vec![], open: vec![] }) };
+        let columns = values.as_struct().columns();
+        let open = (0..values.len()).map(|row| columns.iter().any(|column| column.is_null(row))).collect();
+        let fields = columns.iter().map(|column| Ok((Arc::clone(column), rows_of(column)?))).collect::<Result<_>>()?;
+        Ok(Self { fields, open })
+    }
+
+    fn is_open(&self, row: usize) -> bool {
+        self.open.get(row).copied().unwrap_or_default()
+    }
+
+    /// True if a NULL leaves it open whether two rows are equal.
+    fn may_equal(&self, a: usize, b: usize) -> bool {
+        (self.is_open(a) || self.is_open(b))
+            && self.fields.iter().all(|(values, rows)| {
+                values.is_null(a) || values.is_null(b) || rows.row(a) == rows.row(b)
+            })
+    }
 }
 
 /// Returns the value of a subquery that has at most one row: `(rows, value)`.

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, 
 
 use crate::error::{mistake, mistake_about};
 use crate::functions::registry;
+use crate::plan::lifted::{lift_conditions, tell_apart};
 use crate::plan::settle::shield;
 
 /// Rewrites the subqueries of a node that unnest columns of the node's input.
@@ -122,12 +123,17 @@ impl Correlated<'_> {
         if let LogicalPlan::Subquery(subquery) = node {
             return Ok(Transformed::yes(subquery.subquery.as_ref().clone()));
         }
-        // DataFusion cannot pull the condition out of a join.
-        if matches!(node, LogicalPlan::Join(_)) && node.inputs().iter().any(|i| !i.all_out_ref_exprs().is_empty()) {
-            return Err(mistake_about(
-                "unnest",
-                "UNNEST of a column of an outer query must stand last in the FROM of its subquery",
-            ));
+        if matches!(node, LogicalPlan::Join(_)) {
+            let lifted = lift_conditions(node.recompute_schema()?)?;
+            let join = if let LogicalPlan::Filter(filter) = &lifted { filter.input.as_ref() } else { &lifted };
+            // DataFusion cannot pull the condition out of such a join.
+            if join.inputs().iter().any(|input| !input.all_out_ref_exprs().is_empty()) {
+                return Err(mistake_about(
+                    "unnest",
+                    "UNNEST of a column of an outer query is not supported in the side of an outer join that may be NULL",
+                ));
+            }
+            return Ok(Transformed::yes(tell_apart(lifted)?));
         }
         let Some((unnest, arrays)) = outer_projection(&node) else {
             // Nodes above see one more column.

@@ -30,6 +30,7 @@ use crate::types::trino_type_name;
 
 mod correlated;
 mod errors;
+mod lifted;
 mod moment;
 mod operators;
 mod outer;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
@@ -23,7 +24,9 @@ use crate::functions::registry;
 pub(crate) fn answer_predicates(node: LogicalPlan) -> Result<LogicalPlan> {
     let condition = matches!(node, LogicalPlan::Filter(_));
     let wanted = |e: &Expr| match e {
-        Expr::Exists(_) | Expr::InSubquery(_) => !condition,
+        Expr::Exists(_) => !condition,
+        // A join compares rows with NULL in them otherwise than IN does.
+        Expr::InSubquery(tested) => !condition || returns_rows(&tested.subquery),
         Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty() && !is_single(&subquery.subquery),
         _ => false,
     };
@@ -75,6 +78,10 @@ fn answered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 fn function(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     let udf = registry().scalar(name).ok_or_else(|| mistake(format!("unknown function: {name}")))?;
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(udf, arguments)))
+}
+
+fn returns_rows(subquery: &Subquery) -> bool {
+    matches!(subquery.subquery.schema().field(0).data_type(), DataType::Struct(_))
 }
 
 /// True if a plan has at most one row for each outer row.

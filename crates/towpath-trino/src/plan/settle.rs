@@ -23,6 +23,7 @@ use crate::functions::arrays::unify;
 use crate::functions::maps::has_map;
 use crate::functions::registry;
 use crate::plan::correlated::{check_unnested, join_unnested};
+use crate::plan::lifted::{lift_conditions, tell_apart};
 use crate::plan::moment::Instant;
 use crate::plan::operators::{compare, need_text, place_of};
 use crate::plan::predicates::answer_predicates;
@@ -42,7 +43,7 @@ pub(crate) fn settle(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn settle_node(node: LogicalPlan, changed_union: &Cell<bool>) -> Result<LogicalPlan> {
-    let node = answer_predicates(join_unnested(settle_expressions(node)?)?)?;
+    let node = answer_predicates(join_unnested(tell_apart(lift_conditions(settle_expressions(node)?)?)?)?)?;
     match node {
         LogicalPlan::Union(union) => settle_union(union, changed_union),
         LogicalPlan::Aggregate(aggregate) => settle_groups(aggregate),

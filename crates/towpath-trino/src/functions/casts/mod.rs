@@ -135,7 +135,7 @@ fn simplify(args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResul
 }
 
 /// True if Trino has a cast between these types.
-fn castable(from: &DataType, to: &DataType) -> bool {
+pub(crate) fn castable(from: &DataType, to: &DataType) -> bool {
     if from == to || *from == DataType::Null || is_text(from) && is_text(to) {
         return true;
     }

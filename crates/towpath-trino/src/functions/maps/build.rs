@@ -205,7 +205,9 @@ pub(super) fn split_type(given: &Given<'_>) -> Result<DataType> {
     }
 }
 
-pub(super) fn split_to_map(call: &Call<'_>) -> Result<ArrayRef> {
+/// Splits texts into entries, and those into keys and values.
+pub(super) fn split_to_map(call: &Call<'_>, repeats: Repeats) -> Result<ArrayRef> {
+    let name = if repeats == Repeats::Collect { "split_to_multimap" } else { "split_to_map" };
     let texts = (0..3).map(|i| call.array_as(i, &DataType::Utf8)).collect::<Result<Vec<_>>>()?;
     let [text, between, within] = [0, 1, 2].map(|i| texts[i].as_string::<i32>());
     let (mut keys, mut values): (Vec<&str>, Vec<&str>) = (vec![], vec![]);
@@ -219,7 +221,7 @@ pub(super) fn split_to_map(call: &Call<'_>) -> Result<ArrayRef> {
         for entry in text.value(row).split(between.value(row)).filter(|e| !e.is_empty()) {
             let (key, value) = entry
                 .split_once(within.value(row))
-                .ok_or_else(|| failure(format!("split_to_map: '{entry}' is not a key and a value")))?;
+                .ok_or_else(|| failure(format!("{name}: '{entry}' is not a key and a value")))?;
             found.push((keys.len(), keys.len()));
             keys.push(key);
             values.push(value);
@@ -228,5 +230,5 @@ pub(super) fn split_to_map(call: &Call<'_>) -> Result<ArrayRef> {
     }
     let keys: ArrayRef = Arc::new(datafusion::arrow::array::StringArray::from(keys));
     let values: ArrayRef = Arc::new(datafusion::arrow::array::StringArray::from(values));
-    build(pairs, &keys, &values, Repeats::Refuse, call.return_type)
+    build(pairs, &keys, &values, repeats, call.return_type)
 }

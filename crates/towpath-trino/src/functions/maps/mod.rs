@@ -75,7 +75,8 @@ pub(crate) fn shapes() -> Vec<Shape> {
             },
             concatenate,
         ),
-        Shape::new("split_to_map", split_type, split_to_map),
+        Shape::new("split_to_map", split_type, |c| split_to_map(c, Repeats::Refuse)),
+        Shape::new("split_to_multimap", |g| multimap_type(split_type(g)?), |c| split_to_map(c, Repeats::Collect)),
         Shape::new("$sort_map", |g| Ok(g.types[0].clone()), |c| sorted(&c.array(0)?)),
     ]
 }

@@ -1,28 +1,37 @@
 //! The clauses of `json_value`, `json_query` and `json_exists`: they become further arguments.
 //!
 //! `json_value(x, 'lax $.n' RETURNING bigint DEFAULT 0 ON EMPTY)` is read as
-//! `json_value(x, 'lax $.n', 'bigint', 'default', 0, 'null', NULL)`.
+//! `json_value(x, 'lax $.n', 'bigint', 'default', 0, 'null', NULL)`. What PASSING names comes last, each as its name, its
+//! value and whether that is JSON.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use super::json_build::{arguments, builder, closing};
 use crate::error::SqlError;
 use crate::types::parse_type;
 
 /// Rewrites every call with clauses, within others too.
 pub(super) fn settle_json(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SqlError> {
-    if !tokens.iter().any(|token| function(token).is_some()) {
+    if !tokens.iter().any(|token| function(token).is_some() || builder(token).is_some()) {
         return Ok(tokens);
     }
     settled(&tokens)
 }
 
-fn settled(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, SqlError> {
+pub(super) fn settled(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, SqlError> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
+        let opens = matches!(tokens.get(at + 1).map(|t| &t.token), Some(Token::LParen));
+        if let (Some(name), Some(end)) = (builder(&tokens[at]).filter(|_| opens), closing(tokens, at + 2)) {
+            out.extend_from_slice(&tokens[at..at + 2]);
+            out.extend(arguments(name, &tokens[at + 2..end], tokens[at].span)?);
+            at = end;
+            continue;
+        }
         let call = function(&tokens[at])
-            .filter(|_| matches!(tokens.get(at + 1).map(|t| &t.token), Some(Token::LParen)))
+            .filter(|_| opens)
             .and_then(|name| Some((name, parts(tokens, at + 2)?)));
         out.push(tokens[at].clone());
         at += 1;
@@ -51,7 +60,7 @@ fn null(span: Span) -> TokenWithSpan {
     TokenWithSpan { token: Token::Word(word), span }
 }
 
-fn word(token: Option<&TokenWithSpan>) -> Option<&str> {
+pub(super) fn word(token: Option<&TokenWithSpan>) -> Option<&str> {
     match token.map(|t| &t.token) {
         Some(Token::Word(word)) if word.quote_style.is_none() => Some(&word.value),
         _ => None,
@@ -122,6 +131,7 @@ impl<'a> Clauses<'a> {
     fn read(&mut self) -> Result<Vec<Argument<'a>>, SqlError> {
         let (mut returning, mut wrapper, mut quotes) = (None, None, None);
         let (mut on_empty, mut on_error) = (None, None);
+        let passed = if self.eat("passing") { self.passing()? } else { vec![] };
         while self.at < self.tokens.len() {
             if self.eat("returning") {
                 returning = Some(self.type_text()?);
@@ -157,7 +167,7 @@ impl<'a> Clauses<'a> {
             text(f.as_ref().map_or(otherwise, |fallback| fallback.kind.as_str()))
         };
         let (empty_kind, error_kind) = (kind(&on_empty, "null"), kind(&on_error, "null"));
-        Ok(match self.name {
+        let mut arguments = match self.name {
             "json_value" => vec![
                 text(returning.as_deref().unwrap_or("varchar")),
                 empty_kind,
@@ -172,7 +182,46 @@ impl<'a> Clauses<'a> {
                 error_kind,
             ],
             _ => vec![kind(&on_error, "false")],
-        })
+        };
+        arguments.extend(passed);
+        Ok(arguments)
+    }
+
+    /// Reads `value [FORMAT JSON] AS name, ...`.
+    fn passing(&mut self) -> Result<Vec<Argument<'a>>, SqlError> {
+        let mut arguments = vec![];
+        loop {
+            let start = self.at;
+            let mut depth = 0usize;
+            while let Some(token) = self.tokens.get(self.at) {
+                match &token.token {
+                    Token::LParen | Token::LBracket => depth += 1,
+                    Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                    Token::Word(_) if depth == 0 && word(Some(token)) == Some("as") => break,
+                    _ => {}
+                }
+                self.at += 1;
+            }
+            let mut value = &self.tokens[start..self.at];
+            self.expect("as")?;
+            let json = matches!(value, [.., a, b] if word(Some(a)) == Some("format") && word(Some(b)) == Some("json"));
+            if json {
+                value = &value[..value.len() - 2];
+            }
+            let Some(Token::Word(name)) = self.tokens.get(self.at).map(|t| &t.token).filter(|_| !value.is_empty()) else {
+                return Err(self.wrong("expected a value and its name after PASSING"));
+            };
+            self.at += 1;
+            arguments.extend([
+                Argument::Text(name.value.clone()),
+                Argument::Tokens(value),
+                Argument::Text(if json { "json" } else { "plain" }.to_owned()),
+            ]);
+            if self.tokens.get(self.at).map(|t| &t.token) != Some(&Token::Comma) {
+                return Ok(arguments);
+            }
+            self.at += 1;
+        }
     }
 
     fn eat(&mut self, wanted: &str) -> bool {

@@ -24,6 +24,7 @@ use crate::sql::dialect::Trino;
 
 mod bounds;
 mod json;
+mod json_build;
 mod types;
 mod uuids;
 mod values;

@@ -7,12 +7,14 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArguments, NullTreatment, Spanned,
 };
+use datafusion::sql::sqlparser::parser::Parser;
 
 use super::Rewriter;
 use super::trees::binary;
 use crate::error::{SqlError, nearest};
 use crate::functions::registry;
 use crate::sql::ast::{arguments, call, function, function_name, number, order, text};
+use crate::sql::dialect::Trino;
 
 impl Rewriter {
     /// Rewrites a call: special forms, functions under another name, and the check that the name exists.
@@ -27,6 +29,9 @@ impl Rewriter {
             return Err(SqlError::at(at.start, format!("unknown function: {name}{hint}")));
         }
         let count = arguments(&f).map(|a| a.len());
+        if name == "reduce_agg" {
+            return reduce_agg(f);
+        }
         let takes_lambda = arguments(&f).is_some_and(|a| a.iter().any(|e| matches!(e, Expr::Lambda(_))));
         if takes_lambda && known.lambda(&name).is_none() {
             // The function may have a form with a lambda and one without.
@@ -204,6 +209,27 @@ impl Rewriter {
         }
         Ok(Expr::Function(f))
     }
+}
+
+/// Rewrites `reduce_agg(value, start, merge, combine)`: all values that are not NULL, reduced.
+fn reduce_agg(mut f: Function) -> Result<Expr, SqlError> {
+    let at = f.name.span();
+    let mut given = take_arguments(&mut f);
+    let lambdas = given.iter().skip(2).filter(|argument| matches!(argument, Expr::Lambda(_))).count();
+    if given.len() != 4 || lambdas != 2 {
+        return Err(SqlError::at(at.start, "function reduce_agg takes a value, a start and two lambdas"));
+    }
+    // There is one partial result: nothing is combined.
+    given.pop();
+    let (merge, start, value) = (given.pop(), given.pop(), given.pop());
+    let missing = || SqlError::at(at.start, "an argument of reduce_agg is missing");
+    let (merge, start, value) =
+        (merge.ok_or_else(missing)?, start.ok_or_else(missing)?, value.ok_or_else(missing)?);
+    and_filter(&mut f, Expr::IsNotNull(Box::new(value.clone())));
+    let all = renamed(f, "array_agg", vec![value]);
+    let same = Parser::new(&Trino).try_with_sql("\"$state\" -> \"$state\"").and_then(|mut parser| parser.parse_expr());
+    let same = same.map_err(|error| SqlError::whole(format!("cannot rewrite reduce_agg: {error}")))?;
+    Ok(call("reduce", vec![all, start, merge, same], at))
 }
 
 /// Aggregates that DataFusion has under another name.

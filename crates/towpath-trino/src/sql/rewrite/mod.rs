@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use self::expressions::field_access;
+use self::subqueries::mark_joined;
 use self::trees::{balance, join_path};
 use crate::error::SqlError;
 use crate::sql::ast::{function_name, literal, number, place};
@@ -178,6 +179,7 @@ impl VisitorMut for Rewriter {
         if select.projection.is_empty() {
             return refuse(at, "syntax error: a SELECT needs at least one item");
         }
+        select.selection.iter_mut().chain(&mut select.having).for_each(mark_joined);
         fold_unnest(&mut select.from);
         let names = name_items(select, &self.spelling);
         self.names.insert(at, names);
@@ -200,6 +202,12 @@ impl VisitorMut for Rewriter {
                 return refuse(at, "TABLESAMPLE is not supported");
             }
             TableFactor::Derived { lateral: true, .. } => return refuse(at, "LATERAL is not supported"),
+            // sqlparser takes a text for a name.
+            TableFactor::Table { name, .. }
+                if name.0.iter().filter_map(|part| part.as_ident()).any(|part| part.quote_style == Some('\'')) =>
+            {
+                return refuse(at, format!("syntax error: {name} is a text; a table is named without quotes or in double quotes"));
+            }
             TableFactor::Table { args: Some(_), name, .. } => {
                 return refuse(at, format!("unknown table function: {name}"));
             }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `x > ALL (q)` | one call over the number of rows of `q`, its number of values, its least and its greatest value |
 //! | `x = ANY (q)`, `x <> ALL (q)` | `x IN (q)`, `x NOT IN (q)` |
-//! | `(a, b) IN (q)` | `EXISTS` over `q` with both columns compared: a join on columns |
+//! | `(a, b) IN (q)` as a condition | `EXISTS` over `q` with both columns compared: a join on columns |
+//! | `(a, b) IN (q)` elsewhere, where NULL is not false | `ROW(a, b) IN (q)`, with rows for columns |
 //! | `(a, b) = (c, d)` | the conjunction of the parts |
 
 use datafusion::sql::sqlparser::ast::{
@@ -22,6 +23,40 @@ use crate::sql::dialect::Trino;
 
 /// The alias of a subquery that was moved into FROM; no query can spell it.
 const MOVED: &str = "$subquery";
+
+/// Marks a row of which only true matters; no query can spell it.
+const JOINED: &str = "$joined";
+
+/// Marks the rows whose `IN` is a condition, or part of one, of which false and NULL are the same.
+pub(super) fn mark_joined(condition: &mut Expr) {
+    let mut open = vec![condition];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Nested(inner) => open.push(inner.as_mut()),
+            Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+                open.extend([left.as_mut(), right.as_mut()]);
+            }
+            Expr::InSubquery { expr: value, .. }
+            | Expr::AnyOp { left: value, compare_op: BinaryOperator::Eq, .. }
+            | Expr::AllOp { left: value, compare_op: BinaryOperator::NotEq, .. }
+                if is_row(value) =>
+            {
+                let row = std::mem::replace(value.as_mut(), Expr::Tuple(vec![]));
+                let at = row.span();
+                **value = call(JOINED, vec![row], at);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_row(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_row(inner),
+        Expr::Tuple(items) => items.len() > 1,
+        other => row_items(other).is_some(),
+    }
+}
 
 /// Which rows of the subquery must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +102,23 @@ pub(super) fn quantified(
 
 /// Rewrites `value [NOT] IN (subquery)`.
 pub(super) fn in_subquery(value: Expr, mut subquery: Box<Query>, negated: bool) -> Result<Expr, SqlError> {
+    let joined = match &value {
+        Expr::Function(f) if function_name(f).is_some_and(|name| name.value == JOINED) => {
+            arguments(f).and_then(|arguments| arguments.first().copied().cloned())
+        }
+        _ => None,
+    };
+    let is_condition = joined.is_some();
+    let value = joined.unwrap_or(value);
     let Some(items) = row_items(&value) else {
         return Ok(Expr::InSubquery { expr: Box::new(value), subquery, negated });
     };
     let count = items.len();
     spread_row(&mut subquery, count);
+    if !is_condition {
+        let subquery = rows_of(subquery, count)?;
+        return Ok(Expr::InSubquery { expr: Box::new(value), subquery, negated });
+    }
     let columns = (1..=count).map(|i| Expr::Identifier(column(i)));
     let same = items.into_iter().zip(columns).map(|(item, column)| binary(column, BinaryOperator::Eq, item)).collect();
     let mut same = conjunction(same);
@@ -190,6 +237,27 @@ fn name_columns(query: &mut Query, columns: usize) -> bool {
         }
     }
     true
+}
+
+/// Makes a query of several columns one of rows.
+fn rows_of(mut subquery: Box<Query>, columns: usize) -> Result<Box<Query>, SqlError> {
+    let row = |items: Vec<Expr>| SelectItem::ExprWithAlias { expr: call("row", items, Span::empty()), alias: column(1) };
+    if name_columns(&mut subquery, columns)
+        && let SetExpr::Select(select) = subquery.body.as_mut()
+    {
+        let items = select.projection.iter().filter_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        });
+        select.projection = vec![row(items.collect())];
+        return Ok(subquery);
+    }
+    let mut rows = template(r#"SELECT 1 AS "$found" FROM (SELECT 1) AS "$subquery""#)?;
+    move_into(&mut rows, subquery, columns);
+    if let SetExpr::Select(select) = rows.body.as_mut() {
+        select.projection = vec![row((1..=columns).map(|i| Expr::Identifier(column(i))).collect())];
+    }
+    Ok(rows)
 }
 
 /// Makes `SELECT ROW(a, b)` the same as `SELECT a, b`.
