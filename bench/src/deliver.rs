@@ -26,7 +26,7 @@ use towpath_trail::{BucketError, Buckets, Delivery, SealError, Sealer, SigningKe
 use crate::generate::{self, Plan};
 use crate::put::scratch;
 use crate::results;
-use crate::server::peak_memory;
+use crate::server::{peak_memory, processor_seconds};
 
 /// Events a second on two cores, and how much more memory four times the backlog may take.
 const TARGET: f64 = 150_000.0;
@@ -34,7 +34,7 @@ const GROWTH: f64 = 1.25;
 
 /// Different records that are generated, and the sizes of those that the backlog is made of: about 1.2 KB on average.
 const RECORDS: u64 = 40_000;
-const SIZES: std::ops::Range<usize> = 900..1_500;
+const SIZES: std::ops::Range<usize> = 1_000..1_600;
 
 const ACCOUNT: &str = "000000000001";
 const BUCKET: &str = "bench";
@@ -119,7 +119,8 @@ impl Deliver {
         let folder = tempfile::Builder::new().prefix("deliver").tempdir_in(scratch()?)?;
         let world = World::open(folder.path(), self.trails, self.settings()).await?;
         let event_bytes = world.fill(&texts(folder.path())?, self.events).await?;
-        let (memory_before, processor) = (peak_memory(std::process::id())?, processor_seconds()?);
+        let own = std::process::id();
+        let (memory_before, processor) = (peak_memory(own)?, processor_seconds(own)?);
         let started = Instant::now();
         let stop = tokio_util::sync::CancellationToken::new();
         let running = tokio::spawn({
@@ -132,7 +133,7 @@ impl Deliver {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let seconds = started.elapsed().as_secs_f64();
-        let (processor_seconds, memory) = (processor_seconds()? - processor, peak_memory(std::process::id())?);
+        let (processor_seconds, memory) = (processor_seconds(own)? - processor, peak_memory(own)?);
         stop.cancel();
         running.await??;
         let (packed, files) = results::size_of(&folder.path().join("buckets"), "")?;
@@ -295,14 +296,6 @@ fn texts(folder: &Path) -> anyhow::Result<Vec<String>> {
     }
     ensure!(!texts.is_empty(), "no records were generated");
     Ok(texts)
-}
-
-fn processor_seconds() -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The name may hold blanks, so count from its closing bracket.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-    Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
 /// The verdicts over what was measured: name, target, measured, met.

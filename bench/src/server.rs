@@ -99,11 +99,7 @@ impl Server {
 
     /// Processor seconds it has used, in user and kernel mode.
     pub fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name may hold blanks, so count from its closing bracket.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
-        Ok((ticks(11) + ticks(12)) / 100.0)
+        processor_seconds(self.child.id())
     }
 
     /// Asks it to stop and waits until it has.
@@ -152,6 +148,16 @@ pub fn peak_memory(process: u32) -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak memory is told")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib * 1024)
+}
+
+/// Processor seconds that a process has used, in user and kernel mode.
+pub fn processor_seconds(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // The name may hold blanks, so count from its closing bracket.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+    Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
 fn credentials(data_dir: &Path) -> anyhow::Result<Credentials> {
