@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use towpath_log::{FileLogStorage, LogStorage, OpenError};
 use towpath_model::Clock;
@@ -203,6 +203,7 @@ impl Recording {
             gaps: gaps.clone(),
             clock: clock.clone(),
             stuck: AtomicBool::new(false),
+            urgent: Notify::new(),
             stop: CancellationToken::new(),
             durable_at: AtomicI64::new(0),
             settings: settings.clone(),
@@ -336,7 +337,11 @@ impl Shared {
 
     /// Gives records to the writer.
     fn write(&self, group: Group) {
+        let awaited = group.waiting.is_awaited();
         let _ = self.groups.send(group);
+        if awaited {
+            self.place.urgent.notify_one();
+        }
     }
 
     /// Notes on disk that an upstream has calls, before the first of them. False if that cannot be done: then a crash

@@ -75,6 +75,11 @@ impl Waiting {
         Self { gaps, what: Some(What::Gap(gap)), handed_over: false }
     }
 
+    /// True if a call's answer waits for the records.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.what, Some(What::Call { tell: Some(_), .. }))
+    }
+
     /// The records are about to leave. The tally is to be noted before they do.
     pub(super) fn hand_over(&mut self) {
         if std::mem::replace(&mut self.handed_over, true) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use towpath_capture::CapturedRecord;
 use towpath_model::Clock;
@@ -15,6 +15,10 @@ use super::settings::RecordingSettings;
 use super::spill::Spill;
 use super::work::{Group, Waiting};
 use crate::sink::{RecordSink, SinkError};
+
+/// How long records that nobody waits for are gathered. Each append costs a turn of the disk and a share of whatever reads
+/// the log, for one record as for a hundred.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// Who gap records name for records that were lost between the spill and the log.
 const SPILL: &str = "spill";
@@ -30,6 +34,8 @@ pub(super) struct Place {
     pub(super) spilling: AtomicBool,
     /// Set when neither the log nor the spill takes records, cleared when one of them does.
     pub(super) stuck: AtomicBool,
+    /// Told when records were sent that somebody waits for.
+    pub(super) urgent: Notify,
     /// Ends what waits for the log and the spill; it counts as lost.
     pub(super) stop: CancellationToken,
     /// When records were durable last, in milliseconds since 1970; 0 before the first.
@@ -49,6 +55,11 @@ impl Batch {
         self.bytes += group.bytes();
         self.waiting.push((group.records.len(), group.waiting));
         self.records.extend(group.records);
+    }
+
+    /// True if somebody waits for one of its records.
+    fn is_awaited(&self) -> bool {
+        self.waiting.iter().any(|(_, waiting)| waiting.is_awaited())
     }
 
     /// Takes out the groups of which a record was refused, and keeps the others.
@@ -75,7 +86,6 @@ impl Place {
     /// Takes the records of finished calls and sees that they become durable, until nobody can send any more.
     pub(super) async fn run(self: Arc<Self>, mut groups: mpsc::UnboundedReceiver<Group>) {
         let appends = Arc::new(Semaphore::new(self.settings.appends.max(1)));
-        let most = self.settings.batch_records.max(1);
         let mut spare = None;
         loop {
             // No batch is gathered before it can go: what waits meanwhile goes together.
@@ -89,14 +99,13 @@ impl Place {
             };
             let mut batch = Batch::default();
             batch.add(first);
-            while let Ok(group) = groups.try_recv() {
-                let fits = batch.bytes + group.bytes() <= self.settings.batch_bytes
-                    && batch.records.len() + group.records.len() <= most;
-                if !fits {
-                    spare = Some(group);
-                    break;
+            spare = self.fill(&mut batch, &mut groups);
+            if spare.is_none() && !batch.is_awaited() {
+                tokio::select! {
+                    () = tokio::time::sleep(GATHER) => {}
+                    () = self.urgent.notified() => {}
                 }
-                batch.add(group);
+                spare = self.fill(&mut batch, &mut groups);
             }
             let place = self.clone();
             tokio::spawn(async move {
@@ -104,6 +113,19 @@ impl Place {
                 drop(permit);
             });
         }
+    }
+
+    /// Adds to a batch what was sent meanwhile. What does not fit any more is given back.
+    fn fill(&self, batch: &mut Batch, groups: &mut mpsc::UnboundedReceiver<Group>) -> Option<Group> {
+        while let Ok(group) = groups.try_recv() {
+            let fits = batch.bytes + group.bytes() <= self.settings.batch_bytes
+                && batch.records.len() + group.records.len() <= self.settings.batch_records;
+            if !fits {
+                return Some(group);
+            }
+            batch.add(group);
+        }
+        None
     }
 
     /// Returns when every record of the batch is durable, in the log or in the spill, or refused for good.
