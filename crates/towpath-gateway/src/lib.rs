@@ -11,6 +11,7 @@
 
 mod answer;
 mod call;
+mod chunks;
 mod client;
 mod development_ca;
 mod gate;

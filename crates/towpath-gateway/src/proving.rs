@@ -24,13 +24,13 @@ impl Proving {
     /// Takes the next frame.
     ///
     /// # Errors
-    /// It is the trailers, and the body before them is not the one that was signed.
+    /// The body is not the one that was signed, as far as that is decided by now.
     pub fn push(&mut self, frame: Frame<Bytes>) -> Result<(), Forged> {
         match frame.into_data() {
             Ok(data) if data.is_empty() => {}
             Ok(data) => {
                 if let Some(proof) = &mut self.proof {
-                    proof.pass(&data);
+                    proof.pass(&data)?;
                 }
                 self.due.extend(self.held.replace(data).map(Frame::data));
             }

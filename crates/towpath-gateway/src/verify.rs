@@ -1,8 +1,9 @@
 //! Verifying signatures before a call is passed on, with the secrets of Towpath's own accounts.
 //!
 //! What the head proves is decided at once: the key, the time, the signature over a body of a stated hash, or over none
-//! (`UNSIGNED-PAYLOAD`; chunks of a streamed body are not looked into). What depends on the body is decided as its last
-//! bytes come: they are held back until the hash is right, so that no upstream ever has the whole of a forged request.
+//! (`UNSIGNED-PAYLOAD`). What depends on the body is decided as its last bytes come: they are held back until the hash is
+//! right, so that no upstream ever has the whole of a forged request. Of a body that is signed in chunks each is proven at
+//! its end.
 //!
 //! A call without a signature passes; it is nobody's, and its upstream decides. A signature of another kind than Version 4
 //! cannot be verified and is refused.
@@ -15,10 +16,14 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use towpath_wire::sigv4::{AuthError, BodyHash, DEFAULT_SKEW, Expect, Secret, SignedRequest, SigningKeys};
 
+use crate::chunks::{ChunkError, ChunkProof};
 use crate::identity::{Identities, KeyDirectory};
 
 /// Secrets' signing keys that are remembered.
 const SIGNING_KEYS: usize = 10_000;
+
+/// The length of a body without its `aws-chunked` coding.
+const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
 /// Why a call is refused: what its caller is told. Its record says AccessDenied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,22 +57,35 @@ impl Verifier {
         let secret = secret.ok_or_else(|| told(&AuthError::UnknownKey))?;
         if !signed.is_proven_by_head() {
             let open = Open::Signature { signed: Box::new(signed), secret, keys: self.keys.clone(), now };
-            return Ok(Some(BodyProof { hash: Sha256::new(), open }));
+            return Ok(Some(BodyProof::Whole { hash: Sha256::new(), open }));
         }
         let service = signed.service().to_owned();
         let expect = Expect { service: &service, now, skew: DEFAULT_SKEW };
-        signed.verify_head(secret.expose().as_bytes(), &expect, &self.keys).map_err(|error| told(&error))?;
-        Ok(signed.claimed_body().map(|claimed| BodyProof { hash: Sha256::new(), open: Open::Hash(claimed) }))
+        let secret = secret.expose().as_bytes();
+        signed.verify_head(secret, &expect, &self.keys).map_err(|error| told(&error))?;
+        if let Some(signatures) = signed.chunks(secret, &self.keys) {
+            let announced = head.headers.get(DECODED_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            return Ok(Some(BodyProof::Chunks(ChunkProof::new(signatures, announced))));
+        }
+        Ok(signed.claimed_body().map(|claimed| BodyProof::Whole { hash: Sha256::new(), open: Open::Hash(claimed) }))
     }
 }
 
 /// What a body has still to prove.
-pub struct BodyProof {
-    hash: Sha256,
-    open: Open,
+pub enum BodyProof {
+    /// Something about all of it.
+    Whole {
+        /// Over what has come.
+        hash: Sha256,
+        /// What.
+        open: Open,
+    },
+    /// That each of its chunks has its signature.
+    Chunks(ChunkProof),
 }
 
-enum Open {
+/// What a whole body proves.
+pub enum Open {
     /// That it has the hash that was signed.
     Hash(BodyHash),
     /// That the signature is over its hash.
@@ -76,8 +94,15 @@ enum Open {
 
 impl BodyProof {
     /// Takes a part of the body.
-    pub fn pass(&mut self, part: &[u8]) {
-        self.hash.update(part);
+    ///
+    /// # Errors
+    /// The body is not the one that was signed, which its first part already tells.
+    pub fn pass(&mut self, part: &[u8]) -> Result<(), Forged> {
+        match self {
+            Self::Whole { hash, .. } => hash.update(part),
+            Self::Chunks(chunks) => chunks.pass(part)?,
+        }
+        Ok(())
     }
 
     /// Decides, the body being whole.
@@ -85,8 +110,11 @@ impl BodyProof {
     /// # Errors
     /// The body is not the one that was signed.
     pub fn finish(self) -> Result<(), Forged> {
-        let hash = BodyHash::finished(self.hash);
-        match self.open {
+        let (hash, open) = match self {
+            Self::Chunks(chunks) => return Ok(chunks.finish()?),
+            Self::Whole { hash, open } => (BodyHash::finished(hash), open),
+        };
+        match open {
             Open::Hash(claimed) if claimed == hash => Ok(()),
             Open::Hash(_) => {
                 Err(Forged("the body does not have the SHA-256 that x-amz-content-sha256 says".to_owned()))
@@ -97,6 +125,12 @@ impl BodyProof {
                 verified.map(drop).map_err(|error| told(&error))
             }
         }
+    }
+}
+
+impl From<ChunkError> for Forged {
+    fn from(error: ChunkError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -151,7 +185,7 @@ mod tests {
         let identities = Identities::default().with_directory(Arc::new(Own));
         let proof = Verifier::new(&identities).unwrap().head(head, now())?;
         let Some(mut proof) = proof else { return Ok(()) };
-        body.chunks(2).for_each(|part| proof.pass(part));
+        body.chunks(2).try_for_each(|part| proof.pass(part))?;
         proof.finish()
     }
 

@@ -13,6 +13,7 @@
 
 mod amz_date;
 mod canonical;
+mod chunks;
 mod credential;
 mod error;
 mod key;
@@ -23,6 +24,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use chunks::ChunkSignatures;
 pub use credential::{Credentials, Scope, Secret};
 pub use error::AuthError;
 pub use key::SigningKeys;

@@ -87,6 +87,7 @@ fn credentials(secret: &str, token: Option<String>) -> Credentials {
 }
 
 mod cache;
+mod chunks;
 mod golden;
 mod laws;
 mod passing;
