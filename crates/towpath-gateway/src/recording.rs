@@ -20,9 +20,11 @@
 mod gap;
 mod gap_key;
 mod gap_record;
+mod kept;
 mod marker;
 mod room;
 mod settings;
+mod shared;
 mod spill;
 mod tally;
 mod ticket;
@@ -39,13 +41,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use towpath_log::{FileLogStorage, LogStorage, OpenError};
 use towpath_model::Clock;
-use uuid::Uuid;
 
 pub use gap::{Gap, Reason};
 pub use gap_key::{GapKey, GapKeyError};
@@ -57,17 +57,12 @@ pub use work::Describe;
 use crate::identity::Identities;
 use crate::sink::RecordSink;
 use gap::Gaps;
-use marker::Marker;
+use kept::Kept;
 use room::Room;
-use spill::Spill;
+use shared::Shared;
 use tally::Tally;
-use work::{Group, Job, Waiting};
 use write::Place;
 
-/// How often it is looked whether a gap is to be told, and noted up to when all was durable.
-const TICK: Duration = Duration::from_millis(500);
-/// How often that is noted while nothing happens.
-const IDLE_STEP_MILLIS: i64 = 30_000;
 /// The file of the key that signs gap records, in the folder of the recording.
 const KEY_FILE: &str = "gap.key";
 /// The folder of the spill, in the folder of the recording.
@@ -109,33 +104,6 @@ struct Running {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// What outlives the process.
-struct Kept {
-    spill: Arc<Spill>,
-    marker: Arc<Marker>,
-    gaps: Vec<Gap>,
-    tally: Tally,
-}
-
-/// What the parts of a recording share.
-pub(crate) struct Shared {
-    clock: Arc<dyn Clock>,
-    describe: Arc<dyn Describe>,
-    identities: Arc<Identities>,
-    room: Arc<Room>,
-    gaps: Arc<Gaps>,
-    place: Arc<Place>,
-    key: GapKey,
-    marker: Option<Arc<Marker>>,
-    // Upstreams that have had calls. Written once for each.
-    noted: RwLock<Vec<Arc<str>>>,
-    stopping: AtomicBool,
-    // One queue for each worker; empty once the recording is closed. Read for a look-up, never held across an await.
-    jobs: RwLock<Vec<mpsc::UnboundedSender<Job>>>,
-    next: AtomicUsize,
-    groups: mpsc::UnboundedSender<Group>,
-}
-
 impl Recording {
     /// Starts recording: calls become records by `describe`, callers are known by `identities`, records go into `sink`.
     /// What an earlier run left in the folder of `settings` goes there first. Must be called within a Tokio runtime.
@@ -160,7 +128,7 @@ impl Recording {
                     Arc::new(FileLogStorage::open(folder.join(SPILL_FOLDER)).map_err(failed)?);
                 (
                     key,
-                    Some(open_kept(notes, spill, &clock, &settings, tally::boot()).map_err(|error| error.of(folder))?),
+                    Some(Kept::open(notes, spill, &clock, &settings, tally::boot()).map_err(|error| error.of(folder))?),
                 )
             }
         };
@@ -321,106 +289,4 @@ impl Recording {
             tracing::warn!(%cause, "cannot take the marker of a running recording away; the next start tells a gap");
         }
     }
-}
-
-impl Shared {
-    /// Gives a finished call to a worker. Without workers the call is lost, and counted as `job` is dropped.
-    fn submit(&self, job: Job) {
-        let jobs = self.jobs.read();
-        if jobs.is_empty() {
-            return;
-        }
-        let number = self.next.fetch_add(1, Ordering::Relaxed) % jobs.len();
-        // A worker that is gone drops the job, which counts it.
-        let _ = jobs[number].send(job);
-    }
-
-    /// Gives records to the writer.
-    fn write(&self, group: Group) {
-        let awaited = group.waiting.is_awaited();
-        let _ = self.groups.send(group);
-        if awaited {
-            self.place.urgent.notify_one();
-        }
-    }
-
-    /// Notes on disk that an upstream has calls, before the first of them. False if that cannot be done: then a crash
-    /// could lose calls that nobody would tell of.
-    fn note(&self, upstream: &RecordedUpstream) -> bool {
-        let Some(marker) = &self.marker else { return true };
-        if self.noted.read().contains(&upstream.name) {
-            return true;
-        }
-        if let Err(cause) = marker.note(upstream) {
-            tracing::error!(%cause, upstream = %upstream.name, "cannot note that an upstream is recorded");
-            return false;
-        }
-        self.noted.write().push(upstream.name.clone());
-        true
-    }
-
-    /// Makes gap records and sends them on their way.
-    fn tell(&self, gaps: Vec<Gap>) {
-        for gap in gaps {
-            let record = gap_record::record(&gap, &self.place.settings.gateway, &self.key, Uuid::new_v4());
-            tracing::warn!(upstream = %gap.upstream, reason = gap.reason.as_str(), at_least = gap.at_least, from = %gap.from, to = %gap.to, "calls have no record");
-            self.write(Group { records: vec![record], waiting: Waiting::gap(self.gaps.clone(), gap) });
-        }
-    }
-
-    /// Tells gaps when they are due, and notes up to when all was durable.
-    async fn tick(self: Arc<Self>) {
-        let settings = &self.place.settings;
-        let mut noted = 0;
-        loop {
-            tokio::time::sleep(TICK.min(settings.gap_quiet)).await;
-            let now = self.clock.now();
-            self.gaps.tally.note();
-            if !self.place.stuck.load(Ordering::Relaxed) {
-                self.tell(self.gaps.due(now, settings.gap_quiet, settings.gap_longest));
-            }
-            // With nothing under way, all is durable up to now.
-            let idle = self.room.load().0 == 0 && self.gaps.is_empty();
-            let until = if idle { now.as_millisecond() } else { self.place.durable_at.load(Ordering::Relaxed) };
-            let step = if idle { IDLE_STEP_MILLIS } else { 0 };
-            let due = until > noted + step && self.gaps.is_empty();
-            let Some(marker) = self.marker.clone().filter(|_| due) else { continue };
-            noted = until;
-            let Ok(until) = Timestamp::from_millisecond(until) else { continue };
-            if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || marker.durable_until(until)).await {
-                tracing::warn!(%cause, "cannot note up to when all is durable");
-            }
-        }
-    }
-}
-
-/// Why the folder cannot be used, before it has its name.
-enum KeptError {
-    Io(io::Error),
-    Spill(OpenError),
-}
-
-impl KeptError {
-    fn of(self, folder: &std::path::Path) -> RecordingError {
-        match self {
-            Self::Io(cause) => RecordingError::Folder { folder: folder.to_owned(), cause },
-            Self::Spill(cause) => RecordingError::Spill(cause),
-        }
-    }
-}
-
-fn open_kept(
-    notes: Arc<dyn LogStorage>,
-    spill: Arc<dyn LogStorage>,
-    clock: &Arc<dyn Clock>,
-    settings: &RecordingSettings,
-    boot: Option<String>,
-) -> Result<Kept, KeptError> {
-    let (marker, mut gaps) = Marker::open(notes.clone(), clock.now()).map_err(KeptError::Io)?;
-    let (tally, left) = Tally::open(&notes, boot).map_err(KeptError::Io)?;
-    for gap in &mut gaps {
-        gap.at_least = left.get(&*gap.upstream).copied().unwrap_or(0);
-    }
-    let spill = Spill::open(spill, notes, settings.spill_bytes, clock.clone()).map_err(KeptError::Spill)?;
-    Ok(Kept { spill: Arc::new(spill), marker: Arc::new(marker), gaps, tally })
 }

@@ -5,15 +5,20 @@ use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use http::Method;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 use towpath_admit::UserIdentity;
 use towpath_capture::{Body, CapturedRecord, Ending, Exchange, Request};
 use towpath_log::sim::{Fault, SimDisk};
 use towpath_model::SystemClock;
+use uuid::Uuid;
 
 use super::*;
 use crate::sink::SinkError;
+
+mod killed;
+mod lost;
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -128,7 +133,7 @@ fn start_with(log: &Arc<TestLog>, disks: Option<&Disks>, settings: RecordingSett
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kept = disks.map(|disks| {
         let (notes, spill) = (disks.notes.process(), disks.spill.process());
-        open_kept(notes, spill, &clock, &settings, Some("one boot".to_owned())).ok().unwrap()
+        Kept::open(notes, spill, &clock, &settings, Some("one boot".to_owned())).ok().unwrap()
     });
     let key = GapKey::ephemeral().unwrap();
     Recording::run(Arc::new(ByPath), Arc::default(), log.clone(), clock, settings, key, kept).unwrap()
@@ -213,227 +218,6 @@ async fn what_the_log_does_not_take_waits_on_disk_and_follows_in_order() {
     assert_eq!(log.calls_in().len(), 31);
     recording.close(LONG).await;
     assert!(log.gaps_in().is_empty());
-}
-
-#[tokio::test]
-async fn after_a_kill_what_waited_on_disk_is_sent_and_the_time_that_nobody_knows_is_a_gap() {
-    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-    let closed = upstream(Policy::FailClosed);
-    {
-        let recording = start(&log, &disks);
-        log.away(true);
-        for number in 1..=20 {
-            timeout(LONG, call(&recording, &closed, number).durable()).await.unwrap().unwrap();
-        }
-        disks.kill(recording);
-    }
-    log.away(false);
-    let recording = start(&log, &disks);
-    until("the replay", || log.calls_in().len() >= 20).await;
-    assert_eq!(log.calls_in(), (1..=20).collect::<Vec<_>>());
-    until("the gap record", || !log.gaps_in().is_empty()).await;
-    assert_eq!(log.gaps_in(), [("closed".to_owned(), "UNCLEAN_STOP".to_owned(), 0)]);
-    recording.close(LONG).await;
-
-    // This time it stopped in order: nothing is sent again, and there is no gap.
-    let recording = start(&log, &disks);
-    timeout(LONG, call(&recording, &closed, 21).durable()).await.unwrap().unwrap();
-    recording.close(LONG).await;
-    assert_eq!(log.calls_in().len(), 21);
-    assert_eq!(log.gaps_in().len(), 1);
-}
-
-#[tokio::test]
-async fn after_a_kill_the_gap_says_how_many_calls_had_begun_at_least() {
-    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-    let (open, closed) = (upstream(Policy::FailOpen), upstream(Policy::FailClosed));
-    {
-        let recording = start(&log, &disks);
-        timeout(LONG, call(&recording, &closed, 1).durable()).await.unwrap().unwrap();
-        let under_way: Vec<_> = [&open, &open, &open, &closed].map(|one| recording.begin(one).unwrap()).into();
-        timeout(LONG, call(&recording, &closed, 2).durable()).await.unwrap().unwrap();
-        // Noted with the record of the second call.
-        disks.kill(recording);
-        drop(under_way);
-    }
-    let recording = start(&log, &disks);
-    until("the gap records", || log.gaps_in().len() == 2).await;
-    let gap = |upstream: &str, calls| (upstream.to_owned(), "UNCLEAN_STOP".to_owned(), calls);
-    let mut told = log.gaps_in();
-    told.sort();
-    assert_eq!(told, [gap("closed", 1), gap("open", 3)]);
-    recording.close(LONG).await;
-    // They were told, and are not told again.
-    disks.kill(start(&log, &disks));
-    let recording = start(&log, &disks);
-    timeout(LONG, call(&recording, &closed, 3).durable()).await.unwrap().unwrap();
-    recording.close(LONG).await;
-    assert!(log.gaps_in()[2..].iter().all(|(_, _, calls)| *calls == 0), "{:?}", log.gaps_in());
-}
-
-#[tokio::test]
-async fn a_kill_in_the_middle_of_the_replay_loses_nothing() {
-    let disks = Disks::new();
-    let closed = upstream(Policy::FailClosed);
-    let first = Arc::new(TestLog::default());
-    first.away(true);
-    let small = || RecordingSettings { batch_bytes: 20, ..settings() };
-    {
-        let recording = start_with(&first, Some(&disks), small());
-        for number in 1..=40 {
-            timeout(LONG, call(&recording, &closed, number).durable()).await.unwrap().unwrap();
-        }
-        first.enough.store(5, Ordering::Relaxed);
-        first.away(false);
-        until("a part of the replay", || first.calls_in().len() >= 5).await;
-        disks.kill(recording);
-    }
-    let second = Arc::new(TestLog::default());
-    let _recording = start_with(&second, Some(&disks), small());
-    until("the rest", || second.calls_in().contains(&40)).await;
-    let both: BTreeSet<_> = first.calls_in().into_iter().chain(second.calls_in()).collect();
-    assert_eq!(both, (1..=40).collect(), "together the logs have every record");
-    assert!(second.calls_in().is_sorted());
-}
-
-#[tokio::test]
-async fn a_torn_tail_of_the_spill_costs_only_what_was_never_acknowledged() {
-    for cut in [1, 7, 30] {
-        let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-        let closed = upstream(Policy::FailClosed);
-        {
-            let recording = start(&log, &disks);
-            log.away(true);
-            for number in 1..=10 {
-                timeout(LONG, call(&recording, &closed, number).durable()).await.unwrap().unwrap();
-            }
-            disks.kill(recording);
-        }
-        // A write that was on its way when the power went.
-        let name = disks.spill.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
-        let mut bytes = disks.spill.bytes(&name).unwrap();
-        let torn = bytes[bytes.len() - 60..][..cut].to_vec();
-        bytes.extend(torn);
-        disks.spill.damage(&name, bytes);
-        log.away(false);
-        let recording = start(&log, &disks);
-        until("the replay", || log.calls_in().len() >= 10).await;
-        timeout(LONG, call(&recording, &closed, 11).durable()).await.unwrap().unwrap();
-        until("the next", || log.calls_in() == (1..=11).collect::<Vec<_>>()).await;
-    }
-}
-
-#[tokio::test]
-async fn with_the_log_away_and_the_disk_full_calls_are_refused_or_counted_until_one_of_them_is_back() {
-    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-    let recording = start_with(&log, Some(&disks), RecordingSettings { queue_calls: 3, ..settings() });
-    let (open, closed) = (upstream(Policy::FailOpen), upstream(Policy::FailClosed));
-    timeout(LONG, call(&recording, &closed, 1).durable()).await.unwrap().unwrap();
-    timeout(LONG, call(&recording, &open, 2).durable()).await.unwrap().unwrap();
-    until("the first records", || log.calls_in().len() == 2).await;
-
-    log.away(true);
-    disks.spill.fail(disks.spill.calls(), u64::MAX, Fault::NoSpace);
-    let waiting = call(&recording, &closed, 3);
-    until("nobody takes records", || recording.shared.place.stuck.load(Ordering::Relaxed)).await;
-    assert_eq!(recording.begin(&closed).err(), Some(Unrecordable::Full), "a call that would only wait is refused");
-    // Two more wait in memory; then fail-open calls pass uncounted for by a record, and are counted.
-    drop(call(&recording, &open, 4));
-    drop(call(&recording, &open, 5));
-    for _ in 0..7 {
-        let ticket = recording.begin(&open).unwrap();
-        assert!(!ticket.is_recorded());
-        timeout(LONG, ticket.finish(exchange(99), Routed::to(&open)).durable()).await.unwrap().unwrap();
-    }
-    disks.spill.heal();
-    timeout(LONG, waiting.durable()).await.unwrap().unwrap();
-    log.away(false);
-    until("all that was taken", || log.calls_in().iter().collect::<BTreeSet<_>>().len() == 5).await;
-    until("the gap record", || !log.gaps_in().is_empty()).await;
-    assert_eq!(log.gaps_in(), [("open".to_owned(), "QUEUE_FULL".to_owned(), 7)]);
-    timeout(LONG, call(&recording, &closed, 6).durable()).await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn the_spill_is_bounded() {
-    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-    let recording = start_with(&log, Some(&disks), RecordingSettings { spill_bytes: 1000, ..settings() });
-    let closed = upstream(Policy::FailClosed);
-    log.away(true);
-    let mut taken = 0;
-    while let Ok(ticket) = recording.begin(&closed) {
-        let answer = ticket.finish(exchange(taken), Routed::to(&closed));
-        match timeout(WAITS, answer.durable()).await {
-            Ok(durable) => durable.unwrap(),
-            Err(_) => break,
-        }
-        taken += 1;
-    }
-    assert!((5..20).contains(&taken), "{taken} records of about a hundred bytes");
-    assert!(recording.begin(&closed).is_err());
-    log.away(false);
-    until("all that was taken", || log.calls_in().len() as u128 == taken + 1).await;
-    until("room again", || recording.begin(&closed).is_ok()).await;
-}
-
-#[tokio::test]
-async fn what_the_log_refuses_for_good_is_told_to_the_caller_and_in_a_gap_record() {
-    for spilled in [false, true] {
-        let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-        let recording = start(&log, &disks);
-        let closed = upstream(Policy::FailClosed);
-        *log.never.lock() = Some(Uuid::from_u128(2));
-        log.away(spilled);
-        let answers: Vec<_> = (1..=3).map(|number| call(&recording, &closed, number)).collect();
-        let mut told = Vec::new();
-        for answer in answers {
-            told.push(timeout(LONG, answer.durable()).await.unwrap());
-        }
-        let refused = if spilled { Ok(()) } else { Err(NotDurable::Refused) };
-        assert_eq!(told, [Ok(()), refused, Ok(())]);
-        log.away(false);
-        until("the others", || log.calls_in() == [1, 3]).await;
-        until("the gap record", || !log.gaps_in().is_empty()).await;
-        let (upstream, reason, count) = log.gaps_in().remove(0);
-        assert_eq!((&*reason, count), ("RECORD_REFUSED", 1));
-        assert_eq!(upstream, if spilled { "spill" } else { "closed" });
-    }
-}
-
-#[tokio::test]
-async fn a_ticket_that_is_dropped_is_a_call_without_a_record() {
-    let log = Arc::new(TestLog::default());
-    let recording = start_with(&log, None, settings());
-    drop(recording.begin(&upstream(Policy::FailClosed)).unwrap());
-    until("the gap record", || !log.gaps_in().is_empty()).await;
-    assert_eq!(log.gaps_in(), [("closed".to_owned(), "CALL_GIVEN_UP".to_owned(), 1)]);
-}
-
-#[tokio::test]
-async fn closing_waits_for_records_and_gaps_and_what_it_cannot_wait_for_is_a_gap_of_the_next_start() {
-    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
-    let recording = start_with(&log, Some(&disks), RecordingSettings { gap_quiet: LONG, ..settings() });
-    let (open, closed) = (upstream(Policy::FailOpen), upstream(Policy::FailClosed));
-    for number in 1..=50 {
-        drop(call(&recording, &open, number));
-    }
-    drop(recording.begin(&open).unwrap());
-    recording.close(LONG).await;
-    assert_eq!(log.calls_in().len(), 50);
-    assert_eq!(log.gaps_in().len(), 1, "a gap that is open is told before the end");
-    assert_eq!(recording.begin(&closed).err(), Some(Unrecordable::Stopping));
-
-    let recording = start(&log, &disks);
-    log.away(true);
-    disks.spill.fail(disks.spill.calls(), u64::MAX, Fault::NoSpace);
-    let waiting = call(&recording, &closed, 51);
-    recording.close(WAITS).await;
-    assert_eq!(timeout(LONG, waiting.durable()).await.unwrap(), Err(NotDurable::Stopped));
-    disks.spill.heal();
-    log.away(false);
-    let _recording = start(&log, &disks);
-    until("the gap record", || log.gaps_in().len() == 2).await;
-    assert_eq!(log.gaps_in()[1], ("closed".to_owned(), "UNCLEAN_STOP".to_owned(), 0));
 }
 
 #[tokio::test]
