@@ -14,6 +14,7 @@ mod hidden;
 mod mapping;
 mod parameters;
 mod record;
+mod references;
 mod template;
 mod yaml;
 

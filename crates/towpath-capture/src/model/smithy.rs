@@ -2,6 +2,8 @@
 //!
 //! Names in an AST are absolute (`com.amazonaws.s3#GetObject`); shapes keep the part after `#`, as in AWS's own names.
 
+mod traits;
+
 use std::{collections::HashSet, sync::Arc};
 
 use http::Method;
@@ -10,10 +12,11 @@ use serde_json::Value as Json;
 
 use super::{
     Element, ErrorTrait, Kind, Member, OperationModel, Place, Protocol, ServiceModel, ServiceSummary, Shape, Structure,
-    TimeFormat, UriTemplate,
+    UriTemplate,
     build::{Builder, Inherited},
     ordered::ordered,
 };
+use traits::Traits;
 
 /// Mixins of mixins, resources of resources: deeper is a mistake.
 const DEPTH: usize = 16;
@@ -150,46 +153,6 @@ struct Node {
 struct Target {
     target: String,
     traits: Traits,
-}
-
-/// Traits of a shape or member, by absolute name without documentation.
-#[derive(Default)]
-struct Traits(Vec<(String, Json)>);
-
-impl<'de> Deserialize<'de> for Traits {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut traits: Vec<(String, Json)> = ordered(deserializer)?;
-        traits.retain(|(name, _)| !matches!(name.as_str(), "smithy.api#documentation" | "smithy.api#examples"));
-        Ok(Self(traits))
-    }
-}
-
-impl Traits {
-    fn get(&self, name: &str) -> Option<&Json> {
-        let is = |absolute: &String| absolute.split_once('#').is_some_and(|(_, local)| local == name);
-        self.0.iter().find(|(absolute, _)| is(absolute)).map(|(_, value)| value)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.as_str()
-    }
-
-    fn number(&self, name: &str) -> Option<u16> {
-        self.get(name)?.as_u64().and_then(|number| u16::try_from(number).ok())
-    }
-
-    fn time_format(&self) -> Option<TimeFormat> {
-        match self.text("timestampFormat")? {
-            "date-time" => Some(TimeFormat::Iso8601),
-            "http-date" => Some(TimeFormat::Rfc822),
-            "epoch-seconds" => Some(TimeFormat::Unix),
-            _ => None,
-        }
-    }
 }
 
 /// An AST with its shapes by name.

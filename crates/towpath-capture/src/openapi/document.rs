@@ -7,16 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::Method;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
+use super::references::{check_references, resolve};
 use super::template::Template;
 
-/// The deepest chain of references that leads to something.
-const MAX_HOPS: usize = 32;
 /// Methods that a path can have.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
-/// Members that hold examples and values, in which `$ref` is a text like any other.
-const OPAQUE: [&str; 6] = ["example", "examples", "default", "enum", "const", "value"];
 
 /// Why a document cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -356,63 +353,4 @@ fn server_path(server: &Json) -> Option<String> {
     };
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_matches('/');
     Some(if path.is_empty() { String::new() } else { format!("/{path}") })
-}
-
-/// Follows a reference that was checked.
-fn resolve<'a>(root: &'a Json, mut node: &'a Json) -> &'a Json {
-    for _ in 0..MAX_HOPS {
-        match reference(node).and_then(|reference| target(root, reference)) {
-            Some(next) => node = next,
-            None => break,
-        }
-    }
-    node
-}
-
-/// The reference of a node that is one.
-pub fn reference(node: &Json) -> Option<&str> {
-    node.as_object()?.get("$ref")?.as_str()
-}
-
-fn target<'a>(root: &'a Json, reference: &str) -> Option<&'a Json> {
-    let pointer = reference.strip_prefix('#')?;
-    let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;
-    root.pointer(&decoded)
-}
-
-/// Checks that every reference leads to something.
-fn check_references(root: &Json) -> Result<(), DocumentError> {
-    // Nesting is bounded by the readers of JSON and YAML; a list of what is left to look at needs no recursion.
-    let mut left = vec![(root, false)];
-    while let Some((node, names_are_data)) = left.pop() {
-        match node {
-            Json::Array(items) => left.extend(items.iter().map(|item| (item, false))),
-            Json::Object(members) => {
-                if !names_are_data {
-                    check_reference(root, node, members)?;
-                }
-                let kept = members
-                    .iter()
-                    .filter(|(name, _)| names_are_data || !(OPAQUE.contains(&name.as_str()) || name.starts_with("x-")));
-                left.extend(kept.map(|(name, value)| (value, !names_are_data && name == "properties")));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_reference(root: &Json, node: &Json, members: &Map<String, Json>) -> Result<(), DocumentError> {
-    let Some(reference) = members.get("$ref").and_then(Json::as_str) else { return Ok(()) };
-    let wrong = |why| Err(DocumentError::Reference { reference: reference.to_owned(), why });
-    if !reference.is_empty() && !reference.starts_with("#/") && reference != "#" {
-        return wrong("leads out of the document; bundle the document into one file first");
-    }
-    if target(root, reference).is_none() {
-        return wrong("leads to nothing");
-    }
-    if self::reference(resolve(root, node)).is_some() {
-        return wrong("leads in a circle");
-    }
-    Ok(())
 }

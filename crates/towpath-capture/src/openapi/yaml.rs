@@ -4,6 +4,9 @@
 //! texts whatever they look like (`200:`), and aliases are followed as far as the bounds below allow, so that a small
 //! text cannot become a large value.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};

@@ -14,6 +14,8 @@ use crate::{Field, Value};
 
 /// The lists that hold an image's launch in the first set of RunInstances.
 const LAUNCHED: [&str; 4] = ["ImageId", "MinCount", "MaxCount", "KeyName"];
+/// The members of RunInstances' placement that stand beside the others.
+const PLACED: [&str; 2] = ["availabilityZone", "tenancy"];
 /// The namespace that answers are in.
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 
@@ -136,12 +138,24 @@ fn items_of(items: Vec<Value>) -> Value {
     if items.is_empty() { Value::empty() } else { Value::Structure(vec![field("items", Value::List(items), false)]) }
 }
 
-/// Puts image, counts and key of RunInstances into a set of their own, before the rest.
+/// Puts image, counts and key of RunInstances into a set of their own, before the rest, and its zone and tenancy beside it.
 fn launch(fields: &mut Vec<Field>) {
     let launched = |field: &Field| LAUNCHED.iter().any(|name| *record_name(name) == *field.name);
     let (first, rest): (Vec<_>, Vec<_>) = std::mem::take(fields).into_iter().partition(launched);
     fields.push(field("instancesSet", items_of(vec![Value::Structure(first)]), false));
-    fields.extend(rest);
+    for other in rest {
+        match other.value {
+            Value::Structure(placement) if &*other.name == "placement" => {
+                let (placed, more): (Vec<_>, Vec<_>) =
+                    placement.into_iter().partition(|field| PLACED.contains(&&*field.name));
+                fields.extend(placed);
+                if !more.is_empty() {
+                    fields.push(field("placement", Value::Structure(more), false));
+                }
+            }
+            value => fields.push(Field { value, ..other }),
+        }
+    }
 }
 
 /// What was sent, under the names of the form's fields.

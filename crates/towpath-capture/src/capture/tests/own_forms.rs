@@ -190,6 +190,32 @@ fn ec2_prints_lists_as_sets_and_newer_operations_their_xml() {
     let record = ec2(&fields).record(capture);
     assert_eq!(record["requestParameters"], json!({"groupName": "g", "groupDescription": "d", "vpcId": "v"}));
 
+    let launch = ec2(&[
+        ("Action", "RunInstances"),
+        ("ImageId", "ami-1"),
+        ("MinCount", "1"),
+        ("MaxCount", "2"),
+        ("KeyName", "k"),
+        ("InstanceType", "t2.micro"),
+        ("SecurityGroupId.1", "sg-1"),
+        ("Placement.AvailabilityZone", "us-west-1c"),
+        ("Placement.Tenancy", "default"),
+        ("Placement.GroupName", "near"),
+        ("Monitoring.Enabled", "false"),
+    ]);
+    let answer = "<RunInstancesResponse><reservationId>r-1</reservationId><instancesSet><item><instanceId>i-1</instanceId>\
+        <launchTime>2022-02-07T22:19:05.000Z</launchTime></item></instancesSet></RunInstancesResponse>";
+    let record = launch.answer(200, answer).record(capture);
+    assert_eq!(
+        record["requestParameters"],
+        json!({
+            "instancesSet": {"items": [{"imageId": "ami-1", "minCount": 1, "maxCount": 2, "keyName": "k"}]},
+            "groupSet": {"items": [{"groupId": "sg-1"}]}, "instanceType": "t2.micro", "availabilityZone": "us-west-1c",
+            "tenancy": "default", "placement": {"groupName": "near"}, "monitoring": {"enabled": false},
+        })
+    );
+    assert_eq!(record["responseElements"]["instancesSet"]["items"][0]["launchTime"], 1_644_272_345_000_i64);
+
     let data = ec2(&[("Action", "ModifyInstanceAttribute"), ("InstanceId", "i-1"), ("UserData.Value", "eA==")]);
     let record = data
         .answer(200, "<ModifyInstanceAttributeResponse><return>true</return></ModifyInstanceAttributeResponse>")
