@@ -80,7 +80,8 @@ fn output(call: &Call, response: &Response, named: Option<String>, wanted: bool)
     let head = &response.head;
     // An answer of the query protocol says the id of the call beside its members.
     let enveloped = matches!(call.protocol(), Protocol::Query | Protocol::Ec2);
-    if !wanted && !(enveloped && named.is_none()) {
+    let tells_id = enveloped && named.is_none();
+    if !wanted && !tells_id {
         let late = call.protocol().is_rest().then(|| late_error(call, response)).flatten();
         let outcome = late.unwrap_or_else(|| Outcome::Output(Decoded::complete(Value::empty())));
         return Answer { outcome, request_id: named };
