@@ -18,6 +18,7 @@ mod region;
 mod selector;
 pub mod selector_rules;
 mod store;
+mod text;
 mod trail;
 mod trail_name;
 mod trail_selectors;

@@ -104,6 +104,34 @@ pub fn is_global_service_event(region: &Region, event_source: Option<&str>) -> b
 }
 
 impl Trail {
+    /// A trail with the defaults of CreateTrail: of one region with global-service events, all management events, no
+    /// digests, nobody told, and not logging yet.
+    pub fn new(account: AccountId, home_region: Region, name: TrailName, bucket: String, made: Timestamp) -> Self {
+        Self {
+            id: TrailId::random(),
+            account,
+            home_region,
+            name,
+            bucket,
+            prefix: None,
+            kms_key_id: None,
+            log_file_validation: false,
+            sns_topic_arn: None,
+            cloud_watch_logs: None,
+            include_global_service_events: true,
+            multi_region: false,
+            organization: None,
+            selectors: TrailSelectors::Default,
+            insight_selectors: Vec::new(),
+            aggregations: Vec::new(),
+            logging: false,
+            started: None,
+            stopped: None,
+            created: made,
+            updated: made,
+        }
+    }
+
     /// `arn:aws:cloudtrail:<home region>:<account>:trail/<name>`, the same in every region and member account.
     pub fn arn(&self) -> Arn {
         Arn::cloudtrail(&self.home_region, self.account, &format!("trail/{}", self.name))
@@ -148,28 +176,12 @@ mod tests {
 
     fn trail(home: &str, multi_region: bool, global: bool) -> Trail {
         let made: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (account, name) = ("000000000001".parse().unwrap(), "trail".parse().unwrap());
         Trail {
-            id: TrailId::random(),
-            account: "000000000001".parse().unwrap(),
-            home_region: home.parse().unwrap(),
-            name: "trail".parse().unwrap(),
-            bucket: "bucket".to_owned(),
-            prefix: None,
-            kms_key_id: None,
-            log_file_validation: false,
-            sns_topic_arn: None,
-            cloud_watch_logs: None,
             include_global_service_events: global,
             multi_region,
-            organization: None,
-            selectors: TrailSelectors::Default,
-            insight_selectors: Vec::new(),
-            aggregations: Vec::new(),
             logging: true,
-            started: None,
-            stopped: None,
-            created: made,
-            updated: made,
+            ..Trail::new(account, home.parse().unwrap(), name, "bucket".to_owned(), made)
         }
     }
 
