@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use towpath_model::{EventTime, StoreId};
 
-use self::choose::choose;
+use self::choose::{choose, waiting};
 use self::merge::Merge;
 use self::upload::Upload;
 use crate::commit::{Change, Rewritten};
@@ -37,8 +37,6 @@ const STORES_A_COMMIT: usize = 100;
 /// Files that may wait to be joined before joining is more urgent than what comes in. Each takes some kilobytes of memory,
 /// and every query looks at it.
 const MOST_WAITING: usize = 8_000;
-/// Files of a store's day that may stay beside each other: fewer than are joined, of each size.
-const RESTING: usize = 12;
 
 /// Files that should become one, the same for each of these stores.
 #[derive(Clone, Debug)]
@@ -200,13 +198,4 @@ impl Inner {
             std::thread::sleep(REST * started.elapsed().as_millis().min(1000) as u32);
         }
     }
-}
-
-/// How many files there are beyond those that may stay.
-fn waiting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>) -> usize {
-    let mut days: HashMap<_, usize> = HashMap::new();
-    for file in files {
-        *days.entry((file.store, file.day)).or_default() += 1;
-    }
-    days.into_values().map(|count| count.saturating_sub(RESTING)).sum()
 }

@@ -1,6 +1,6 @@
 //! Which of a store's files to join next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::datafile::DataFile;
@@ -14,6 +14,10 @@ const TIER: u64 = 4;
 const FIRST_TIER_BYTES: u64 = 1 << 20;
 /// A file this many times as large as all smaller ones of its day is not rewritten for them.
 const LATE_RATIO: u64 = 8;
+/// Small files: those of the first two tiers. Four of them can always be joined.
+const SMALL_BYTES: u64 = FIRST_TIER_BYTES * TIER * TIER;
+/// Small files of a store's day that may stay beside each other: of each tier fewer than are joined.
+const RESTING: usize = 2 * (TIER_FILES - 1);
 /// A file from the hot tail with this many rows is rewritten even alone, for its filters and smaller size.
 const ALONE_ROWS: u64 = 20_000;
 
@@ -79,6 +83,15 @@ fn choose_of_day(
     worthwhile.then_some(chosen)
 }
 
+/// How many small files there are beyond those that may stay.
+pub(super) fn waiting<'a>(files: impl Iterator<Item = &'a Arc<DataFile>>) -> usize {
+    let mut days: HashMap<_, usize> = HashMap::new();
+    for file in files.filter(|file| file.size < SMALL_BYTES) {
+        *days.entry((file.store, file.day)).or_default() += 1;
+    }
+    days.into_values().map(|count| count.saturating_sub(RESTING)).sum()
+}
+
 fn sizes(files: &[&Arc<DataFile>]) -> u64 {
     files.iter().map(|file| file.size).sum()
 }
@@ -141,6 +154,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn nothing_waits_once_a_busy_day_is_joined(
+            sizes in prop::collection::vec((0..2i32, 1u64..40 * MIB), 0..60)
+        ) {
+            let (settings, now) = (LakeSettings::default(), Timestamp::from_second(1).unwrap());
+            let mut files: Vec<_> = sizes.into_iter().map(|(day, size)| file(day, size, 0)).collect();
+            while let Some(inputs) = choose(&files, now, &settings) {
+                let before = waiting(files.iter());
+                files.retain(|file| !inputs.iter().any(|input| input.id == file.id));
+                files.push(file(inputs[0].day, inputs.iter().map(|input| input.size).sum(), 0));
+                prop_assert!(waiting(files.iter()) <= before);
+            }
+            prop_assert_eq!(waiting(files.iter()), 0);
+        }
+
         #[test]
         fn joining_comes_to_an_end_and_never_mixes_days_or_exceeds_the_limits(
             sizes in prop::collection::vec((0..3i32, 1u64..200 * MIB), 0..60)
