@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use towpath_bucket::NewBucket;
 use towpath_log::{FileLogStorage, Log};
 use towpath_meta::{MetaStore, SqliteMetaStore};
-use towpath_model::{Category, Clock, Event, EventKey, EventTime, SystemClock, Trail, TrailId, TrailSelectors};
+use towpath_model::{Category, Clock, Event, EventKey, EventTime, SystemClock, Trail, TrailId};
 use towpath_trail::{BucketError, Buckets, Delivery, SealError, Sealer, SigningKeys, TrailSettings, TrailSource};
 
 use crate::generate::{self, Plan};
@@ -245,28 +245,13 @@ impl Sealer for Surroundings {
 
 fn trail(number: usize) -> anyhow::Result<Trail> {
     let now = Timestamp::now();
+    let name = format!("trail{number}");
     Ok(Trail {
-        id: TrailId::random(),
-        account: ACCOUNT.parse()?,
-        home_region: "us-east-1".parse()?,
-        name: format!("trail{number}").parse()?,
-        bucket: BUCKET.to_owned(),
-        prefix: Some(format!("trail{number}")),
-        kms_key_id: None,
-        log_file_validation: false,
-        sns_topic_arn: None,
-        cloud_watch_logs: None,
-        include_global_service_events: true,
+        prefix: Some(name.clone()),
         multi_region: true,
-        organization: None,
-        selectors: TrailSelectors::Default,
-        insight_selectors: Vec::new(),
-        aggregations: Vec::new(),
         logging: true,
         started: Some(now),
-        stopped: None,
-        created: now,
-        updated: now,
+        ..Trail::new(ACCOUNT.parse()?, "us-east-1".parse()?, name.parse()?, BUCKET.to_owned(), now)
     })
 }
 

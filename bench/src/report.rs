@@ -127,11 +127,12 @@ fn write_put(out: &mut String, measured: &Value) -> std::fmt::Result {
 fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
     writeln!(
         out,
-        "\n## The capture gateway\n\nCalls of a kilobyte, answered at once with as much, over {} connections; sender, upstream, gateway and log \
-         share the machine. Steady: {:.0} calls/s offered on a schedule, latency from the intended time. Most: each call when the one \
-         before is answered. Every answered call was in a store afterwards.\n",
-        number(measured, "/direct/connections"),
+        "\n## The capture gateway\n\nCalls of a kilobyte, answered at once with as much; sender, upstream, gateway and log share the \
+         machine. Steady: {:.0} calls/s offered on a schedule over {} connections, latency from the intended time. Most: over {} \
+         connections, each call when the one before is answered. Every answered call was in a store afterwards.\n",
         number(measured, "/rate"),
+        number(measured, "/direct/connections"),
+        number(measured, "/fail_open/closed/connections"),
     )?;
     writeln!(out, "| | calls/s | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms |\n|---|---|---|---|---|---|---|")?;
     for (name, path) in [

@@ -38,9 +38,12 @@ pub struct GatewayBench {
     /// Calls a second of the steady load
     #[arg(long, default_value_t = 1000.0)]
     rate: f64,
-    /// Connections
+    /// Connections of the steady load
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Connections that send each call when the one before is answered
+    #[arg(long, default_value_t = 64)]
+    busy_connections: usize,
     /// Megabytes of an upload and of a download
     #[arg(long, default_value_t = 1024)]
     megabytes: u64,
@@ -135,7 +138,11 @@ impl GatewayBench {
     }
 
     async fn load(&self, address: SocketAddr, pace: Pace, seconds: u64) -> anyhow::Result<Outcome> {
-        let (time, connections) = (Duration::from_secs(seconds), self.connections);
+        let time = Duration::from_secs(seconds);
+        let connections = match pace {
+            Pace::Open(_) => self.connections,
+            Pace::Closed => self.busy_connections,
+        };
         let outcome = tokio::task::spawn_blocking(move || sender::run(address, pace, time, connections)).await??;
         eprintln!("{pace:?}: {}", serde_json::to_string(&outcome)?);
         ensure!(outcome.errors.is_empty(), "calls failed: {:?}", outcome.errors);
