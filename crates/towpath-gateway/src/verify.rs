@@ -65,7 +65,7 @@ impl Verifier {
         signed.verify_head(secret, &expect, &self.keys).map_err(|error| told(&error))?;
         if let Some(signatures) = signed.chunks(secret, &self.keys) {
             let announced = head.headers.get(DECODED_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Ok(Some(BodyProof::Chunks(ChunkProof::new(signatures, announced))));
+            return Ok(Some(BodyProof::Chunks(Box::new(ChunkProof::new(signatures, announced)))));
         }
         Ok(signed.claimed_body().map(|claimed| BodyProof::Whole { hash: Sha256::new(), open: Open::Hash(claimed) }))
     }
@@ -81,7 +81,7 @@ pub enum BodyProof {
         open: Open,
     },
     /// That each of its chunks has its signature.
-    Chunks(ChunkProof),
+    Chunks(Box<ChunkProof>),
 }
 
 /// What a whole body proves.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::harness::*;
@@ -33,9 +33,8 @@ async fn a_call_that_no_upstream_takes_is_refused_in_its_protocol_and_recorded()
     assert!(upstream.requests().is_empty());
 }
 
-#[tokio::test]
-async fn a_fail_closed_answer_waits_for_its_record() {
-    let upstream = RawUpstream::answering(OK).await;
+/// A call to a fail-closed upstream while the log takes nothing.
+async fn asked_while_shut(upstream: &RawUpstream) -> (TestGateway, TcpStream) {
     let gateway = TestGateway::with(upstream.address, |setup| {
         setup.policy(Policy::FailClosed);
         setup.log.shut.store(true, Ordering::SeqCst);
@@ -43,6 +42,13 @@ async fn a_fail_closed_answer_waits_for_its_record() {
     .await;
     let mut client = gateway.connect().await;
     client.write_all(GET.as_bytes()).await.unwrap();
+    (gateway, client)
+}
+
+#[tokio::test]
+async fn a_fail_closed_answer_waits_for_its_record() {
+    let upstream = RawUpstream::answering(OK).await;
+    let (gateway, mut client) = asked_while_shut(&upstream).await;
     eventually("the call is passed on", || upstream.requests().len() == 1).await;
     let mut answer = [0; 256];
     let told = timeout(Duration::from_millis(300), client.read(&mut answer)).await;
@@ -58,13 +64,7 @@ async fn a_long_fail_closed_answer_passes_but_for_its_end() {
     let body = "x".repeat(200_000);
     let upstream =
         RawUpstream::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
-    let gateway = TestGateway::with(upstream.address, |setup| {
-        setup.policy(Policy::FailClosed);
-        setup.log.shut.store(true, Ordering::SeqCst);
-    })
-    .await;
-    let mut client = gateway.connect().await;
-    client.write_all(GET.as_bytes()).await.unwrap();
+    let (gateway, mut client) = asked_while_shut(&upstream).await;
     let mut got = Vec::new();
     while let Ok(Ok(1..)) = timeout(Duration::from_millis(300), client.read_buf(&mut got)).await {}
     assert!(got.starts_with(b"HTTP/1.1 200 OK") && got.len() < body.len(), "{} bytes", got.len());

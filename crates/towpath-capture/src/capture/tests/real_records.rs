@@ -27,6 +27,18 @@ fn source(name: &str) -> Option<Vec<u8>> {
     Some(text)
 }
 
+/// The records of a source.
+fn records(name: &str) -> Option<Vec<Json>> {
+    let file: Json = serde_json::from_slice(&source(name)?).unwrap();
+    match file {
+        Json::Object(mut members) => match members.remove("Records") {
+            Some(Json::Array(records)) => Some(records),
+            _ => panic!("{name} has no records"),
+        },
+        _ => panic!("{name} is no log file"),
+    }
+}
+
 /// The service and operation of a model whose records have this event source and name, and the profile.
 fn operation<'a>(
     capture: &'a Capture,
@@ -100,10 +112,9 @@ fn keys_of_real_records_are_those_that_models_and_profiles_make() {
     let (mut members, mut wire) = (Keys::default(), Keys::default());
     let (mut calls, mut unnamed) = (0, BTreeMap::<String, usize>::new());
     for name in SOURCES {
-        let Some(text) = source(name) else { return };
-        let file: Json = serde_json::from_slice(&text).unwrap();
+        let Some(records) = records(name) else { return };
         let mut known = std::collections::HashMap::new();
-        for record in file["Records"].as_array().unwrap() {
+        for record in &records {
             let text = |key: &str| record[key].as_str().unwrap_or_default();
             let (event_source, event_name) = (text("eventSource"), text("eventName"));
             let shipped = capture.profiles().iter().any(|profile| profile.event_source() == event_source);
@@ -245,10 +256,9 @@ fn real_records_say_of_each_operation_whether_it_reads_as_profiles_do() {
     let Some(capture) = capture() else { return };
     let (mut compared, mut other) = (0, BTreeMap::<String, usize>::new());
     for name in SOURCES {
-        let Some(text) = source(name) else { return };
-        let file: Json = serde_json::from_slice(&text).unwrap();
+        let Some(records) = records(name) else { return };
         let mut known = std::collections::HashMap::new();
-        for record in file["Records"].as_array().unwrap() {
+        for record in &records {
             let text = |key: &str| record[key].as_str().unwrap_or_default();
             let (event_source, event_name) = (text("eventSource"), text("eventName"));
             let (Some(read_only), Some(management)) =
