@@ -28,6 +28,9 @@ pub struct Gateway {
     pub account: Option<AccountId>,
     /// The region of calls that name none.
     pub region: Region,
+    /// Where `towpath gateway` serves `/healthz`, `/readyz` and `/metrics`; absent: nowhere. Within a server they are served
+    /// at its own address.
+    pub metrics_listen: Option<SocketAddr>,
     /// What becomes of a call that cannot be recorded, where the upstream does not say.
     pub policy: Policy,
     /// Open connections of clients; further ones wait in the operating system's queue.
@@ -123,6 +126,11 @@ pub struct Upstream {
     /// is that of the AWS environment.
     #[serde(deserialize_with = "address_or_service")]
     pub sts: AwsService,
+    /// PEM file with the authorities that the certificate of `sts` may come from; absent: those of the public web.
+    pub sts_ca: Option<PathBuf>,
+    /// The host under which S3 has buckets as hosts, such as `store.example.org` for `photos.store.example.org`; those of
+    /// AWS, and hosts with a label `s3`, are known without.
+    pub bucket_domain: Option<String>,
     /// PEM file with the authorities that its certificate may come from; absent: those of the public web.
     pub ca: Option<PathBuf>,
     /// The name its certificate must bear; absent: the host of `url`.
@@ -163,6 +171,7 @@ impl Default for Gateway {
             profiles: None,
             account: None,
             region: "us-east-1".parse().expect("this is the name of a region"),
+            metrics_listen: None,
             policy: Policy::default(),
             max_connections: limits.max_connections,
             max_requests: limits.max_requests,
@@ -209,6 +218,8 @@ impl Default for Upstream {
             policy: None,
             verify_signatures: false,
             sts: AwsService::default(),
+            sts_ca: None,
+            bucket_domain: None,
             ca: None,
             server_name: None,
             http2: false,

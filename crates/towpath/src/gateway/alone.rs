@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use towpath_gateway::Recording;
 use towpath_model::SystemClock;
 use tracing::{error, info};
 
+use super::alone_surface::AloneSurface;
 use super::server_sink::ServerSink;
-use super::{Knowledge, RunningGateway, identities};
+use super::{Knowledge, RunningGateway, StartError, identities};
 use crate::client::{Client, ConnectionArgs, Retry};
 use crate::command::Failure;
 use crate::config::{self, Settings, Sources};
+use crate::serve::metrics::Metrics;
 use crate::serve::signals::{self, Signals};
 use crate::serve::{logging, print_line, tell};
 
@@ -33,6 +36,9 @@ pub struct GatewayAlone {
     /// Where clients connect [default: 127.0.0.1:4749]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Where /healthz, /readyz and /metrics are served [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<String>,
     /// Folder of service models, laid out as botocore's data [default: that of the botocore that python3 knows]
     #[arg(long, value_name = "DIR")]
     models: Option<String>,
@@ -60,6 +66,7 @@ impl GatewayAlone {
     pub async fn run(self) -> Result<(), Failure> {
         let flags = [
             ("gateway.listen", self.listen.clone()),
+            ("gateway.metrics_listen", self.metrics_listen.clone()),
             ("gateway.models", self.models.clone()),
             ("gateway.tls.development_ca", self.dev_ca.clone()),
             ("gateway.enabled", Some("true".to_owned())),
@@ -87,6 +94,8 @@ impl GatewayAlone {
 }
 
 async fn serve(settings: Settings, client: Client, signals: Signals) -> Result<(), Failure> {
+    // Before models are read, which takes its time: whoever supervises the process can tell that it starts.
+    let surface = surface(&settings).await?;
     let knowledge = Knowledge::load(&settings).await.map_err(failure)?;
     info!(server = %client.connection().endpoint, "records go to a server");
     let identities = identities(&settings, None, Some(client.clone())).map_err(failure)?;
@@ -105,11 +114,31 @@ async fn serve(settings: Settings, client: Client, signals: Signals) -> Result<(
             }
         });
     }
+    if let Some(surface) = &surface {
+        surface.ready(gateway.recording().clone());
+        print_line(&format!("towpath gateway metrics on http://{}/metrics", surface.address));
+    }
     print_line(&format!("towpath gateway ready on {}://{}", gateway.scheme, gateway.address));
     signals.stop().await;
+    if let Some(surface) = &surface {
+        surface.stopping();
+    }
     gateway.stop().await;
+    if let Some(surface) = surface {
+        surface.stop().await;
+    }
     info!("stopped");
     Ok(())
+}
+
+/// Serves what tells of this process, if an address is set for it.
+async fn surface(settings: &Settings) -> Result<Option<AloneSurface>, Failure> {
+    let Some(address) = settings.gateway.metrics_listen else { return Ok(None) };
+    let refused = |cause| failure(StartError::Listen { setting: "gateway.metrics_listen", address, cause });
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let metrics = Metrics::install(settings.metrics.token.clone()).map_err(failure)?;
+    tokio::spawn(metrics.clone().upkeep());
+    AloneSurface::start(listener, settings, metrics).map(Some).map_err(refused)
 }
 
 fn failure(error: impl std::error::Error + Send + Sync + 'static) -> Failure {

@@ -83,7 +83,8 @@ pub fn identities(
         };
         let address = address.parse().map_err(|_| wrong(format!("{address} is no address")))?;
         let region = upstream.region.as_ref().unwrap_or(&settings.gateway.region).as_str();
-        let client = StsClient::new(&address, credentials, region).map_err(|error| wrong(error.to_string()))?;
+        let client = StsClient::new(&address, upstream.sts_ca.clone(), credentials, region)
+            .map_err(|error| wrong(crate::cli::told(&error)))?;
         identities = identities.with_sts(upstream.called(), Arc::new(client));
     }
     Ok(identities)

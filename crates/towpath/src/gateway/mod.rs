@@ -3,6 +3,7 @@
 //! `towpath gateway` runs it alone and sends records to a server; `towpath serve --gateway` runs it in the server's process.
 
 mod alone;
+mod alone_surface;
 mod describe;
 mod identities;
 mod log_sink;
@@ -47,8 +48,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address.
-    #[error("cannot listen on {address}; choose another gateway.listen, or stop what uses the address")]
+    #[error("cannot listen on {address}; choose another {setting}, or stop what uses the address")]
     Listen {
+        /// Its name.
+        setting: &'static str,
         /// The address.
         address: SocketAddr,
         /// The reason.
@@ -153,7 +156,9 @@ impl Knowledge {
                 Profiles::with_folder(folder).map_err(|cause| StartError::Profiles { folder: folder.clone(), cause })?
             }
         };
-        Ok(Self(Descriptions::new(Capture::new(models, profiles), apis)))
+        let domains = gateway.upstream.iter();
+        let domains = domains.filter_map(|one| Some((Arc::from(one.called()), one.bucket_domain.clone()?))).collect();
+        Ok(Self(Descriptions::new(Capture::new(models, profiles), apis, domains)))
     }
 }
 
@@ -178,10 +183,10 @@ impl RunningGateway {
         folder: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let gateway_settings = settings::gateway(settings);
+        let gateway_settings = settings::gateway(settings, knowledge.0.target_services());
         let tls = tls(&gateway_settings.tls)?;
         let address = settings.gateway.listen;
-        let refused = |cause| StartError::Listen { address, cause };
+        let refused = |cause| StartError::Listen { setting: "gateway.listen", address, cause };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         if !address.ip().is_loopback() && tls.is_none() {
@@ -213,6 +218,11 @@ impl RunningGateway {
     /// What encrypts connections, to be told when files have changed.
     pub fn tls(&self) -> Option<Tls> {
         self.tls.clone()
+    }
+
+    /// What makes records of its calls.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// Takes no more calls, lets those under way end, and waits for their records to be durable.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use towpath_gateway::{
-    ClientLimits, GatewaySettings, Kept, Origin, RecordedUpstream, RecordingSettings, Takes, TlsSettings, Upstream,
-    UpstreamLimits,
+    ClientLimits, GatewaySettings, Kept, Origin, RecordedUpstream, RecordingSettings, Takes, TargetServices,
+    TlsSettings, Upstream, UpstreamLimits,
 };
 use towpath_model::AccountId;
 
@@ -13,17 +13,23 @@ use crate::config::{self, Settings};
 /// The name of what stands in for calls that no upstream takes.
 const UNKNOWN: &str = "unknown";
 
-/// The gateway's. The settings were checked.
-pub fn gateway(settings: &Settings) -> GatewaySettings {
+/// The gateway's. The settings were checked. `target_services` is what models and profiles say of `X-Amz-Target`.
+pub fn gateway(settings: &Settings, target_services: TargetServices) -> GatewaySettings {
     let gateway = &settings.gateway;
     let account = settings.gateway_account();
-    let recorded =
-        RecordedUpstream { name: UNKNOWN.into(), account, region: gateway.region.clone(), policy: gateway.policy };
+    let recorded = RecordedUpstream {
+        name: UNKNOWN.into(),
+        account,
+        region: gateway.region.clone(),
+        policy: gateway.policy,
+        verifies: false,
+    };
     GatewaySettings {
         upstreams: gateway.upstream.iter().map(|one| upstream(one, gateway, account)).collect(),
         unknown: Upstream::new(recorded, None),
         clients: clients(gateway),
         tls: tls(&gateway.tls),
+        target_services,
     }
 }
 
@@ -46,6 +52,7 @@ fn upstream(upstream: &config::Upstream, gateway: &config::Gateway, account: Acc
         account: upstream.account.unwrap_or(account),
         region: upstream.region.clone().unwrap_or_else(|| gateway.region.clone()),
         policy: upstream.policy.unwrap_or(gateway.policy),
+        verifies: upstream.verify_signatures,
     };
     Upstream {
         takes: Takes {

@@ -5,9 +5,9 @@
 
 pub mod credentials;
 mod data_dir;
-mod http;
+pub mod http;
 pub mod logging;
-mod metrics;
+pub mod metrics;
 mod parts;
 mod s3;
 pub mod signals;

@@ -18,6 +18,9 @@ impl Check {
                 }
             }
         }
+        if gateway.metrics_listen.is_some_and(|address| address.port() != 0 && address == gateway.listen) {
+            self.refuse("gateway.metrics_listen", gateway.listen, "another address than gateway.listen");
+        }
         self.at_least("gateway.max_connections", gateway.max_connections, 1);
         self.at_least("gateway.max_requests", gateway.max_requests, 1);
         self.at_least("gateway.max_headers", gateway.max_headers, 16);
@@ -69,6 +72,14 @@ impl Check {
         }
         if let Some(sts) = &upstream.sts.endpoint {
             self.gateway_address(&field("sts.endpoint"), sts);
+        }
+        if upstream.sts_ca.is_some() && upstream.sts.endpoint.is_none() {
+            self.refuse(&field("sts_ca"), "given without sts", "absent, or beside sts");
+        }
+        if let Some(domain) = &upstream.bucket_domain
+            && (domain.is_empty() || domain.contains(['*', ':', '/']))
+        {
+            self.refuse(&field("bucket_domain"), domain, "a name without a port, such as store.example.org");
         }
         let names = [&upstream.service, &upstream.hosts, &upstream.targets, &upstream.paths];
         if names.into_iter().flatten().any(String::is_empty) {
