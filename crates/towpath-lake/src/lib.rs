@@ -53,6 +53,7 @@ pub use error::LakeError;
 pub use follow::RunError;
 pub use lake::{Lake, LakeBuilder, OpenError};
 pub use objects::Objects;
+pub use read::FileBytes;
 pub use record::{is_stored_whole, record_columns, records, stored_documents};
 pub use schema::{
     ADMITTED, EVENT_JSON, EVENT_JSON_CHECKSUM, EVENT_TIME, KEY, LOOKUP_RESOURCE_NAMES, LOOKUP_RESOURCE_TYPES,

@@ -7,6 +7,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use jiff::Timestamp;
+use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -30,18 +31,25 @@ const STREAM_BYTES: usize = 64 << 10;
 
 /// A data file as the Parquet reader wants it. Reads block: not for async threads.
 #[derive(Clone, Debug)]
-struct Source {
+pub struct FileBytes {
     reader: BlockReader,
     size: u64,
 }
 
-impl Length for Source {
+impl FileBytes {
+    /// Opens the object at `path` of `size` bytes.
+    pub fn open(objects: &Objects, path: &Path, size: u64) -> Result<Self, LakeError> {
+        Ok(Self { reader: objects.reader(path)?, size })
+    }
+}
+
+impl Length for FileBytes {
     fn len(&self) -> u64 {
         self.size
     }
 }
 
-impl ChunkReader for Source {
+impl ChunkReader for FileBytes {
     type T = Stream;
 
     fn get_read(&self, start: u64) -> Result<Stream, ParquetError> {
@@ -57,8 +65,8 @@ impl ChunkReader for Source {
 }
 
 /// Bytes of a file from some place on.
-struct Stream {
-    source: Source,
+pub struct Stream {
+    source: FileBytes,
     at: u64,
     buffer: Bytes,
 }
@@ -86,7 +94,7 @@ pub(crate) fn rows(
     columns: Option<&[&str]>,
     batch_rows: usize,
 ) -> Result<ParquetRecordBatchReader, LakeError> {
-    let source = Source { reader: objects.reader(&file.path())?, size: file.size };
+    let source = FileBytes::open(objects, &file.path(), file.size)?;
     let open = || {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&source, options)?;

@@ -39,7 +39,7 @@ const CANCEL_WAIT: Duration = Duration::from_millis(500);
 
 /// How long an answer about a query that is running waits for its end. Whoever asks for a short query's rows gets them with
 /// the first answer, not with the second, which would come later than this.
-const END_WAIT: Duration = Duration::from_millis(10);
+const END_WAIT: Duration = Duration::from_millis(50);
 
 /// What names of result files end with.
 const RESULTS: &str = ".rows";
@@ -488,7 +488,7 @@ impl Shared {
 
     /// A reader of the lake's files.
     pub(crate) fn reader(&self, counters: Arc<ScanCounters>) -> Arc<CountingReaderFactory> {
-        self.planner.reader(self.lake.objects().store().clone(), counters)
+        self.planner.reader(self.lake.objects().clone(), counters)
     }
 
     fn oldest_kept(&self) -> Timestamp {

@@ -46,6 +46,7 @@ use crate::condition::Condition;
 use crate::file_facts::FileFacts;
 use crate::file_reader::{CountingReaderFactory, partitioned_file};
 use crate::scan_counters::ScanCounters;
+use crate::sparse_scan::SparseFile;
 use crate::stored_columns::StoredColumns;
 use crate::stored_filter::{columns_of, stored_filter};
 use crate::time_range::TimeRange;
@@ -208,10 +209,16 @@ impl Bound {
         let (whole, cut): (Vec<_>, Vec<_>) = files.into_iter().partition(|candidate| range.covers(&candidate.file));
         let mut inputs = Vec::new();
         if !whole.is_empty() {
-            inputs.push(self.scan_files(state, kind, named(kind, whole, target), columns.indices.clone(), moments)?);
+            inputs.push(self.scan_files(
+                state,
+                kind,
+                self.named(kind, whole, target),
+                columns.indices.clone(),
+                moments,
+            )?);
         }
         if !cut.is_empty() {
-            inputs.push(self.scan_cut_files(state, kind, named(kind, cut, target), columns, moments, range)?);
+            inputs.push(self.scan_cut_files(state, kind, self.named(kind, cut, target), columns, moments, range)?);
         }
         let hot = visible(&self.snapshot.hot, range)?;
         if !hot.is_empty() {
@@ -227,6 +234,36 @@ impl Bound {
             1 => Ok(inputs.swap_remove(0)),
             _ => UnionExec::try_new(inputs),
         }
+    }
+
+    /// Names files, the newest first. Files that are too few for `target` partitions are named in parts.
+    fn named(&self, kind: StoreKind, mut candidates: Vec<Candidate>, target: usize) -> NamedFiles {
+        candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.file.times.1, candidate.file.times.0)));
+        let schema = file_schema(kind);
+        let all: Vec<_> = candidates.iter().map(|candidate| candidate.file.clone()).collect();
+        let statistics_of_all = statistics(&all, &schema);
+        let mut files = Vec::with_capacity(candidates.len());
+        for Candidate { file, groups } in candidates {
+            let parts = parts(&file, groups.as_ref(), target.div_ceil(all.len()));
+            if !parts.is_empty() {
+                files.extend(parts.into_iter().map(|part| self.named_file(&file).with_extension(part)));
+                continue;
+            }
+            let mut named = self.named_file(&file);
+            if all.len() <= MAX_STATISTICS {
+                named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(&file), &schema)));
+            }
+            files.push(match groups {
+                None => named,
+                Some(groups) => named.with_extension(groups),
+            });
+        }
+        NamedFiles { files, statistics: statistics_of_all }
+    }
+
+    fn named_file(&self, file: &DataFile) -> PartitionedFile {
+        let content = file.content.unwrap_or(file.id);
+        partitioned_file(file).with_extension(SparseFile { content, reader: self.reader.clone() })
     }
 
     fn scan_files(
@@ -300,31 +337,6 @@ fn is_heavy(kind: StoreKind, indices: &[usize]) -> bool {
 struct NamedFiles {
     files: Vec<PartitionedFile>,
     statistics: Statistics,
-}
-
-/// Names files, the newest first. Files that are too few for `target` partitions are named in parts.
-fn named(kind: StoreKind, mut candidates: Vec<Candidate>, target: usize) -> NamedFiles {
-    candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.file.times.1, candidate.file.times.0)));
-    let schema = file_schema(kind);
-    let all: Vec<_> = candidates.iter().map(|candidate| candidate.file.clone()).collect();
-    let statistics_of_all = statistics(&all, &schema);
-    let mut files = Vec::with_capacity(candidates.len());
-    for Candidate { file, groups } in candidates {
-        let parts = parts(&file, groups.as_ref(), target.div_ceil(all.len()));
-        if !parts.is_empty() {
-            files.extend(parts.into_iter().map(|part| partitioned_file(&file).with_extension(part)));
-            continue;
-        }
-        let mut named = partitioned_file(&file);
-        if all.len() <= MAX_STATISTICS {
-            named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(&file), &schema)));
-        }
-        files.push(match groups {
-            None => named,
-            Some(groups) => named.with_extension(groups),
-        });
-    }
-    NamedFiles { files, statistics: statistics_of_all }
 }
 
 /// The row groups of a file in up to `count` parts; none if one part is all there is.

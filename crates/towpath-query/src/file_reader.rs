@@ -6,44 +6,85 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::error::Result;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, CachedParquetMetaData};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use towpath_lake::DataFile;
+use towpath_lake::{DataFile, FileBytes, Objects};
+use uuid::Uuid;
 
 use crate::condition::Condition;
+use crate::pages::{PageCache, PagedFile};
 use crate::scan_counters::ScanCounters;
 use crate::value_filters::{Candidate, ValueFilters};
 
 /// Opens files for one query.
 #[derive(Debug)]
 pub(crate) struct CountingReaderFactory {
+    objects: Objects,
     cached: CachedParquetFileReaderFactory,
-    filters: Arc<ValueFilters>,
+    footers: Arc<FileMetadataCache>,
+    kept: FileCaches,
     counters: Arc<ScanCounters>,
+}
+
+/// What is kept of files beside their footers. One for the process.
+#[derive(Clone, Debug)]
+pub(crate) struct FileCaches {
+    /// Filters of values.
+    pub(crate) filters: Arc<ValueFilters>,
+    /// Decompressed pages.
+    pub(crate) pages: Arc<PageCache>,
 }
 
 impl CountingReaderFactory {
     pub(crate) fn new(
-        objects: Arc<dyn ObjectStore>,
+        objects: Objects,
         footers: Arc<FileMetadataCache>,
-        filters: Arc<ValueFilters>,
+        kept: FileCaches,
         counters: Arc<ScanCounters>,
     ) -> Arc<Self> {
-        Arc::new(Self { cached: CachedParquetFileReaderFactory::new(objects, footers), filters, counters })
+        let cached = CachedParquetFileReaderFactory::new(objects.store().clone(), footers.clone());
+        Arc::new(Self { objects, cached, footers, kept, counters })
     }
 
     /// Leaves out files whose filters say that no row of them passes.
     pub(crate) async fn candidates(&self, files: Vec<Arc<DataFile>>, condition: &Condition) -> Result<Vec<Candidate>> {
-        self.filters.candidates(files, condition, &self.counters).await
+        self.kept.filters.candidates(files, condition, &self.counters).await
+    }
+
+    /// The footer of a file of a plan, with its index of pages, if it is in memory.
+    pub(crate) fn footer(&self, file: &PartitionedFile) -> Option<Arc<ParquetMetaData>> {
+        let kept = self.footers.get(&file.object_meta.location)?;
+        let footer = kept.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()?.parquet_metadata();
+        footer.offset_index().is_some().then(|| footer.clone())
+    }
+
+    /// Reads the footer of a file of a plan, with its index of pages if it has one.
+    pub(crate) async fn read_footer(&self, file: &PartitionedFile) -> Result<Arc<ParquetMetaData>> {
+        let mut reader = self.create_reader(0, file.clone(), None, &ExecutionPlanMetricsSet::new())?;
+        Ok(reader.get_metadata(None).await?)
+    }
+
+    /// Opens a file of a plan whose `content` has this footer, for reading it page by page on a thread that may block.
+    pub(crate) fn paged(
+        &self,
+        file: &PartitionedFile,
+        content: Uuid,
+        metadata: Arc<ParquetMetaData>,
+    ) -> Result<PagedFile> {
+        let path = &file.object_meta.location;
+        let bytes = FileBytes::open(&self.objects, path, file.object_meta.size);
+        let bytes = Arc::new(bytes.map_err(|cause| DataFusionError::External(cause.into()))?);
+        self.counters.opened_file(path);
+        Ok(PagedFile { content, bytes, metadata, cache: self.kept.pages.clone(), counters: self.counters.clone() })
     }
 
     /// Opens a file outside of a plan.

@@ -19,6 +19,7 @@
 //!   to those that take events in.
 //! - Wrong SQL is refused when it is sent, not when it runs.
 
+mod coded_texts;
 mod condition;
 mod engine;
 mod error;
@@ -26,18 +27,23 @@ mod event_data_store_table;
 mod file_facts;
 mod file_reader;
 mod history;
+mod kept;
 mod ledger;
 mod ledger_writer;
 mod live;
 mod memory;
 mod page_token;
+mod pages;
 mod query;
+mod repeatable;
 mod result_file;
 mod rows;
 mod run;
 mod scan_counters;
 mod settings;
 mod sort_through_union;
+mod sought;
+mod sparse_scan;
 mod sql;
 mod stored_columns;
 mod stored_filter;

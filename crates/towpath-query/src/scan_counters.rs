@@ -11,6 +11,8 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use object_store::path::Path;
 use parking_lot::Mutex;
 
+use crate::sparse_scan::SparseScan;
+
 /// Counters of one query, shared by all of its scans.
 #[derive(Debug, Default)]
 pub(crate) struct ScanCounters {
@@ -54,6 +56,10 @@ pub(crate) fn events_of(plan: &dyn ExecutionPlan) -> (u64, u64) {
 }
 
 fn events_scanned(plan: &dyn ExecutionPlan) -> u64 {
+    if let Some(sparse) = plan.downcast_ref::<SparseScan>() {
+        let own = plan.metrics().map_or(0, |metrics| output_rows(&metrics) + sum(&metrics, "pushdown_rows_pruned"));
+        return own + events_scanned(sparse.replaced());
+    }
     match plan.downcast_ref::<DataSourceExec>() {
         // Rows that a filter inside the reader dropped are not part of its output.
         Some(scan) => rows_of(scan) + plan.metrics().map_or(0, |metrics| sum(&metrics, "pushdown_rows_pruned")),
@@ -62,6 +68,9 @@ fn events_scanned(plan: &dyn ExecutionPlan) -> u64 {
 }
 
 fn events_matched(plan: &dyn ExecutionPlan) -> u64 {
+    if let Some(sparse) = plan.downcast_ref::<SparseScan>() {
+        return plan.metrics().map_or(0, |metrics| output_rows(&metrics)) + events_matched(sparse.replaced());
+    }
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
         return rows_of(scan);
     }
@@ -84,6 +93,7 @@ fn is_scan(plan: &dyn ExecutionPlan) -> bool {
     const HANDS_ON: [&str; 6] =
         ["FilterExec", "ProjectionExec", "CoalesceBatchesExec", "CooperativeExec", "RepartitionExec", "UnionExec"];
     plan.is::<DataSourceExec>()
+        || plan.is::<SparseScan>()
         || (HANDS_ON.contains(&plan.name()) && plan.children().into_iter().all(|child| is_scan(child.as_ref())))
 }
 

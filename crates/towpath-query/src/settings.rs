@@ -25,6 +25,8 @@ pub struct QuerySettings {
     pub metadata_cache_bytes: usize,
     /// Bytes of files' filters of values that stay in memory: some 10 KB for each file and column that is asked for.
     pub filter_cache_bytes: usize,
+    /// Bytes of decompressed pages that stay in memory, of those that questions about few rows read.
+    pub page_cache_bytes: usize,
     /// How long a query may run before it is `TIMED_OUT`.
     pub time_limit: Duration,
     /// How long queries and their results are kept after they were created.
@@ -47,6 +49,7 @@ impl Default for QuerySettings {
             spill_bytes: 32 << 30,
             metadata_cache_bytes: 128 << 20,
             filter_cache_bytes: 64 << 20,
+            page_cache_bytes: 64 << 20,
             time_limit: Duration::from_secs(3600),
             keep: Duration::from_secs(7 * 86_400),
             result_bytes: 4 << 30,

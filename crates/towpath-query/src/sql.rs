@@ -23,17 +23,20 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::prelude::SessionConfig;
 use jiff::Timestamp;
 use object_store::ObjectStore;
-use towpath_lake::{EVENT_JSON, StoreSnapshot};
+use towpath_lake::{EVENT_JSON, Objects, StoreSnapshot};
 use towpath_trino::{CellFormatter, SqlError, Statement, TableName};
 
 use crate::engine::Shared;
 use crate::event_data_store_table::{Bound, EventDataStoreTable, objects_url};
-use crate::file_reader::CountingReaderFactory;
+use crate::file_reader::{CountingReaderFactory, FileCaches};
 use crate::live::LiveQuery;
 use crate::memory::{ProcessMemory, QueryMemory};
+use crate::pages::PageCache;
+use crate::repeatable::Repeatable;
 use crate::result_file::ResultWriter;
 use crate::scan_counters::ScanCounters;
 use crate::sort_through_union::SortThroughUnion;
+use crate::sparse_scan::ScanSparsely;
 use crate::value_filters::ValueFilters;
 use crate::{QueryError, QuerySettings, QueryStore};
 
@@ -79,7 +82,7 @@ impl From<SqlError> for QueryError {
 pub(crate) struct Planner {
     template: SessionState,
     runtime: RuntimeEnv,
-    filters: Arc<ValueFilters>,
+    kept: FileCaches,
     memory: Arc<ProcessMemory>,
     memory_per_query: usize,
 }
@@ -98,7 +101,10 @@ impl Planner {
             .with_disk_manager_builder(disk)
             .with_metadata_cache_limit(settings.metadata_cache_bytes)
             .build()?;
-        let filters = Arc::new(ValueFilters::new(objects.clone(), settings.filter_cache_bytes));
+        let kept = FileCaches {
+            filters: Arc::new(ValueFilters::new(objects.clone(), settings.filter_cache_bytes)),
+            pages: Arc::new(PageCache::new(settings.page_cache_bytes)),
+        };
         runtime.register_object_store(objects_url().as_ref(), objects);
         let template = SessionStateBuilder::new()
             .with_config(config(settings))
@@ -106,7 +112,7 @@ impl Planner {
             .with_default_features()
             .with_physical_optimizer_rules(physical_rules())
             .build();
-        Ok(Self { template, runtime, filters, memory, memory_per_query: settings.memory_bytes_per_query })
+        Ok(Self { template, runtime, kept, memory, memory_per_query: settings.memory_bytes_per_query })
     }
 
     /// Resolves names and types of a statement over its stores.
@@ -148,13 +154,9 @@ impl Planner {
     }
 
     /// A reader of files that counts into `counters`.
-    pub(crate) fn reader(
-        &self,
-        objects: Arc<dyn ObjectStore>,
-        counters: Arc<ScanCounters>,
-    ) -> Arc<CountingReaderFactory> {
+    pub(crate) fn reader(&self, objects: Objects, counters: Arc<ScanCounters>) -> Arc<CountingReaderFactory> {
         let footers = self.runtime.cache_manager.get_file_metadata_cache();
-        CountingReaderFactory::new(objects, footers, self.filters.clone(), counters)
+        CountingReaderFactory::new(objects, footers, self.kept.clone(), counters)
     }
 }
 
@@ -183,11 +185,13 @@ fn config(settings: &QuerySettings) -> SessionConfig {
     config
 }
 
-/// DataFusion's rules, and ours after the one it continues.
+/// DataFusion's rules, and ours after the ones they continue.
 fn physical_rules() -> Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let after = rules.iter().position(|rule| rule.name() == "PushdownSort").map_or(rules.len(), |at| at + 1);
     rules.insert(after, Arc::new(SortThroughUnion));
+    // When all that goes into a scan is in it.
+    rules.push(Arc::new(ScanSparsely));
     rules
 }
 
@@ -243,21 +247,21 @@ impl PlannedQuery {
             });
         }
         let plan = self.state.query_planner().create_physical_plan(&self.plan, &self.state).await?;
-        Ok((interruptible(plan)?, self.state.task_ctx()))
+        Ok((made_fit(plan)?, self.state.task_ctx()))
     }
 }
 
-/// Makes joins give up their thread now and then.
+/// Makes joins give up their thread now and then, and begin anew where they have to.
 ///
-/// A scan does so by itself, and what reads scans does so with it. A join can make any number of batches out of one that
+/// A scan gives it up by itself, and what reads scans does so with it. A join can make any number of batches out of one that
 /// it read; whoever consumes them would not be interrupted, and neither cancellation nor the time limit be noticed.
-fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+fn made_fit(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     let joins = ["CrossJoinExec", "HashJoinExec", "NestedLoopJoinExec", "PiecewiseMergeJoin", "SortMergeJoinExec"];
     let wrapped = plan.transform_up(|node| {
         if !joins.contains(&node.name()) {
             return Ok(Transformed::no(node));
         }
-        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(Repeatable::in_join(node)?)) as Arc<dyn ExecutionPlan>))
     });
     wrapped.map(|wrapped| wrapped.data)
 }

@@ -6,6 +6,7 @@ mod life_cycle;
 mod limits;
 mod real_data;
 mod snapshots;
+mod sparse;
 mod tail;
 
 use std::path::Path;

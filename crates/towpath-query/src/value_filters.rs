@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::condition::{Condition, Facts};
 use crate::file_facts::FileFacts;
+use crate::kept::Kept;
 use crate::scan_counters::ScanCounters;
 
 /// Files whose filters are looked at while planning; of more, none is.
@@ -26,12 +27,15 @@ const AT_A_TIME: usize = 16;
 /// Longest list of texts that filters are asked for.
 const MAX_VALUES: usize = 64;
 
+/// A file and where in it a filter lies.
+type Place = (Uuid, u64);
+
 /// The filters of the lake's files. One for the process.
 #[derive(Debug)]
 pub(crate) struct ValueFilters {
     objects: Arc<dyn ObjectStore>,
     // Held for a few lines.
-    kept: Mutex<Kept>,
+    kept: Mutex<Kept<Place, Arc<Sbbf>>>,
 }
 
 /// A file that may hold rows that pass, and which of its row groups may; `None`: all of them, or not known.
@@ -43,7 +47,7 @@ pub(crate) struct Candidate {
 impl ValueFilters {
     /// Reads from `objects` and keeps up to so many bytes.
     pub(crate) fn new(objects: Arc<dyn ObjectStore>, most_bytes: usize) -> Self {
-        Self { objects, kept: Mutex::new(Kept { most_bytes, ..Kept::default() }) }
+        Self { objects, kept: Mutex::new(Kept::new(most_bytes)) }
     }
 
     /// Leaves out files without rows that pass. What is read is counted.
@@ -151,64 +155,5 @@ impl Facts for GroupFacts<'_> {
 
     fn may_hold_time(&self, path: &str, from: Option<i64>, to: Option<i64>) -> bool {
         self.file.may_hold_time(path, from, to)
-    }
-}
-
-/// A file and where in it a filter lies.
-type Place = (Uuid, u64);
-
-/// What is kept in memory: those used lately, and those used before. When the first are half of what may be kept, they
-/// become the second and those are forgotten.
-#[derive(Debug, Default)]
-struct Kept {
-    most_bytes: usize,
-    lately: HashMap<Place, (Arc<Sbbf>, usize)>,
-    lately_bytes: usize,
-    before: HashMap<Place, (Arc<Sbbf>, usize)>,
-}
-
-impl Kept {
-    fn get(&mut self, place: &Place) -> Option<Arc<Sbbf>> {
-        if let Some((filter, _)) = self.lately.get(place) {
-            return Some(filter.clone());
-        }
-        let (filter, bytes) = self.before.remove(place)?;
-        self.put(*place, filter.clone(), bytes);
-        Some(filter)
-    }
-
-    fn put(&mut self, place: Place, filter: Arc<Sbbf>, bytes: usize) {
-        if self.lately_bytes + bytes > self.most_bytes / 2 {
-            self.before = std::mem::take(&mut self.lately);
-            self.lately_bytes = 0;
-        }
-        if self.lately.insert(place, (filter, bytes)).is_none() {
-            self.lately_bytes += bytes;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(number: u64) -> Place {
-        (Uuid::nil(), number)
-    }
-
-    #[test]
-    fn what_is_used_stays_and_what_is_kept_is_bounded() {
-        let mut kept = Kept { most_bytes: 100, ..Kept::default() };
-        let filter = Arc::new(Sbbf::new_with_num_of_bytes(32));
-        for number in 0..1000 {
-            assert!(kept.get(&place(number)).is_none());
-            kept.put(place(number), filter.clone(), 10);
-            if number > 0 {
-                assert!(kept.get(&place(0)).is_some(), "asked for all the time, after {number}");
-            }
-            assert!(kept.lately.len() + kept.before.len() <= 10);
-        }
-        assert!(kept.get(&place(998)).is_some());
-        assert!(kept.get(&place(500)).is_none());
     }
 }

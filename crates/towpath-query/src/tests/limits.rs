@@ -27,6 +27,27 @@ async fn a_query_that_wants_all_memory_fails_alone() {
     assert_eq!(test.cell("SELECT count(*) FROM $").await, "3003");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_begins_anew_for_want_of_memory_gives_the_same_rows() {
+    let pairs = |memory_bytes_per_query| async move {
+        let settings =
+            QuerySettings { memory_bytes: 256 << 20, memory_bytes_per_query, threads: 2, ..QuerySettings::default() };
+        let test = TestEngine::with(settings).await;
+        test.ingest_in(minutes(3 * 1440)).await;
+        test.lake.flush().await.unwrap();
+        let numbers = "UNNEST(sequence(1, 1200)) AS t(a) CROSS JOIN UNNEST(sequence(1, 1200)) AS u(b)";
+        let exists =
+            format!("SELECT max(a * 10000 + b), count(*) FROM {numbers} WHERE EXISTS (SELECT 1 FROM $ LIMIT 1)");
+        // Scans below a join whose first side is read twice.
+        let unequal = "SELECT count(*), max(a.sourceipaddress || b.eventname) FROM $ a JOIN $ b ON a.eventtime > b.eventtime AND b.eventname = 'GetUser'
+                       WHERE a.eventname < b.eventname OR a.eventid <> b.eventid";
+        (test.rows(&exists).await, test.rows(unequal).await)
+    };
+    let (exists, unequal) = pairs(128 << 20).await;
+    assert_eq!(exists, [row(["12001200", "1440000"])]);
+    assert_eq!(pairs(6 << 20).await, (exists, unequal));
+}
+
 #[tokio::test]
 async fn a_sort_that_does_not_fit_into_memory_spills() {
     let settings = QuerySettings {

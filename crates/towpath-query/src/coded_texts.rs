@@ -1,0 +1,357 @@
+//! Which rows of a row group have one of some texts, told by the codes of a column that has a dictionary.
+//!
+//! Such a column lists its texts once and has a code for each row. A text is looked up in the list, and its code among the
+//! codes: nothing is put together for the rows that have another. The layout is Parquet's
+//! (<https://parquet.apache.org/docs/file-format/data-pages/encodings/>); all pages are of the first form, which is what
+//! the lake writes.
+
+use std::ops::Range;
+
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::schema::types::ColumnDescriptor;
+
+/// True if all of the column's pages hold codes.
+pub(crate) fn is_coded(column: &ColumnChunkMetaData, leaf: &ColumnDescriptor) -> bool {
+    let only_codes = column
+        .page_encoding_stats_mask()
+        .is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY));
+    only_codes && leaf.max_rep_level() == 0 && column.dictionary_page_offset().is_some()
+}
+
+/// The rows with one of `texts`, in order; `None` when the pages are of another form.
+pub(crate) fn rows_with(
+    mut pages: impl PageReader,
+    leaf: &ColumnDescriptor,
+    texts: &[Vec<u8>],
+) -> Result<Option<Vec<Range<usize>>>> {
+    let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else { return Ok(None) };
+    let codes = codes_of(&buf, num_values as usize, texts)?;
+    let mut rows = Rows::default();
+    if codes.is_empty() {
+        return Ok(Some(rows.0));
+    }
+    let mut first = 0;
+    while let Some(page) = pages.get_next_page()? {
+        let Page::DataPage { buf, num_values, encoding, def_level_encoding, .. } = page else { return Ok(None) };
+        let coded = matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+        if !coded || (leaf.max_def_level() > 0 && def_level_encoding != Encoding::RLE) {
+            return Ok(None);
+        }
+        // Nothing repeats within a row, so there is a value, or a level that says there is none, for each row.
+        let count = num_values as usize;
+        search(&buf, count, leaf.max_def_level() as u64, &codes, &mut |found| {
+            rows.add(first + found.start..first + found.end);
+        })?;
+        first += count;
+    }
+    Ok(Some(rows.0))
+}
+
+/// Rows in order, neighbours together.
+#[derive(Default)]
+struct Rows(Vec<Range<usize>>);
+
+impl Rows {
+    fn add(&mut self, rows: Range<usize>) {
+        match self.0.last_mut() {
+            Some(last) if last.end == rows.start => last.end = rows.end,
+            _ => self.0.push(rows),
+        }
+    }
+}
+
+/// The codes of those texts that the dictionary has.
+fn codes_of(mut dictionary: &[u8], count: usize, texts: &[Vec<u8>]) -> Result<Vec<u64>> {
+    let mut codes = Vec::new();
+    for code in 0..count {
+        let (length, rest) = dictionary.split_first_chunk::<4>().ok_or_else(cut)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > rest.len() {
+            return Err(cut());
+        }
+        let (text, rest) = rest.split_at(length);
+        if texts.iter().any(|wanted| wanted == text) {
+            codes.push(code as u64);
+        }
+        dictionary = rest;
+    }
+    Ok(codes)
+}
+
+/// Tells the rows of a page of `count` rows that have one of these codes.
+fn search(page: &[u8], count: usize, defined: u64, codes: &[u64], tell: &mut dyn FnMut(Range<usize>)) -> Result<()> {
+    let (levels, values) = match defined {
+        0 => (None, page),
+        _ => {
+            let (length, rest) = page.split_first_chunk::<4>().ok_or_else(cut)?;
+            let length = u32::from_le_bytes(*length) as usize;
+            if length > rest.len() {
+                return Err(cut());
+            }
+            let (levels, values) = rest.split_at(length);
+            (Some(levels), values)
+        }
+    };
+    let Some((width, runs)) = values.split_first() else { return Ok(()) };
+    // Rows without a value have no code either. How many there are is not known yet: the last codes may be fillers.
+    let mut found = Vec::new();
+    let mut note = |values: Range<usize>| found.push(values);
+    match codes {
+        [code] => matches(runs, *width, count, End::Open, |number| number == *code, &mut note)?,
+        codes => matches(runs, *width, count, End::Open, |number| codes.contains(&number), &mut note)?,
+    }
+    // Mostly the page has none of the texts, and where its rows lack a value need not be known.
+    if found.is_empty() {
+        return Ok(());
+    }
+    let Some(levels) = levels else {
+        found.into_iter().for_each(tell);
+        return Ok(());
+    };
+    let width = (64 - defined.leading_zeros()) as u8;
+    let (mut at, mut before) = (0, 0);
+    matches(levels, width, count, End::Counted, |level| level == defined, &mut |rows| {
+        // Rows that all have a value: from numbers of values to numbers of rows.
+        let after = before + rows.len();
+        while let Some(values) = found.get(at).filter(|values| values.start < after) {
+            let from = values.start.max(before);
+            tell(rows.start + from - before..rows.start + values.end.min(after) - before);
+            if values.end > after {
+                // It goes on with the next rows that have a value.
+                break;
+            }
+            at += 1;
+        }
+        before = after;
+    })
+}
+
+/// Where numbers end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All that were counted are there.
+    Counted,
+    /// There may be fewer.
+    Open,
+}
+
+/// Tells which of up to `count` numbers of `width` bits are wanted: Parquet's runs of equal numbers and of packed ones.
+fn matches(
+    mut runs: &[u8],
+    width: u8,
+    count: usize,
+    end: End,
+    wanted: impl Fn(u64) -> bool,
+    tell: &mut dyn FnMut(Range<usize>),
+) -> Result<()> {
+    if width > 32 {
+        return Err(ParquetError::General(format!("numbers of {width} bits")));
+    }
+    let width = usize::from(width);
+    let mut at = 0;
+    while at < count && (end == End::Counted || !runs.is_empty()) {
+        let header = varint(&mut runs)?;
+        let length = (header >> 1) as usize;
+        if header & 1 == 0 {
+            let (value, rest) = runs.split_at_checked(width.div_ceil(8)).ok_or_else(cut)?;
+            let value = value.iter().rev().fold(0, |value, byte| (value << 8) | u64::from(*byte));
+            let length = length.min(count - at);
+            if length > 0 && wanted(value) {
+                tell(at..at + length);
+            }
+            at += length;
+            runs = rest;
+            continue;
+        }
+        // Groups of eight numbers; the last one may hold fillers, or be cut off behind the last number.
+        let bytes = length.checked_mul(width).ok_or_else(cut)?.min(runs.len());
+        let (packed, rest) = runs.split_at(bytes);
+        let numbers = length.saturating_mul(8).min(count - at);
+        if length == 0 || (end == End::Counted && (numbers * width).div_ceil(8) > bytes) {
+            return Err(cut());
+        }
+        packed_matches(packed, width, numbers, at, &wanted, tell);
+        at += numbers;
+        runs = rest;
+    }
+    Ok(())
+}
+
+/// Tells which of `count` packed numbers are wanted; the first of them is called `first`.
+fn packed_matches(
+    packed: &[u8],
+    width: usize,
+    count: usize,
+    first: usize,
+    wanted: &impl Fn(u64) -> bool,
+    tell: &mut dyn FnMut(Range<usize>),
+) {
+    let mut tell_hits = |group: usize, mut hits: u8| {
+        while hits != 0 {
+            let from = hits.trailing_zeros() as usize;
+            let length = (hits >> from).trailing_ones() as usize;
+            hits = (u16::from(hits) >> (from + length) << (from + length)) as u8;
+            let (from, to) = (group * 8 + from, (group * 8 + from + length).min(count));
+            if from < to {
+                tell(first + from..first + to);
+            }
+        }
+    };
+    let tell_hits = &mut tell_hits;
+    if width == 0 {
+        (0..count.div_ceil(8)).filter(|_| wanted(0)).for_each(|group| tell_hits(group, u8::MAX));
+        return;
+    }
+    // A width that the compiler knows makes all shifts constant.
+    macro_rules! by_width {
+        ($($known:literal)*) => {
+            match width {
+                $($known => groups::<$known>(packed, width, wanted, tell_hits),)*
+                _ => groups::<UNKNOWN>(packed, width, wanted, tell_hits),
+            }
+        };
+    }
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+}
+
+/// Stands for a width that is not known when this is compiled.
+const UNKNOWN: usize = 0;
+
+/// Tells for each group of eight packed numbers that has wanted ones which these are, as bits.
+fn groups<const KNOWN: usize>(
+    packed: &[u8],
+    width: usize,
+    wanted: &impl Fn(u64) -> bool,
+    tell: &mut impl FnMut(usize, u8),
+) {
+    let width = if KNOWN == UNKNOWN { width } else { KNOWN };
+    let mask = (1 << width) - 1;
+    for (group, bytes) in packed.chunks(width).enumerate() {
+        // With room behind it for reading eight bytes at a time.
+        let mut window = [0; 40];
+        match bytes.len() == width {
+            true => window[..width].copy_from_slice(&bytes[..width]),
+            false => window[..bytes.len()].copy_from_slice(bytes),
+        }
+        let mut hits = 0;
+        for number in 0..8 {
+            let bit = number * width;
+            let word: [u8; 8] = window[bit / 8..bit / 8 + 8].try_into().unwrap_or_default();
+            hits |= u8::from(wanted((u64::from_le_bytes(word) >> (bit % 8)) & mask)) << number;
+        }
+        if hits != 0 {
+            tell(group, hits);
+        }
+    }
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or_else(cut)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(cut())
+}
+
+fn cut() -> ParquetError {
+    ParquetError::EOF("a page of codes ends too early".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray, StructArray};
+    use arrow::buffer::NullBuffer;
+    use arrow::datatypes::{DataType, Field, Fields};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::reader::FileReader;
+    use parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReader};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file with the column `s.t`, its rows given as: no struct, no text, a text.
+    fn file_of(rows: &[Option<Option<String>>], rows_a_page: usize) -> Bytes {
+        let texts = StringArray::from_iter(rows.iter().map(|row| row.clone().flatten()));
+        let fields = Fields::from(vec![Field::new("t", DataType::Utf8, true)]);
+        let structs = NullBuffer::from_iter(rows.iter().map(Option::is_some));
+        let structs: ArrayRef = Arc::new(StructArray::new(fields, vec![Arc::new(texts)], Some(structs)));
+        let batch = RecordBatch::try_from_iter_with_nullable([("s", structs, true)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_data_page_row_count_limit(rows_a_page)
+            .set_write_batch_size(rows_a_page)
+            .build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    fn found_in(file: Bytes, texts: &[&str]) -> Result<Option<Vec<Range<usize>>>> {
+        let reader = SerializedFileReader::new(file.clone()).unwrap();
+        let group = reader.metadata().row_group(0);
+        let leaf = reader.metadata().file_metadata().schema_descr().column(0);
+        assert!(is_coded(group.column(0), &leaf));
+        let rows = group.num_rows() as usize;
+        let pages = SerializedPageReader::new(Arc::new(file), group.column(0), rows, None).unwrap();
+        let texts: Vec<_> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+        rows_with(pages, &leaf, &texts)
+    }
+
+    fn any_rows() -> impl Strategy<Value = Vec<Option<Option<String>>>> {
+        let text = |texts: u32| (0..texts).prop_map(|n| Some(Some(format!("text {n}"))));
+        // Runs and mixtures, few texts and many, so that codes have few bits and many.
+        let stretch = prop_oneof![
+            (prop_oneof![Just(None), Just(Some(None)), text(3)], 1..40usize).prop_map(|(row, count)| vec![row; count]),
+            prop::collection::vec(prop_oneof![1 => Just(None), 1 => Just(Some(None)), 6 => text(40)], 1..60),
+            prop::collection::vec(text(600), 1..200),
+        ];
+        prop::collection::vec(stretch, 1..8).prop_map(|stretches| stretches.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+        #[test]
+        fn codes_tell_the_rows_that_a_plain_search_finds(
+            rows in any_rows(),
+            rows_a_page in prop::sample::select(vec![7usize, 64, 1000]),
+            wanted in prop::collection::vec(0..600u32, 1..4),
+        ) {
+            let texts: Vec<_> = wanted.iter().map(|n| format!("text {}", n % 41)).collect();
+            let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+            let plain = rows.iter().enumerate().filter(|(_, row)| {
+                row.as_ref().is_some_and(|text| text.as_deref().is_some_and(|text| texts.contains(&text)))
+            });
+            let plain: Vec<usize> = plain.map(|(at, _)| at).collect();
+            // A file without any text has no dictionary.
+            prop_assume!(rows.iter().any(|row| row.as_ref().is_some_and(Option::is_some)));
+            let found = found_in(file_of(&rows, rows_a_page), &texts).unwrap().unwrap();
+            prop_assert!(found.windows(2).all(|pair| pair[0].end < pair[1].start), "neighbours are together");
+            prop_assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), plain);
+        }
+
+        #[test]
+        fn pages_of_any_bytes_are_an_error_or_an_answer(
+            page in prop::collection::vec(any::<u8>(), 0..200), count in 0..500usize, defined in 0..4u64,
+        ) {
+            let mut last = 0;
+            let _ = search(&page, count, defined, &[0, 3], &mut |rows| {
+                assert!(rows.start < rows.end && last <= rows.start && rows.end <= count, "{rows:?} of {count}");
+                last = rows.end;
+            });
+            let _ = codes_of(&page, count, &[b"x".to_vec()]);
+        }
+    }
+}
