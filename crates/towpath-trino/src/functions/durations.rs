@@ -77,8 +77,11 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {
-        let millis = |text: &str| read(text).map(|found| i64::from(found.days) * 86_400_000 + found.nanoseconds / 1_000_000);
-        for (text, expected) in [("42.8ms", 43), ("3.81 d", 329_184_000), ("5m", 300_000), (" 1 h ", 3_600_000), ("499us", 0), ("0ns", 0)] {
+        let millis =
+            |text: &str| read(text).map(|found| i64::from(found.days) * 86_400_000 + found.nanoseconds / 1_000_000);
+        for (text, expected) in
+            [("42.8ms", 43), ("3.81 d", 329_184_000), ("5m", 300_000), (" 1 h ", 3_600_000), ("499us", 0), ("0ns", 0)]
+        {
             assert_eq!(millis(text), Some(expected), "{text}");
         }
         for wrong in ["", "5", "m", "-5m", "5 weeks", "1.m", ".5s", "5 m 3 s", "99999999999999999999d"] {

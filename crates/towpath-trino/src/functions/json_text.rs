@@ -330,6 +330,11 @@ pub(crate) fn elements(raw: &str) -> Option<Vec<Cow<'_, str>>> {
     to_array_iter(raw).map(|value| value.ok().map(|v| v.as_raw_cow())).collect()
 }
 
+/// Returns a member of an object, raw; of a name that comes twice the first.
+pub(crate) fn member<'a>(raw: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    sonic_rs::get(raw, [PointerNode::Key(name.to_owned().into())]).ok().map(|value| value.as_raw_cow())
+}
+
 /// Returns the members of an object, raw, or `None` if the value is no object.
 pub(crate) fn members(raw: &str) -> Option<Vec<(String, Cow<'_, str>)>> {
     if kind(raw)? != Kind::Object {

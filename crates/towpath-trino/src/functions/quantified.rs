@@ -175,9 +175,10 @@ impl Partial {
     /// True if a NULL leaves it open whether two rows are equal.
     fn may_equal(&self, a: usize, b: usize) -> bool {
         (self.is_open(a) || self.is_open(b))
-            && self.fields.iter().all(|(values, rows)| {
-                values.is_null(a) || values.is_null(b) || rows.row(a) == rows.row(b)
-            })
+            && self
+                .fields
+                .iter()
+                .all(|(values, rows)| values.is_null(a) || values.is_null(b) || rows.row(a) == rows.row(b))
     }
 }
 

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use jiff::Timestamp;
 
@@ -59,6 +60,10 @@ impl Fixture {
 
     pub(crate) fn plan(&self, sql: &str) -> Result<crate::Plan, SqlError> {
         plan(&self.context.state(), &parse(sql)?, |table| self.tables.get(&table.name).cloned(), now())
+    }
+
+    pub(crate) fn optimize(&self, plan: &crate::Plan) -> datafusion::error::Result<LogicalPlan> {
+        self.context.state().optimize(&plan.logical)
     }
 
     pub(crate) async fn query(&self, sql: &str) -> Result<Answer, String> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::compare::{Number, compare, truth};
 use super::{Found, JsonPath, Method, Node, Subscript, Test};
-use crate::functions::json_text::{Kind, elements, kind, members, quote, scalar, unquoted};
+use crate::functions::json_text::{Kind, elements, kind, member, members, quote, scalar, unquoted};
 
 /// How many items one step may find.
 const MAX_ITEMS: usize = 1_000_000;
@@ -140,18 +140,14 @@ impl<'p, 'a> Finder<'p, 'a> {
                 }
                 return Err(NO_OBJECT);
             }
-            let before = found.len();
-            let wanted = |member: &str| name.is_none_or(|name| name == member);
-            found.extend(members_of(item).into_iter().filter(|(member, _)| wanted(member)).map(|(_, value)| value));
-            if name.is_some() {
-                // Of a member that comes twice the last counts.
-                let keep = found.pop();
-                found.truncate(before);
-                match keep {
-                    Some(keep) => found.push(keep),
-                    None if self.lax() => {}
-                    None => return Err(NO_MEMBER),
-                }
+            let Some(name) = name else {
+                found.extend(members_of(item).into_iter().map(|(_, value)| value));
+                continue;
+            };
+            match member_of(item, name) {
+                Some(value) => found.push(value),
+                None if self.lax() => {}
+                None => return Err(NO_MEMBER),
             }
         }
         Ok(found)
@@ -251,7 +247,8 @@ impl<'p, 'a> Finder<'p, 'a> {
                 self.pairs(left, right, place, |left, right| compare(left, *operator, right))?
             }
             Test::StartsWith(left, right) => self.pairs(left, right, place, |whole, start| {
-                let text = |raw: &str| (kind(raw) == Some(Kind::Text)).then(|| unquoted(Cow::Borrowed(raw)).into_owned());
+                let text =
+                    |raw: &str| (kind(raw) == Some(Kind::Text)).then(|| unquoted(Cow::Borrowed(raw)).into_owned());
                 Some(text(whole)?.starts_with(&text(start)?))
             })?,
             Test::LikeRegex(node, pattern) => {
@@ -295,6 +292,13 @@ fn elements_of(item: Cow<'_, str>) -> Vec<Cow<'_, str>> {
     match item {
         Cow::Borrowed(raw) => elements(raw).unwrap_or_default(),
         Cow::Owned(raw) => owned(elements(&raw).unwrap_or_default()),
+    }
+}
+
+fn member_of<'a>(item: Cow<'a, str>, name: &str) -> Option<Cow<'a, str>> {
+    match item {
+        Cow::Borrowed(raw) => member(raw, name),
+        Cow::Owned(raw) => member(&raw, name).map(|value| Cow::Owned(value.into_owned())),
     }
 }
 

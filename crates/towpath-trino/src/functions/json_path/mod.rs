@@ -226,7 +226,11 @@ mod tests {
         let document = r#"{"AWS:Item": {"x-y": 3}}"#;
         let Ok(Found::Items(found)) = find(document, "lax $.AWS:Item.x-y", &[]) else { panic!("not found") };
         assert_eq!(found, ["3"]);
-        for wrong in ["", "a.b", "$.", "$[", "$.a?(", "$.a?(@.b)", "$.a[1 to", "lax", "$ $", "$.a?(@.b like_regex \"(\")"] {
+        let Ok(Found::Items(found)) = find(document, "$[\"AWS:Item\"].x-y", &[]) else { panic!("not found") };
+        assert_eq!(found, ["3"]);
+        for wrong in
+            ["", "a.b", "$.", "$[", "$.a?(", "$.a?(@.b)", "$.a[1 to", "lax", "$ $", "$.a?(@.b like_regex \"(\")"]
+        {
             assert!(find("{}", wrong, &[]).is_err(), "{wrong}");
         }
         assert!(find("{}", &format!("{}$", "(".repeat(5_000)), &[]).is_err());

@@ -251,6 +251,11 @@ impl<'a> Reader<'a> {
             self.expect("]")?;
             return Some(Node::Element(inner, None));
         }
+        // A name in brackets is of the other grammar.
+        self.blank();
+        if self.rest.starts_with(['"', '\'']) {
+            return None;
+        }
         self.subscripts += 1;
         let read = self.subscript_list();
         self.subscripts -= 1;
@@ -331,7 +336,9 @@ impl<'a> Reader<'a> {
     fn comparison(&mut self) -> Option<Test> {
         let left = self.deeper(Self::sum)?;
         if self.eat_word("starts") {
-            return self.eat_word("with").then_some(())
+            return self
+                .eat_word("with")
+                .then_some(())
                 .and_then(|()| self.deeper(Self::sum))
                 .map(|start| Test::StartsWith(left, start));
         }

@@ -30,9 +30,7 @@ pub(super) fn settled(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, Sq
             at = end;
             continue;
         }
-        let call = function(&tokens[at])
-            .filter(|_| opens)
-            .and_then(|name| Some((name, parts(tokens, at + 2)?)));
+        let call = function(&tokens[at]).filter(|_| opens).and_then(|name| Some((name, parts(tokens, at + 2)?)));
         out.push(tokens[at].clone());
         at += 1;
         let Some((name, parts)) = call else { continue };
@@ -208,7 +206,8 @@ impl<'a> Clauses<'a> {
             if json {
                 value = &value[..value.len() - 2];
             }
-            let Some(Token::Word(name)) = self.tokens.get(self.at).map(|t| &t.token).filter(|_| !value.is_empty()) else {
+            let Some(Token::Word(name)) = self.tokens.get(self.at).map(|t| &t.token).filter(|_| !value.is_empty())
+            else {
                 return Err(self.wrong("expected a value and its name after PASSING"));
             };
             self.at += 1;

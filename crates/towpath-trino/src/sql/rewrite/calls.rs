@@ -223,8 +223,7 @@ fn reduce_agg(mut f: Function) -> Result<Expr, SqlError> {
     given.pop();
     let (merge, start, value) = (given.pop(), given.pop(), given.pop());
     let missing = || SqlError::at(at.start, "an argument of reduce_agg is missing");
-    let (merge, start, value) =
-        (merge.ok_or_else(missing)?, start.ok_or_else(missing)?, value.ok_or_else(missing)?);
+    let (merge, start, value) = (merge.ok_or_else(missing)?, start.ok_or_else(missing)?, value.ok_or_else(missing)?);
     and_filter(&mut f, Expr::IsNotNull(Box::new(value.clone())));
     let all = renamed(f, "array_agg", vec![value]);
     let same = Parser::new(&Trino).try_with_sql("\"$state\" -> \"$state\"").and_then(|mut parser| parser.parse_expr());

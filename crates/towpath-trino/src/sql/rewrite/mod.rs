@@ -206,7 +206,10 @@ impl VisitorMut for Rewriter {
             TableFactor::Table { name, .. }
                 if name.0.iter().filter_map(|part| part.as_ident()).any(|part| part.quote_style == Some('\'')) =>
             {
-                return refuse(at, format!("syntax error: {name} is a text; a table is named without quotes or in double quotes"));
+                return refuse(
+                    at,
+                    format!("syntax error: {name} is a text; a table is named without quotes or in double quotes"),
+                );
             }
             TableFactor::Table { args: Some(_), name, .. } => {
                 return refuse(at, format!("unknown table function: {name}"));

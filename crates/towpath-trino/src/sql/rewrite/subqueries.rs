@@ -241,7 +241,8 @@ fn name_columns(query: &mut Query, columns: usize) -> bool {
 
 /// Makes a query of several columns one of rows.
 fn rows_of(mut subquery: Box<Query>, columns: usize) -> Result<Box<Query>, SqlError> {
-    let row = |items: Vec<Expr>| SelectItem::ExprWithAlias { expr: call("row", items, Span::empty()), alias: column(1) };
+    let row =
+        |items: Vec<Expr>| SelectItem::ExprWithAlias { expr: call("row", items, Span::empty()), alias: column(1) };
     if name_columns(&mut subquery, columns)
         && let SetExpr::Select(select) = subquery.body.as_mut()
     {
