@@ -260,7 +260,6 @@ impl Digester {
         self.chains().insert(chain.id.clone(), (chain, version));
         Ok(())
     }
-
 }
 
 /// The instant without its fraction of a second: digests know none.

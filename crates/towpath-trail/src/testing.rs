@@ -19,7 +19,7 @@ use rsa::RsaPrivateKey;
 use towpath_log::sim::SimDisk;
 use towpath_log::{Log, LogSettings};
 use towpath_meta::{FailingMetaStore, MemoryMetaStore, MetaStore};
-use towpath_model::{Category, Clock, Event, EventKey, EventTime, ManualClock, Trail, TrailId, TrailSelectors};
+use towpath_model::{Category, Clock, Event, EventKey, EventTime, ManualClock, Trail, TrailId};
 use zeroize::Zeroizing;
 
 use crate::chain::Digester;
@@ -267,27 +267,13 @@ impl Process {
 
 /// A trail that logs with digests.
 pub(crate) fn trail(name: &str, bucket: &str, now: Timestamp) -> Trail {
+    let (account, home) = ("000000000001".parse().unwrap(), "us-east-1".parse().unwrap());
     Trail {
-        id: TrailId::random(),
-        account: "000000000001".parse().unwrap(),
-        home_region: "us-east-1".parse().unwrap(),
-        name: name.parse().unwrap(),
-        bucket: bucket.to_owned(),
         prefix: Some("logs".to_owned()),
-        kms_key_id: None,
         log_file_validation: true,
-        sns_topic_arn: None,
-        cloud_watch_logs: None,
-        include_global_service_events: true,
         multi_region: true,
-        organization: None,
-        selectors: TrailSelectors::Default,
-        insight_selectors: Vec::new(),
-        aggregations: Vec::new(),
         logging: true,
         started: Some(now),
-        stopped: None,
-        created: now,
-        updated: now,
+        ..Trail::new(account, home, name.parse().unwrap(), bucket.to_owned(), now)
     }
 }

@@ -20,7 +20,12 @@ impl Digester {
             && !self.shared.has_staged(known.trail.id).await?)
     }
 
-    pub(super) async fn make_final(&mut self, id: &ChainId, known: &Known, now: Timestamp) -> Result<(), DeliveryError> {
+    pub(super) async fn make_final(
+        &mut self,
+        id: &ChainId,
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<(), DeliveryError> {
         let Some((chain, _)) = self.chains().get(id).cloned() else { return Ok(()) };
         let end = now.max(later(chain.start, SignedDuration::from_secs(1)));
         let delivered = self.delivered(id).await?;
@@ -33,7 +38,12 @@ impl Digester {
     }
 
     /// Puts files that were delivered after their chain had ended into a backfill digest.
-    pub(super) async fn make_loose(&mut self, id: &ChainId, known: &Known, now: Timestamp) -> Result<(), DeliveryError> {
+    pub(super) async fn make_loose(
+        &mut self,
+        id: &ChainId,
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<(), DeliveryError> {
         let Some((chain, _)) = self.chains().get(id).cloned() else { return Ok(()) };
         let start = chain.backfilled.unwrap_or(chain.start);
         let soon = later(start, SignedDuration::from_secs(1));

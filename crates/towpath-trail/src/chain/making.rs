@@ -79,7 +79,6 @@ impl Digester {
         self.shared.staged.notify_one();
         Ok(())
     }
-
 }
 
 fn digest(

@@ -227,5 +227,4 @@ pub(crate) mod tests {
         let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!((body["s3ObjectKey"].as_str(), body["events"].as_u64()), (Some("logs/file.json.gz"), Some(2)));
     }
-
 }

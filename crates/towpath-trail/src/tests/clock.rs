@@ -44,7 +44,10 @@ async fn settle_and_check(world: &World, main: &Trail, process: &mut Process, ex
     for (key, text) in world.objects("bucket", "CloudTrail-Digest").await {
         let digest: Digest = serde_json::from_slice(&text).unwrap();
         assert_eq!(digest.digest_s3_object, key, "{what}");
-        assert!(digest.digest_start_time < digest.digest_end_time || key.ends_with("_backfill.json.gz"), "{what}: {key}");
+        assert!(
+            digest.digest_start_time < digest.digest_end_time || key.ends_with("_backfill.json.gz"),
+            "{what}: {key}"
+        );
         named += digest.log_files.len();
         unique.extend(digest.log_files.into_iter().map(|file| file.s3_object));
     }

@@ -68,7 +68,6 @@ impl TrailUpload {
         );
         if refused && holds(store, &path, &bytes, limit).await { Ok(()) } else { Err(failure) }
     }
-
 }
 
 /// True when the object is there with these bytes.
