@@ -111,7 +111,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use towpath_meta::{MemoryMetaStore, MetaStore};
-    use towpath_model::{FeatureSet, Member, TrailSelectors};
+    use towpath_model::{FeatureSet, Member};
 
     use super::*;
     use crate::catalog::CatalogError;
@@ -130,27 +130,11 @@ mod tests {
     fn trail(owner: u64, name: &str, multi_region: bool, organization: bool) -> Trail {
         let made = "2026-01-01T00:00:00Z".parse().unwrap();
         Trail {
-            id: TrailId::random(),
-            account: account(owner),
-            home_region: region("eu-central-1"),
-            name: name.parse().unwrap(),
-            bucket: "bucket".to_owned(),
-            prefix: None,
-            kms_key_id: None,
-            log_file_validation: false,
-            sns_topic_arn: None,
-            cloud_watch_logs: None,
-            include_global_service_events: true,
             multi_region,
             organization: organization.then(|| ORGANIZATION.parse().unwrap()),
-            selectors: TrailSelectors::Default,
-            insight_selectors: Vec::new(),
-            aggregations: Vec::new(),
             logging: true,
             started: Some(made),
-            stopped: None,
-            created: made,
-            updated: made,
+            ..Trail::new(account(owner), region("eu-central-1"), name.parse().unwrap(), "bucket".to_owned(), made)
         }
     }
 

@@ -15,7 +15,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const PUT_TIME: Duration = Duration::from_secs(120);
 
 /// Puts an object; what may pass is tried again.
-pub(super) async fn put(store: &dyn ObjectStore, key: String, bytes: Vec<u8>, kind: &'static str) -> Result<(), DeliverError> {
+pub(super) async fn put(
+    store: &dyn ObjectStore,
+    key: String,
+    bytes: Vec<u8>,
+    kind: &'static str,
+) -> Result<(), DeliverError> {
     let failed = |cause| DeliverError::Put { key: key.clone(), cause };
     let path = Path::parse(&key).map_err(|source| failed(object_store::Error::InvalidPath { source }))?;
     let payload = PutPayload::from(bytes);

@@ -93,7 +93,10 @@ async fn a_delegated_administrator_does_not_do_what_the_management_account_alone
     let deregister = json!({ "DelegatedAdminAccountId": ADMINISTRATOR });
     world.test.as_root().call("DeregisterOrganizationDelegatedAdmin", deregister).await.ok();
     assert_eq!(administrator.call("GetEventDataStore", name).await.code(), "AccessDeniedException");
-    assert_eq!(administrator.call("ListEventDataStores", json!({})).await.ok()["EventDataStores"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        administrator.call("ListEventDataStores", json!({})).await.ok()["EventDataStores"].as_array().unwrap().len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -113,7 +116,10 @@ async fn a_delegated_administrator_queries_the_stores_of_its_organization_as_its
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
     assert_eq!(described["QueryStatus"], "FINISHED", "{described}");
-    assert_eq!(administrator.call("GetQueryResults", id.clone()).await.ok()["QueryResultRows"][0][0]["n"].is_string(), true);
+    assert_eq!(
+        administrator.call("GetQueryResults", id.clone()).await.ok()["QueryResultRows"][0][0]["n"].is_string(),
+        true
+    );
     let listed = administrator.call("ListQueries", json!({ "EventDataStore": arn })).await.ok();
     assert_eq!(listed["Queries"][0]["QueryId"], started["QueryId"]);
     let other = world.test.caller(&world.member);
@@ -142,5 +148,8 @@ async fn the_policy_of_an_organization_store_says_what_delegated_administrators_
     let put = json!({ "ResourceArn": arn, "ResourcePolicy": denial.to_string() });
     assert!(root.call("PutResourcePolicy", put).await.ok()["DelegatedAdminResourcePolicy"].is_string());
     let administrator = world.test.caller(&world.administrator);
-    assert_eq!(administrator.call("GetEventDataStore", json!({ "EventDataStore": arn })).await.code(), "AccessDeniedException");
+    assert_eq!(
+        administrator.call("GetEventDataStore", json!({ "EventDataStore": arn })).await.code(),
+        "AccessDeniedException"
+    );
 }

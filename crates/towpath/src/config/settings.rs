@@ -1,5 +1,8 @@
 //! What a person may tune about the server. Every field has a default; values are checked in [`check`](super::check).
 
+mod import;
+mod trail;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,11 +10,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use towpath_model::{AccountId, Quotas, Region};
+use towpath_model::{AccountId, Quotas};
 
 use super::gateway::Gateway;
 use super::secret::Secret;
 use super::{duration, size};
+
+pub use import::{Import, S3Endpoint};
+pub use trail::{AwsService, Notify, Trail, Webhook};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -249,114 +255,6 @@ pub struct Metrics {
     pub token: Option<Secret>,
 }
 
-/// Delivery of trails to their buckets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Trail {
-    /// How often log files are delivered; whole seconds, parts count as one.
-    #[serde(with = "duration")]
-    pub delivery_interval: Duration,
-    /// How often digests are made; whole seconds, parts count as one.
-    #[serde(with = "duration")]
-    pub digest_interval: Duration,
-    /// Text of a log file before compression; a fuller file is closed and another begun.
-    #[serde(with = "size")]
-    pub file_size: u64,
-    /// How long a log file that cannot be delivered is tried again; whole days, parts count as one.
-    #[serde(with = "duration")]
-    pub give_up: Duration,
-    /// Regions of which multi-region trails have digests before anything happened there. Digests of other regions
-    /// begin with their first log file.
-    pub regions: Vec<Region>,
-    /// A KMS-compatible service, asked about the keys that trails name.
-    pub kms: AwsService,
-}
-
-/// Who is told of delivered log files.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Notify {
-    /// An SNS-compatible service, for trails with a topic.
-    pub topics: AwsService,
-    /// A CloudWatch-Logs-compatible service, for trails with a log group.
-    pub log_groups: AwsService,
-    /// An IAM-compatible service, asked about the roles that trails with a log group name.
-    pub roles: AwsService,
-    /// An address that is told of every file.
-    pub webhook: Webhook,
-}
-
-/// A service that takes requests signed as AWS's are. Without an endpoint it is not used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AwsService {
-    /// Its address.
-    pub endpoint: Option<String>,
-    /// The access key, or
-    pub access_key_id: Option<String>,
-    /// its secret; both may also come from the environment:
-    pub secret_access_key: Option<Secret>,
-    /// the variable that holds the access key,
-    pub access_key_id_env: Option<String>,
-    /// and the variable that holds the secret.
-    pub secret_access_key_env: Option<String>,
-}
-
-/// A webhook. Without an address there is none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Webhook {
-    /// Where JSON is posted to.
-    pub url: Option<String>,
-    /// The key of the HMAC, at least 16 characters; or
-    pub secret: Option<Secret>,
-    /// the variable that holds it, or
-    pub secret_env: Option<String>,
-    /// the file that holds it; space around it does not count.
-    pub secret_file: Option<PathBuf>,
-}
-
-/// Imports from buckets.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Import {
-    /// S3-compatible services by name; in the file also `[[import.endpoint]]` with a `name`. At most one of them may
-    /// have no `buckets`: it serves every bucket that no other names. Without any, AWS is read with the credentials of
-    /// the AWS environment.
-    pub endpoint: BTreeMap<String, S3Endpoint>,
-    /// Imports from buckets take only log files that valid digests vouch for.
-    pub verify_digests: bool,
-    /// File with public keys that digests are believed by beside those of this server, from
-    /// `aws cloudtrail list-public-keys`.
-    pub public_keys: Option<PathBuf>,
-}
-
-/// An S3-compatible service that imports may read from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct S3Endpoint {
-    /// Its address; absent for AWS itself.
-    pub endpoint: Option<String>,
-    /// The region requests are signed for; absent: the region of the import.
-    pub region: Option<String>,
-    /// Buckets this endpoint serves; empty: all that no other endpoint names.
-    pub buckets: Vec<String>,
-    /// The access key, or
-    pub access_key_id: Option<String>,
-    /// its secret; both may also come from the environment:
-    pub secret_access_key: Option<Secret>,
-    /// the variable that holds the access key,
-    pub access_key_id_env: Option<String>,
-    /// and the variable that holds the secret.
-    pub secret_access_key_env: Option<String>,
-    /// `https://host/bucket` (the default) instead of `https://bucket.host`.
-    pub path_style: bool,
-    /// Allows an address that begins with `http://`.
-    pub allow_http: bool,
-    /// Trails put their objects with the ACL `bucket-owner-full-control`, as CloudTrail does. Some services refuse ACLs.
-    pub owner_acl: bool,
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -464,38 +362,8 @@ impl Default for Audit {
     }
 }
 
-impl Default for Trail {
-    fn default() -> Self {
-        Self {
-            delivery_interval: 300 * SECOND,
-            digest_interval: HOUR,
-            file_size: 50_000_000,
-            give_up: 30 * DAY,
-            regions: Vec::new(),
-            kms: AwsService::default(),
-        }
-    }
-}
-
 impl Default for Throttles {
     fn default() -> Self {
         Self { preset: ThrottlePreset::Off, operations: BTreeMap::new() }
-    }
-}
-
-impl Default for S3Endpoint {
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            region: None,
-            buckets: Vec::new(),
-            access_key_id: None,
-            secret_access_key: None,
-            access_key_id_env: None,
-            secret_access_key_env: None,
-            path_style: true,
-            allow_http: false,
-            owner_acl: true,
-        }
     }
 }

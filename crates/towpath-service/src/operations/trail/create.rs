@@ -1,6 +1,6 @@
 //! CreateTrail.
 
-use towpath_model::{Arn, Region, Trail, TrailId, TrailSelectors};
+use towpath_model::{Arn, Region, Trail};
 use towpath_wire::{ApiError, cloudtrail as wire, errors};
 
 use super::organization::organization_of_new_trail;
@@ -27,28 +27,17 @@ pub(crate) async fn create(
     let include_global = input.include_global_service_events.unwrap_or(true);
     require_global_events(multi_region, include_global)?;
     let tags = tags::check(input.tags_list.unwrap_or_default(), &context.settings().quotas)?;
+    let account = organization.as_ref().map_or(caller.account, |organization| organization.management);
+    let bucket = destination::bucket(&input.s3_bucket_name)?;
     let mut trail = Trail {
-        id: TrailId::random(),
-        account: organization.as_ref().map_or(caller.account, |organization| organization.management),
-        home_region: caller.region.clone(),
-        name,
-        bucket: destination::bucket(&input.s3_bucket_name)?,
         prefix: destination::prefix(input.s3_key_prefix.as_deref().unwrap_or_default())?,
         kms_key_id: destination::kms_key(input.kms_key_id.as_deref().unwrap_or_default(), caller)?,
         log_file_validation: input.enable_log_file_validation.unwrap_or(false),
         sns_topic_arn: destination::topic(input.sns_topic_name.as_deref().unwrap_or_default(), caller)?,
-        cloud_watch_logs: None,
         include_global_service_events: include_global,
         multi_region,
         organization: organization.map(|organization| organization.id.clone()),
-        selectors: TrailSelectors::Default,
-        insight_selectors: Vec::new(),
-        aggregations: Vec::new(),
-        logging: false,
-        started: None,
-        stopped: None,
-        created: caller.now,
-        updated: caller.now,
+        ..Trail::new(account, caller.region.clone(), name, bucket, caller.now)
     };
     trail.cloud_watch_logs = destination::cloud_watch_logs(
         input.cloud_watch_logs_log_group_arn.as_deref(),

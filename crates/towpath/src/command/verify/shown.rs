@@ -215,10 +215,7 @@ mod tests {
         let due = Report { next_digest: Some(NextDigest::Due { until }), ..report() };
         assert_eq!(outcome(vec![due.clone()]).lines(), ["valid"]);
         let lines = outcome(vec![Report { pending_log_files: 1, ..due.clone() }]).lines();
-        assert_eq!(
-            lines[0],
-            "000000000001 eu-west-1: a next digest is assumed to come by 1970-01-01T00:00:00Z"
-        );
+        assert_eq!(lines[0], "000000000001 eu-west-1: a next digest is assumed to come by 1970-01-01T00:00:00Z");
         let known = Report { next_digest: Some(NextDigest::Comes), pending_log_files: 1, ..report() };
         assert!(!outcome(vec![known]).lines().concat().contains("assumed"));
     }

@@ -2,6 +2,7 @@
 //! metadata, identities, catalog, buckets, log, trails, lake, queries, imports, and the operations over all of them.
 
 mod endpoints;
+mod error;
 mod import_sources;
 mod notifiers;
 mod owned_store;
@@ -24,24 +25,23 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use towpath_admit::{EventIds, TlsDetails, WindowError};
-use towpath_bucket::{BucketError, Buckets, S3Call, S3Limits, S3Server};
-use towpath_iam::{Directory, DirectoryError, SECRET_KEY_VARIABLE, SecretKey, SecretKeyError};
-use towpath_import::{ImportError, Importer, ImporterSettings};
-use towpath_lake::{Lake, LakeError, Objects};
+use towpath_admit::{EventIds, TlsDetails};
+use towpath_bucket::{Buckets, S3Call, S3Limits, S3Server};
+use towpath_iam::{Directory, SECRET_KEY_VARIABLE, SecretKey};
+use towpath_import::{Importer, ImporterSettings};
+use towpath_lake::{Lake, Objects};
 use towpath_log::{FileLogStorage, Log};
-use towpath_meta::{MetaError, MetaStore, SqliteMetaStore};
+use towpath_meta::{MetaStore, SqliteMetaStore};
 use towpath_model::{Clock, SystemClock};
 use towpath_query::{QueryEngine, QueryEngineParts};
-use towpath_service::catalog::{Catalog, CatalogError};
+use towpath_service::catalog::Catalog;
 use towpath_service::{HttpRequest, IngestionStatuses, QueryDeliveries, Service};
 use towpath_trail::{Delivery, SigningKeys};
 
-use self::endpoints::{Endpoints, MissingVariable};
-use self::import_sources::{ImportKeysError, ImportSources};
-use self::notifiers::{NotifierError, destinations, notifiers};
+use self::endpoints::Endpoints;
+use self::import_sources::ImportSources;
+use self::notifiers::{destinations, notifiers};
 use self::paced_sink::PacedSink;
-use self::root::RootError;
 use self::storage_watch::{StorageHealth, WatchedStorage};
 use self::trails::{KeySealer, SIGNING_KEYS, TrailBuckets};
 use super::data_dir::DataDir;
@@ -51,6 +51,8 @@ use super::stop_plan::StopPlan;
 use super::tasks::{Lost, Tasks};
 use crate::config::Settings;
 
+pub use self::error::PartError;
+
 /// How often queries and results that are past their time are removed.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -59,68 +61,6 @@ const SAVE_STATUSES: Duration = Duration::from_secs(1);
 
 /// How often stores that are pending deletion are looked at: seldom, but not late by more than a quarter of the wait.
 const PURGE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
-
-/// A part that cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum PartError {
-    /// The metadata database.
-    #[error(transparent)]
-    Meta(#[from] towpath_meta::OpenError),
-    /// A record in it.
-    #[error("cannot read the metadata")]
-    Record(#[from] MetaError),
-    /// The key that seals secrets.
-    #[error(transparent)]
-    SecretKey(#[from] SecretKeyError),
-    /// Identities.
-    #[error("cannot open the directory of identities")]
-    Directory(#[from] DirectoryError),
-    /// The root access key.
-    #[error(transparent)]
-    Root(#[from] RootError),
-    /// Stores and channels.
-    #[error("cannot read event data stores and channels")]
-    Catalog(#[from] CatalogError),
-    /// Buckets of the data directory.
-    #[error("cannot open the buckets")]
-    Buckets(#[from] BucketError),
-    /// Trails.
-    #[error("cannot open the delivery of trails")]
-    Trails(#[from] towpath_trail::OpenError),
-    /// The folder of the log.
-    #[error("cannot open the folder of the log")]
-    LogFolder(#[source] std::io::Error),
-    /// The log.
-    #[error("cannot open the log")]
-    Log(#[from] towpath_log::OpenError),
-    /// The lake.
-    #[error("cannot open the lake")]
-    Lake(#[from] towpath_lake::OpenError),
-    /// The files of the lake.
-    #[error("cannot use the files of the lake")]
-    LakeFiles(#[from] LakeError),
-    /// Queries.
-    #[error("cannot set up queries")]
-    Query(#[from] towpath_query::OpenError),
-    /// Imports.
-    #[error("cannot go on with imports")]
-    Import(#[from] ImportError),
-    /// An endpoint of imports.
-    #[error(transparent)]
-    Endpoint(#[from] MissingVariable),
-    /// The public keys of imports.
-    #[error(transparent)]
-    ImportKeys(#[from] ImportKeysError),
-    /// Who is told of deliveries.
-    #[error(transparent)]
-    Notifier(#[from] NotifierError),
-    /// The retry window.
-    #[error("setting retry_window cannot be used")]
-    RetryWindow(#[from] WindowError),
-    /// A thread was lost.
-    #[error("a thread ended before its work was done")]
-    Thread(#[from] tokio::task::JoinError),
-}
 
 /// Everything that runs behind the port.
 pub struct Parts {

@@ -13,8 +13,9 @@ use towpath_lake::Lake;
 use towpath_log::{AppendError, Log};
 use towpath_model::{Event, Position};
 
-/// How many events the lake may be behind before an import waits: about 200 MB of the log.
-const MOST_BEHIND: u64 = 100_000;
+/// How many events the lake may be behind before an import waits: about as many as the log has in memory, so that the lake
+/// need not read them from the disk.
+const MOST_BEHIND: u64 = 20_000;
 
 /// How long one append waits before it says that the log is busy, so that its import can be stopped meanwhile.
 const PATIENCE: Duration = Duration::from_millis(500);
