@@ -45,7 +45,9 @@ class Server:
     def start(self, timeout=60):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TOWPATH_"))}
         env.update(TOWPATH_LOG="warn", **self.environment)
-        command = [BINARY, "serve", "--data-dir", self.data_dir, "--listen", "127.0.0.1:0", *self.arguments]
+        command = [BINARY, "serve", "--data-dir", self.data_dir, *self.arguments]
+        if "--listen" not in self.arguments:
+            command += ["--listen", "127.0.0.1:0"]
         if "--s3-listen" not in self.arguments:
             # The ready line names one address, so this one is chosen here.
             s3_address = f"127.0.0.1:{free_port()}"

@@ -19,17 +19,10 @@ from gateway import table
 from gateway.client import REGION, Calls
 from gateway.expected import differences
 from gateway.server import ACCOUNT, KEY, GatewayServer
-from gateway.upstream import Moto
+from gateway.upstream import moto as moto
 from trails import QUICK, new_trail, records as delivered, wait_for
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def moto():
-    moto = Moto()
-    yield moto
-    moto.stop()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """What the gateway promises when something goes wrong, and how it speaks: TLS, HTTP/2, large bodies."""
 
-import base64
 import concurrent.futures
 import contextlib
 import hashlib
-import http.server
 import json
 import os
 import pathlib
@@ -18,59 +16,22 @@ import botocore.config
 import botocore.exceptions
 import pytest
 from boto3.s3.transfer import TransferConfig
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.client import REGION, Calls
+from gateway.gaps import gaps
 from gateway.server import KEY, GatewayServer
-from gateway.upstream import Moto
+from gateway.slow import Slow
+from gateway.upstream import moto as moto
 from trails import wait_for
 
 pytestmark = pytest.mark.timeout(200)
-
-
-class Slow:
-    """An upstream that answers SQS's ListQueues when it is let."""
-
-    def __init__(self):
-        self.open, self.waiting, self.served = threading.Event(), 0, 0
-        slow = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
-                slow.waiting += 1
-                slow.open.wait(30)
-                slow.served += 1
-                self.send_response(200)
-                self.send_header("content-type", "application/x-amz-json-1.0")
-                self.send_header("content-length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture
 def slow():
     slow = Slow()
     yield slow
-    slow.open.set()
-    slow.server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def moto():
-    moto = Moto()
-    yield moto
-    moto.stop()
+    slow.stop()
 
 
 @contextlib.contextmanager
@@ -93,18 +54,6 @@ def list_queues(gateway, mark="x"):
         return client.list_queues()["ResponseMetadata"]["HTTPStatusCode"]
     except botocore.exceptions.ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"]
-
-
-def gaps(server, store, upstream):
-    """The details of the gap records of an upstream, each with a signature that is right."""
-    found = server.records(store, "eventname = 'RecordingGap'")
-    for record in found:
-        details = record["serviceEventDetails"]
-        lines = ["towpath-gap-1", *(record[name] for name in ("eventID", "recipientAccountId", "awsRegion"))]
-        lines += [str(details[name]) for name in ("gateway", "upstream", "reason", "from", "to", "atLeast")]
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(details["publicKey"]))
-        key.verify(base64.b64decode(details["signature"]), "".join(f"{line}\n" for line in lines).encode())
-    return [record["serviceEventDetails"] for record in found if record["serviceEventDetails"]["upstream"] == upstream]
 
 
 def test_without_room_a_call_is_refused_if_the_policy_is_fail_closed(tmp_path, slow):

@@ -2,11 +2,9 @@
 
 import base64
 import hashlib
-import http.server
 import json
 import re
 import shutil
-import threading
 import tomllib
 import urllib.error
 import urllib.request
@@ -14,6 +12,7 @@ import urllib.request
 import pytest
 
 from conftest import REGION, REPOSITORY, new_activity_store, new_channel, query, store_id
+from gateway.listening import Handler, Listening
 from gateway.server import ACCOUNT, GatewayServer, equals
 
 pytestmark = pytest.mark.timeout(120)
@@ -22,13 +21,11 @@ KEY = "key-of-the-night-batch-7f3a"
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 
 
-class Shop:
+class Shop(Listening):
     """The pet shop: keeps nothing, answers what the document says. Without a credential it answers 401."""
 
     def __init__(self):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Sells(Handler):
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 known = self.headers.get("x-shop-key") or "good" in self.headers.get("authorization", "")
@@ -54,20 +51,14 @@ class Shop:
 
             do_GET = do_POST = do_DELETE = do_PATCH = answer
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(Sells)
 
 
 @pytest.fixture(scope="module")
 def shop():
     shop = Shop()
     yield shop
-    shop.server.shutdown()
+    shop.stop()
 
 
 @pytest.fixture(scope="module")

@@ -106,9 +106,12 @@ impl ObjectForm {
         self.field("x-amz-credential")
     }
 
-    /// The service that the form is signed for.
+    /// The service that the form is signed for. Version 2 of signatures names none, but only S3 has forms with it.
     pub(crate) fn signed_for(&self) -> Option<&str> {
-        self.credential()?.rsplit('/').nth(1)
+        match self.credential() {
+            Some(credential) => credential.rsplit('/').nth(1),
+            None => self.field("awsaccesskeyid").and(self.field("policy")).map(|_| "s3"),
+        }
     }
 }
 
@@ -222,6 +225,8 @@ mod tests {
         assert_eq!(read.signed_for(), Some("s3"));
         assert_eq!(read.field("acl"), None);
         assert!(!format!("{read:?}").contains("AKIA1"));
+        let older = form(&[("name=\"key\"", "k"), ("name=\"AWSAccessKeyId\"", "AKIA1"), ("name=\"policy\"", "x")]);
+        assert_eq!(ObjectForm::of(&request(KIND, &older)).unwrap().signed_for(), Some("s3"));
         // What is cut off behind the fields does not matter.
         let cut = find(&body, b"bytes").unwrap();
         assert_eq!(ObjectForm::of(&request(KIND, &body[..cut])), Some(read));

@@ -24,6 +24,23 @@ def selectors():
     return [{"FieldSelectors": [equals("eventCategory", "Management")]}, data]
 
 
+def write_config(file, upstreams, settings):
+    """Writes a configuration file. `upstreams` are tables, in order; `settings` those of the gateway by dotted name."""
+    # The models of the clients that the tests use, not of a botocore that the system's Python has.
+    settings.setdefault("models", str(pathlib.Path(botocore.__file__).with_name("data")))
+    lines = ["[gateway]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
+    for upstream in upstreams:
+        lines += ["[[gateway.upstream]]", *(f"{name} = {toml(value)}" for name, value in upstream.items())]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n")
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {toml(member)}" for name, member in value.items()) + "}"
+    return json.dumps(value)
+
+
 class GatewayServer(Server):
     """`towpath serve` with a gateway. `upstreams` are tables of the configuration, in order."""
 
@@ -31,15 +48,9 @@ class GatewayServer(Server):
         self.gateway_port = free_port()
         scheme = "https" if any(name.startswith("tls.") for name in settings) else "http"
         self.gateway = f"{scheme}://127.0.0.1:{self.gateway_port}"
-        lines = ["[gateway]", "enabled = true", f'listen = "127.0.0.1:{self.gateway_port}"']
-        # The models of the clients that the tests use, not of a botocore that the system's Python has.
-        settings.setdefault("models", str(pathlib.Path(botocore.__file__).with_name("data")))
-        lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-        for upstream in upstreams:
-            lines += ["[[gateway.upstream]]", *(f"{name} = {json.dumps(value)}" for name, value in upstream.items())]
-        data_dir.parent.mkdir(parents=True, exist_ok=True)
         config = data_dir.parent / f"{data_dir.name}.toml"
-        config.write_text("\n".join(lines) + "\n")
+        settings = {"enabled": True, "listen": f"127.0.0.1:{self.gateway_port}", **settings}
+        write_config(config, upstreams, settings)
         root = {"TOWPATH_ROOT_ACCESS_KEY_ID": KEY[0], "TOWPATH_ROOT_SECRET_ACCESS_KEY": KEY[1]}
         super().__init__(data_dir, {**root, **(environment or {})}, ["--config", config])
 

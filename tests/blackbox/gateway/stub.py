@@ -7,15 +7,15 @@ set an error or members of an answer. What was received is kept, for comparing w
 
 import datetime
 import gzip
-import http.server
 import json
 import re
-import threading
 import urllib.parse
 
 import botocore.loaders
 import botocore.model
 import botocore.serialize
+
+from gateway.listening import Handler, Listening
 
 DEPTH = 6
 MOMENT = datetime.datetime(2026, 11, 21, 5, 6, 7, 123000, tzinfo=datetime.timezone.utc)
@@ -106,7 +106,7 @@ def value(shape, path, depth=0):
     return text.ljust(shape.metadata.get("min", 0), "x")[: shape.metadata.get("max") or None]
 
 
-class Stub:
+class Stub(Listening):
     """A server for several services, on a port of its own."""
 
     def __init__(self, *services):
@@ -115,26 +115,14 @@ class Stub:
         self.answers, self.errors, self.calls = {}, {}, []
         stub = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Answers(Handler):
             def answer(self):
                 length = int(self.headers.get("content-length") or 0)
                 stub.answer(self, self.rfile.read(length))
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Answers)
 
     def fail(self, operation, status, code, message):
         """Makes an operation answer with an error."""

@@ -3,6 +3,7 @@
 import re
 import threading
 
+import pytest
 import werkzeug.serving
 from moto.server import DomainDispatcherApplication, create_backend_app
 
@@ -87,3 +88,11 @@ class Quiet(werkzeug.serving.WSGIRequestHandler):
 
     def log(self, *_):
         pass
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """A moto of the module's own; import it by this name."""
+    moto = Moto()
+    yield moto
+    moto.stop()
