@@ -10,6 +10,8 @@
 //!
 //! Filters that [dig into the stored record](crate::stored_filter) are kept by the scan like the range of time.
 
+mod named_files;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -18,16 +20,11 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::stats::Precision;
-use datafusion::common::{
-    ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics, exec_datafusion_err,
-};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::ParquetAccessPlan;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
@@ -42,11 +39,11 @@ use datafusion::physical_plan::union::UnionExec;
 use towpath_lake::{DataFile, EVENT_JSON, EVENT_TIME, Lake, StoreSnapshot, file_schema, schema};
 use towpath_model::{EventKey, EventTime, StoreId, StoreKind};
 
+use self::named_files::{NamedFiles, groups};
 use crate::condition::Condition;
 use crate::file_facts::FileFacts;
-use crate::file_reader::{CountingReaderFactory, partitioned_file};
+use crate::file_reader::CountingReaderFactory;
 use crate::scan_counters::ScanCounters;
-use crate::sparse_scan::SparseFile;
 use crate::stored_columns::StoredColumns;
 use crate::stored_filter::{columns_of, stored_filter};
 use crate::time_range::TimeRange;
@@ -57,9 +54,6 @@ const MAX_LOOKED_UP: usize = 256;
 
 /// Moments that are looked for one by one; of more, the first and the last.
 const MAX_MOMENTS: usize = 16;
-
-/// Files of a scan that carry statistics of their own into the plan: these take some 20 KB each.
-const MAX_STATISTICS: usize = 2000;
 
 /// A store as SQL sees it. Names and types are known at once; the rows are bound when it is the query's turn.
 pub(crate) struct EventDataStoreTable {
@@ -236,36 +230,6 @@ impl Bound {
         }
     }
 
-    /// Names files, the newest first. Files that are too few for `target` partitions are named in parts.
-    fn named(&self, kind: StoreKind, mut candidates: Vec<Candidate>, target: usize) -> NamedFiles {
-        candidates.sort_by_key(|candidate| std::cmp::Reverse((candidate.file.times.1, candidate.file.times.0)));
-        let schema = file_schema(kind);
-        let all: Vec<_> = candidates.iter().map(|candidate| candidate.file.clone()).collect();
-        let statistics_of_all = statistics(&all, &schema);
-        let mut files = Vec::with_capacity(candidates.len());
-        for Candidate { file, groups } in candidates {
-            let parts = parts(&file, groups.as_ref(), target.div_ceil(all.len()));
-            if !parts.is_empty() {
-                files.extend(parts.into_iter().map(|part| self.named_file(&file).with_extension(part)));
-                continue;
-            }
-            let mut named = self.named_file(&file);
-            if all.len() <= MAX_STATISTICS {
-                named = named.with_statistics(Arc::new(statistics(std::slice::from_ref(&file), &schema)));
-            }
-            files.push(match groups {
-                None => named,
-                Some(groups) => named.with_extension(groups),
-            });
-        }
-        NamedFiles { files, statistics: statistics_of_all }
-    }
-
-    fn named_file(&self, file: &DataFile) -> PartitionedFile {
-        let content = file.content.unwrap_or(file.id);
-        partitioned_file(file).with_extension(SparseFile { content, reader: self.reader.clone() })
-    }
-
     fn scan_files(
         &self,
         state: &dyn Session,
@@ -333,27 +297,6 @@ fn is_heavy(kind: StoreKind, indices: &[usize]) -> bool {
         .any(|field| matches!(field.data_type(), DataType::Map(..) | DataType::List(_)) || field.name() == EVENT_JSON)
 }
 
-/// Files as plans name them.
-struct NamedFiles {
-    files: Vec<PartitionedFile>,
-    statistics: Statistics,
-}
-
-/// The row groups of a file in up to `count` parts; none if one part is all there is.
-fn parts(file: &DataFile, chosen: Option<&ParquetAccessPlan>, count: usize) -> Vec<ParquetAccessPlan> {
-    let groups = file.filters.values().map(Vec::len).max().unwrap_or(0);
-    let wanted: Vec<_> = (0..groups).filter(|group| chosen.is_none_or(|chosen| chosen.should_scan(*group))).collect();
-    if count < 2 || wanted.len() < 2 {
-        return Vec::new();
-    }
-    let part = |of: &[usize]| {
-        let mut plan = ParquetAccessPlan::new_none(groups);
-        of.iter().for_each(|group| plan.scan(*group));
-        plan
-    };
-    wanted.chunks(wanted.len().div_ceil(count)).map(part).collect()
-}
-
 /// True of rows that occurred at one of these moments: what the page index can find them by.
 fn at_moments(kind: StoreKind, moments: &[i64]) -> Result<Arc<dyn PhysicalExpr>> {
     let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(EVENT_TIME, file_schema(kind).index_of(EVENT_TIME)?));
@@ -374,18 +317,6 @@ fn at_moments(kind: StoreKind, moments: &[i64]) -> Result<Arc<dyn PhysicalExpr>>
 /// The object store of the lake, as plans name it.
 pub(crate) fn objects_url() -> ObjectStoreUrl {
     ObjectStoreUrl::parse("towpath://lake").expect("the address is well formed")
-}
-
-/// Spreads files over partitions: about the same bytes in each, the newest files first in each.
-fn groups(files: Vec<PartitionedFile>, target: usize) -> Vec<FileGroup> {
-    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![Default::default(); target.min(files.len())];
-    for file in files {
-        if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-            *bytes += file.object_meta.size;
-            group.push(file);
-        }
-    }
-    groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
 }
 
 /// Spreads hot batches over partitions: about the same rows in each.
@@ -415,27 +346,4 @@ pub(crate) fn visible(batches: &[RecordBatch], range: TimeRange) -> Result<Vec<R
         }
     }
     Ok(kept)
-}
-
-/// What the manifest knows of files together, as the planner wants it: rows, bytes and the range of times.
-fn statistics(files: &[Arc<DataFile>], schema: &SchemaRef) -> Statistics {
-    let sum = |count: fn(&DataFile) -> u64| {
-        usize::try_from(files.iter().map(|file| count(file)).sum::<u64>()).unwrap_or(usize::MAX)
-    };
-    let time = |time: Option<EventTime>| match time {
-        Some(time) => Precision::Exact(ScalarValue::TimestampMillisecond(Some(time.as_millis()), None)),
-        None => Precision::Absent,
-    };
-    let mut statistics = Statistics::new_unknown(schema);
-    statistics.num_rows = Precision::Exact(sum(|file| file.rows));
-    statistics.total_byte_size = Precision::Inexact(sum(|file| file.raw_bytes));
-    if let Ok(at) = schema.index_of(EVENT_TIME) {
-        statistics.column_statistics[at] = ColumnStatistics {
-            null_count: Precision::Exact(0),
-            min_value: time(files.iter().map(|file| file.times.0).min()),
-            max_value: time(files.iter().map(|file| file.times.1).max()),
-            ..ColumnStatistics::new_unknown()
-        };
-    }
-    statistics
 }
