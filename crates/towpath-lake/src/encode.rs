@@ -2,9 +2,9 @@
 //!
 //! A file's rows are sorted by time, so that the page index leads a query for a moment to a few pages. Random texts
 //! (ids, the record itself) have no dictionary: whoever wants one value would have to read all. The record, and values of
-//! parameters, have large pages and the most effort, because neighbours resemble each other and compression needs to see
-//! both. Ids have small pages and the least effort: there is nothing to find in them but that few characters occur, and a
-//! row is put together from one page of each.
+//! parameters, have large pages, because neighbours resemble each other and compression needs to see both, and the record
+//! gets the most effort. Ids have small pages and the least effort: there is nothing to find in them but that few
+//! characters occur, and a row is put together from one page of each.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -119,9 +119,7 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
             .set_column_compression(path(name), zstd(1));
     }
     for name in VALUES {
-        properties = properties
-            .set_column_data_page_size_limit(path(name), VALUE_PAGE_BYTES)
-            .set_column_compression(path(name), zstd(most));
+        properties = properties.set_column_data_page_size_limit(path(name), VALUE_PAGE_BYTES);
     }
     for name in [EVENT_TIME, POSITION, ADMITTED] {
         properties = properties

@@ -19,7 +19,7 @@ pub struct LakeSettings {
     pub file_bytes: u64,
     /// Most bytes of record text in one file.
     pub file_raw_bytes: u64,
-    /// Most files rewritten into one at a time.
+    /// Most files rewritten into one at a time. Each takes about ten megabytes of memory meanwhile.
     pub compact_files: usize,
     /// Seconds without a new file after which a day's small files are joined, however few they are.
     pub settle_seconds: u64,
@@ -46,12 +46,12 @@ pub struct SettingsError {
 impl Default for LakeSettings {
     fn default() -> Self {
         Self {
-            hot_bytes: 96 << 20,
+            hot_bytes: 80 << 20,
             flush_seconds: 60,
             read_bytes: 4 << 20,
             file_bytes: 128 << 20,
             file_raw_bytes: 1 << 30,
-            compact_files: 16,
+            compact_files: 8,
             settle_seconds: 600,
             maintain_seconds: 10,
             orphan_seconds: 3600,
