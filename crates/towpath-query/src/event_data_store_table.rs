@@ -140,6 +140,7 @@ impl TableProvider for EventDataStoreTable {
         let chosen = bound.choose(&condition, range).await?;
         bound.counters.pruned_files(bound.snapshot.files.len() - chosen.files.len());
         let plan = bound.plan(state, self.kind, &columns, chosen, range)?;
+        bound.counters.planned(&plan);
         columns.finish(filtered(state, plan, stored)?)
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct LiveQuery {
 struct Progress {
     running_since: Option<Instant>,
     plan: Option<Arc<dyn ExecutionPlan>>,
+    answered_by_statistics: u64,
     rows: Option<(Arc<File>, ResultIndex)>,
     ended: Option<Arc<QueryRecord>>,
 }
@@ -64,7 +65,9 @@ impl LiveQuery {
     }
 
     pub(crate) fn set_plan(&self, plan: Arc<dyn ExecutionPlan>) {
-        self.progress.lock().plan = Some(plan);
+        let mut progress = self.progress.lock();
+        progress.answered_by_statistics = self.counters.answered_by_statistics(plan.as_ref());
+        progress.plan = Some(plan);
     }
 
     /// Tells readers of rows that can be read.
@@ -108,8 +111,8 @@ impl LiveQuery {
     fn statistics_of(&self, progress: &Progress) -> QueryStatistics {
         let (events_scanned, events_matched) = progress.plan.as_deref().map_or((0, 0), events_of);
         QueryStatistics {
-            events_matched,
-            events_scanned,
+            events_matched: events_matched + progress.answered_by_statistics,
+            events_scanned: events_scanned + progress.answered_by_statistics,
             bytes_scanned: self.counters.bytes(),
             files_scanned: self.counters.files_scanned(),
             files_pruned: self.counters.files_pruned(),

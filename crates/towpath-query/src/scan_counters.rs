@@ -1,13 +1,16 @@
 //! What a query has read, counted where it is read.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion::common::stats::Precision;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use object_store::path::Path;
 use parking_lot::Mutex;
 
@@ -19,6 +22,7 @@ pub(crate) struct ScanCounters {
     opened: Mutex<HashSet<Path>>,
     files_pruned: AtomicU64,
     bytes: AtomicU64,
+    scans: Mutex<Vec<Arc<dyn ExecutionPlan>>>,
 }
 
 impl ScanCounters {
@@ -35,6 +39,29 @@ impl ScanCounters {
     /// So many bytes were read from a file.
     pub(crate) fn read(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The query means to read these events.
+    pub(crate) fn planned(&self, scan: &Arc<dyn ExecutionPlan>) {
+        self.scans.lock().push(scan.clone());
+    }
+
+    /// Events that statistics answered for, so that nothing is left to read of them: those of all planned scans, if `plan`
+    /// has none of these any more. `count(*)` looked at every event all the same.
+    pub(crate) fn answered_by_statistics(&self, plan: &dyn ExecutionPlan) -> u64 {
+        if has_scan(plan) {
+            return 0;
+        }
+        let statistics = StatisticsContext::new();
+        let rows = |scan: &Arc<dyn ExecutionPlan>| match statistics
+            .compute(scan.as_ref(), &StatisticsArgs::new())
+            .ok()?
+            .num_rows
+        {
+            Precision::Exact(rows) => Some(rows as u64),
+            _ => None,
+        };
+        self.scans.lock().iter().filter_map(rows).sum()
     }
 
     pub(crate) fn files_scanned(&self) -> u64 {
@@ -86,6 +113,12 @@ fn rows_of(scan: &DataSourceExec) -> u64 {
         Some(hot) => hot.partitions().iter().flatten().map(|batch| batch.num_rows() as u64).sum(),
         None => scan.metrics().map_or(0, |metrics| output_rows(&metrics)),
     }
+}
+
+fn has_scan(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<DataSourceExec>()
+        || plan.is::<SparseScan>()
+        || plan.children().into_iter().any(|child| has_scan(child.as_ref()))
 }
 
 /// True when the plan only hands on, filters or projects the rows of one or more scans.

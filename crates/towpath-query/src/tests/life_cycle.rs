@@ -23,6 +23,23 @@ async fn a_query_ends_with_its_rows_and_statistics() {
 }
 
 #[tokio::test]
+async fn events_that_statistics_answer_for_count_as_scanned_and_no_byte_does() {
+    let test = TestEngine::new().await;
+    test.ingest_in(minutes(30)).await;
+    for (sql, events) in [
+        ("SELECT count(*) FROM $", 30),
+        ("SELECT count(*), max(eventtime) FROM $", 30),
+        ("SELECT count(*) FROM $ WHERE eventtime > '2020-01-01'", 30),
+        ("SELECT (SELECT count(*) FROM $) + 1", 30),
+        ("SELECT 1", 0),
+    ] {
+        let (_, record) = test.ask(sql).await;
+        let statistics = record.statistics;
+        assert_eq!((statistics.events_scanned, statistics.events_matched), (events, events), "{sql}: {statistics:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_come_in_pages_that_a_token_links() {
     let test = TestEngine::new().await;
     test.ingest_in(minutes(2300)).await;
