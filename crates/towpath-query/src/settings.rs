@@ -49,7 +49,7 @@ impl Default for QuerySettings {
             spill_bytes: 32 << 30,
             metadata_cache_bytes: 128 << 20,
             filter_cache_bytes: 64 << 20,
-            page_cache_bytes: 64 << 20,
+            page_cache_bytes: 128 << 20,
             time_limit: Duration::from_secs(3600),
             keep: Duration::from_secs(7 * 86_400),
             result_bytes: 4 << 30,
