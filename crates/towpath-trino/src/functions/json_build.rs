@@ -1,8 +1,8 @@
-//! `json_object` and `json_array`. Their clauses arrive as constant arguments, in the order in which the lexer puts them:
+//! `json_object` and `json_array`, under names that no query can write. Their clauses arrive as constant arguments, in the order in which the lexer puts them:
 //!
 //! ```text
-//! json_object(on null, unique, key, value, format, ...)
-//! json_array(on null, value, format, ...)
+//! $json_object(on null, unique, key, value, format, ...)
+//! $json_array(on null, value, format, ...)
 //! ```
 //!
 //! A value is written as a cast to `json` writes it; one of the format `json` is JSON already.
@@ -23,7 +23,7 @@ use crate::types::{JSON, is_text};
 
 /// Lists the functions of this file.
 pub(crate) fn shapes() -> Vec<Shape> {
-    vec![Shape::new("json_object", object_type, object), Shape::new("json_array", array_type, array)]
+    vec![Shape::new("$json_object", object_type, object), Shape::new("$json_array", array_type, array)]
 }
 
 fn object_type(given: &Given<'_>) -> Result<DataType> {

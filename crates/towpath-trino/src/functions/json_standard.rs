@@ -42,7 +42,7 @@ fn documented(given: &Given<'_>, count: usize, result: DataType) -> Result<DataT
         [document, path, rest @ ..]
             if (text(document) || *document == JSON)
                 && text(path)
-                && (rest.is_empty() || (rest.len() + 2 >= count && (rest.len() + 2 - count) % 3 == 0)) =>
+                && (rest.is_empty() || (rest.len() + 2 >= count && (rest.len() + 2 - count).is_multiple_of(3))) =>
         {
             Ok(result)
         }

@@ -25,7 +25,10 @@ pub(super) fn settled(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>, Sq
     while at < tokens.len() {
         let opens = matches!(tokens.get(at + 1).map(|t| &t.token), Some(Token::LParen));
         if let (Some(name), Some(end)) = (builder(&tokens[at]).filter(|_| opens), closing(tokens, at + 2)) {
-            out.extend_from_slice(&tokens[at..at + 2]);
+            // In its plain form nobody can write it.
+            let word = Word { value: format!("${name}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+            out.push(TokenWithSpan { token: Token::Word(word), span: tokens[at].span });
+            out.push(tokens[at + 1].clone());
             out.extend(arguments(name, &tokens[at + 2..end], tokens[at].span)?);
             at = end;
             continue;

@@ -1,8 +1,8 @@
 //! The members and clauses of `json_object` and `json_array`: they become plain arguments.
 //!
 //! `json_object('a' : x, KEY b VALUE y FORMAT JSON ABSENT ON NULL)` is read as
-//! `json_object('absent', 'without', 'a', x, 'plain', b, y, 'json')`, and `json_array(x, y NULL ON NULL)` as
-//! `json_array('null', x, 'plain', y, 'plain')`.
+//! `$json_object('absent', 'without', 'a', x, 'plain', b, y, 'json')`, and `json_array(x, y NULL ON NULL)` as
+//! `$json_array('null', x, 'plain', y, 'plain')`.
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
@@ -34,7 +34,7 @@ pub(super) fn arguments(name: &str, inside: &[TokenWithSpan], at: Span) -> Resul
     let mut rest = inside;
     cut_returning(name, &mut rest)?;
     let object = name == "json_object";
-    let unique = object && cut(&mut rest, &["with", "unique", "keys"]) || object && cut(&mut rest, &["with", "unique"]);
+    let unique = object && (cut(&mut rest, &["with", "unique", "keys"]) || cut(&mut rest, &["with", "unique"]));
     if object && !unique && !cut(&mut rest, &["without", "unique", "keys"]) {
         cut(&mut rest, &["without", "unique"]);
     }

@@ -23,6 +23,9 @@ impl Rewriter {
         let Some(name) = function_name(&f).map(|name| name.value.clone()) else {
             return Err(SqlError::at(at.start, format!("unknown function: {}", f.name)));
         };
+        if !matches!(f.parameters, FunctionArguments::None) {
+            return Err(SqlError::at(at.end, "syntax error: a call has one list of arguments"));
+        }
         let known = registry();
         if !known.contains(&name) {
             let hint = nearest(&name, known.names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
