@@ -16,8 +16,8 @@ use super::gateway::Gateway;
 use super::secret::Secret;
 use super::{duration, size};
 
-pub use import::{Import, S3Endpoint};
-pub use trail::{AwsService, Notify, Trail, Webhook};
+pub use import::*;
+pub use trail::*;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
