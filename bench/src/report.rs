@@ -129,10 +129,15 @@ fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
         out,
         "\n## The capture gateway\n\nCalls of a kilobyte, answered at once with as much; sender, upstream, gateway and log share the \
          machine. Steady: {:.0} calls/s offered on a schedule over {} connections, latency from the intended time. Most: over {} \
-         connections, each call when the one before is answered. Every answered call was in a store afterwards.\n",
+         connections, each call when the one before is answered. Of {:.0} fail-closed calls {:.0} were in a store afterwards, of {:.0} \
+         fail-open calls {:.0}; gap records tell of the rest.\n",
         number(measured, "/rate"),
         number(measured, "/direct/connections"),
         number(measured, "/fail_open/closed/connections"),
+        number(measured, "/fail_closed/calls"),
+        number(measured, "/fail_closed/recorded"),
+        number(measured, "/fail_open/calls"),
+        number(measured, "/fail_open/recorded"),
     )?;
     writeln!(out, "| | calls/s | p50 ms | p90 ms | p99 ms | p99.9 ms | max ms |\n|---|---|---|---|---|---|---|")?;
     for (name, path) in [
