@@ -87,7 +87,7 @@ pub(crate) enum Effort {
 fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
     let (level, most) = match effort {
         Effort::Quick => (1, 1),
-        Effort::Lasting => (6, 12),
+        Effort::Lasting => (6, 9),
     };
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level that zstd has"));
     let schema = schema::file_schema(kind);

@@ -46,7 +46,7 @@ pub struct SettingsError {
 impl Default for LakeSettings {
     fn default() -> Self {
         Self {
-            hot_bytes: 80 << 20,
+            hot_bytes: 64 << 20,
             flush_seconds: 60,
             read_bytes: 4 << 20,
             file_bytes: 128 << 20,

@@ -334,7 +334,7 @@ impl Default for Log {
 impl Default for Lake {
     fn default() -> Self {
         Self {
-            hot_bytes: 80 * MIB,
+            hot_bytes: 64 * MIB,
             flush_interval: 60 * SECOND,
             maintenance_interval: 10 * SECOND,
             file_size: 128 * MIB,
