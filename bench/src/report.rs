@@ -130,7 +130,7 @@ fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
         "\n## The capture gateway\n\nCalls of a kilobyte, answered at once with as much; sender, upstream, gateway and log share the \
          machine. Steady: {:.0} calls/s offered on a schedule over {} connections, latency from the intended time. Most: over {} \
          connections, each call when the one before is answered. Of {:.0} fail-closed calls {:.0} were in a store afterwards, of {:.0} \
-         fail-open calls {:.0}; gap records tell of the rest.\n",
+         fail-open calls {:.0}.\n",
         number(measured, "/rate"),
         number(measured, "/direct/connections"),
         number(measured, "/fail_open/closed/connections"),
