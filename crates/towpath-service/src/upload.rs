@@ -5,7 +5,7 @@ use http::Uri;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use towpath_import::{FileMark, FileReport, Input};
-use towpath_wire::ApiError;
+use towpath_wire::{ApiError, Object};
 
 use crate::operations::Context;
 use crate::operations::admin::upload_import;
@@ -98,7 +98,7 @@ fn files_of(mut body: Bytes) -> Result<Vec<(FileMark, Bytes)>, ApiError> {
         let wrong = |what: &str| ApiError::validation(format!("file {number} of the batch: {what}"));
         let start = &body[..body.len().min(MAX_LINE)];
         let end = start.iter().position(|byte| *byte == b'\n').ok_or_else(|| wrong("the line before it has no end"))?;
-        let line: Line = serde_json::from_slice(&body[..end])
+        let Object(line): Object<Line> = serde_json::from_slice(&body[..end])
             .map_err(|_| wrong("the line before it must be JSON with Name, Version and Length"))?;
         body.advance(end + 1);
         if line.length > body.len() {

@@ -10,6 +10,7 @@ use crate::data::{AuditEvent, PutAuditEventsRequest, constraints};
 use crate::decode::{InputError, body_object, checked, typed};
 use crate::generated::operations::Operation;
 use crate::limits::{MAX_AUDIT_EVENTS_BODY, MAX_AUDIT_EVENTS_BYTES};
+use crate::object::Object;
 use crate::shape::{Kind, Shape};
 
 /// What the query string of a PutAuditEvents request says, decoded and not yet checked.
@@ -51,13 +52,13 @@ impl AuditEventsTarget {
         if !in_order {
             return None;
         }
-        let body: Body = serde_json::from_slice(body).ok()?;
+        let Object(body) = serde_json::from_slice::<Object<Body>>(body).ok()?;
         let count_fits = (1..=100).contains(&body.audit_events.len());
-        let ids_fit = || body.audit_events.iter().all(|entry| is_entry_id(&entry.id));
+        let ids_fit = || body.audit_events.iter().all(|Object(entry)| is_entry_id(&entry.id));
         if !count_fits || !ids_fit() {
             return None;
         }
-        Some(body.audit_events.into_iter().map(AuditEvent::from).collect())
+        Some(body.audit_events.into_iter().map(|Object(entry)| entry.into()).collect())
     }
 
     fn general(self, body: &[u8]) -> Result<PutAuditEventsRequest, InputError> {
@@ -75,7 +76,7 @@ impl AuditEventsTarget {
 #[serde(deny_unknown_fields)]
 struct Body {
     #[serde(rename = "auditEvents")]
-    audit_events: Vec<Entry>,
+    audit_events: Vec<Object<Entry>>,
 }
 
 #[derive(Deserialize)]

@@ -23,6 +23,7 @@ mod form;
 mod generated;
 mod limits;
 mod member_error;
+mod object;
 mod operation;
 mod protocol;
 mod request_id;
@@ -48,6 +49,7 @@ pub use limits::{
     MAX_AUDIT_EVENTS_BODY, MAX_AUDIT_EVENTS_BYTES, MAX_FORM_BODY, MAX_JSON_BODY, MAX_JSON_DEPTH, MAX_QUERY_BYTES,
     MAX_RECORDS_BODY,
 };
+pub use object::Object;
 pub use operation::{ModelledError, OperationModel, Service};
 pub use protocol::Protocol;
 pub use request_id::RequestId;

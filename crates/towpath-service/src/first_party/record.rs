@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use towpath_model::{AccountId, Category, Event, EventFacts, EventKey, EventTime, Region};
+use towpath_wire::Object;
 
 use super::put::Refused;
 
@@ -28,7 +29,7 @@ pub(crate) struct OfferedForm<'a> {
     #[serde(borrow)]
     event_version: Cow<'a, str>,
     #[serde(borrow)]
-    user_identity: Identity<'a>,
+    user_identity: Object<Identity<'a>>,
     #[serde(borrow)]
     event_time: Cow<'a, str>,
     #[serde(borrow)]
@@ -50,7 +51,7 @@ pub(crate) struct OfferedForm<'a> {
     #[serde(default)]
     read_only: Option<bool>,
     #[serde(borrow, default)]
-    resources: Vec<Resource<'a>>,
+    resources: Vec<Object<Resource<'a>>>,
     #[serde(borrow)]
     event_type: Cow<'a, str>,
     #[serde(default)]
@@ -100,7 +101,7 @@ impl<'a> OfferedForm<'a> {
         if json.len() > limit {
             return Err(Refused::too_large(limit));
         }
-        let form: Self = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+        let Object(form): Object<Self> = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
         let category = form.category()?;
         form.check_members()?;
         let account = form.recipient_account_id.parse().map_err(|_| invalid("recipientAccountId is no account"))?;
@@ -158,8 +159,8 @@ impl<'a> OfferedForm<'a> {
             }
         }
         // Only what a service did by itself has nobody who called.
-        let nobody = self.user_identity.kind.is_none();
-        if nobody && (self.event_type != "AwsServiceEvent" || self.user_identity.invoked_by.is_none()) {
+        let nobody = self.user_identity.0.kind.is_none();
+        if nobody && (self.event_type != "AwsServiceEvent" || self.user_identity.0.invoked_by.is_none()) {
             return Err(invalid("userIdentity has no type"));
         }
         for (name, value) in
@@ -178,14 +179,14 @@ impl Checked<'_> {
     pub(crate) fn facts<T>(&self, with: impl FnOnce(&EventFacts<'_>) -> T) -> T {
         let form = &self.form;
         let resources: SmallVec<[_; 4]> =
-            form.resources.iter().map(|resource| (resource.kind.as_deref(), resource.arn.as_deref())).collect();
+            form.resources.iter().map(|Object(resource)| (resource.kind.as_deref(), resource.arn.as_deref())).collect();
         with(&EventFacts {
             category: self.category.as_str(),
             read_only: form.read_only,
             event_source: Some(&form.event_source),
             event_name: Some(&form.event_name),
             event_type: Some(&form.event_type),
-            user_arn: form.user_identity.arn.as_deref(),
+            user_arn: form.user_identity.0.arn.as_deref(),
             error_code: form.error_code.as_deref(),
             vpc_endpoint_id: form.vpc_endpoint_id.as_deref(),
             session_credential_from_console: form.session_credential_from_console.as_deref(),

@@ -88,6 +88,21 @@ async fn each_record_has_its_own_verdict() {
 }
 
 #[tokio::test]
+async fn arrays_do_not_stand_for_structures_of_a_record() {
+    let test = TestService::new().await;
+    let mut identity = record(1, "A", ACCOUNT);
+    identity["userIdentity"] = json!(["IAMUser", "arn:aws:iam::000000000000:user/alice", null]);
+    let mut resources = record(2, "A", ACCOUNT);
+    resources["resources"] = json!([["AWS::DynamoDB::Table", "arn:aws:dynamodb:eu-central-1:000000000000:table/t"]]);
+    let whole: Vec<_> = record(3, "A", ACCOUNT).as_object().unwrap().values().cloned().collect();
+    let answer = put(&test.as_root(), &[identity, resources, whole.into()]).await.ok();
+    assert_eq!(answer["Accepted"], 0);
+    for failed in answer["Failed"].as_array().unwrap() {
+        assert!(failed["ErrorMessage"].as_str().unwrap().contains("expected a JSON object"), "{failed}");
+    }
+}
+
+#[tokio::test]
 async fn an_account_writes_for_itself_and_the_first_account_for_all() {
     let test = TestService::new().await;
     let other = test.account(OTHER).await;

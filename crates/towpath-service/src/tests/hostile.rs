@@ -117,6 +117,25 @@ fn any_bytes_get_an_answer_from_every_operation() {
 }
 
 #[tokio::test]
+async fn arrays_are_no_inputs_whatever_their_members_would_stand_for() {
+    let world = World::new().await;
+    let root = world.test.as_root();
+    let nulls = serde_json::to_string(&vec![Value::Null; 20]).unwrap();
+    let bodies = ["[]", "[[]]", "[null]", "[[null]]", r#"["a"]"#, r#"[[{"id":"1","eventData":"{}"}]]"#, &nulls];
+    for body in bodies {
+        for operation in admin::names() {
+            let answer = root.towpath_raw(operation, body.into()).await;
+            assert_eq!(answer.status, 400, "{operation} took {body}: {}", answer.text);
+        }
+        let answer = root.put_audit_events(&world.channel, body.into()).await;
+        assert_eq!(answer.status, 400, "PutAuditEvents took {body}: {}", answer.text);
+    }
+    let entries = br#"{"auditEvents":[["1","{}",null]]}"#;
+    let answer = root.put_audit_events(&world.channel, entries.into()).await;
+    assert_eq!(answer.status, 400, "PutAuditEvents took entries that are arrays: {}", answer.text);
+}
+
+#[tokio::test]
 async fn deep_and_long_bodies_are_refused() {
     let world = World::new().await;
     let root = world.test.as_root();

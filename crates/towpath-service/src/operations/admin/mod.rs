@@ -1,12 +1,12 @@
 //! Towpath's own operations (docs/towpath-api.md): identities, organizations, uploads, following events, the server itself.
 
-use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use towpath_admit::ApiSource;
 use towpath_iam::DirectoryError;
 use towpath_model::AccountId;
-use towpath_wire::ApiError;
+use towpath_wire::{ApiError, Object};
 
 use super::Context;
 use crate::refusal::internal;
@@ -176,8 +176,13 @@ fn not_json(error: &serde_json::Error) -> ApiError {
 /// Reads an input; unknown members are ignored.
 fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })
+    object(body)
+}
+
+/// Reads a body that is a JSON object and may be borrowed from.
+fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    let read = serde_json::from_slice(body).map(|Object(read)| read);
+    read.map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })
 }
 
 fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Value, ApiError> {

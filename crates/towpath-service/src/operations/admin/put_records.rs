@@ -7,7 +7,7 @@ use towpath_admit::Parameters;
 use towpath_model::Arn;
 use towpath_wire::ApiError;
 
-use super::{Context, not_json};
+use super::{Context, object};
 use crate::first_party::{self, Admitted, MAX_RECORDS};
 
 /// The kind of resource that accounts are to the record of a call.
@@ -42,8 +42,7 @@ struct Failed {
 /// Of the whole call: `AccessDeniedException`, `SerializationException`, `ValidationException`.
 pub(crate) async fn admit(context: &Context<'_>, body: &Bytes) -> Result<(PutOutput, Admitted), ApiError> {
     crate::authorize::authorize(context, "towpath:PutRecords", "*", None)?;
-    let input: PutInput<'_> = serde_json::from_slice(body)
-        .map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })?;
+    let input: PutInput<'_> = object(body)?;
     if input.records.is_empty() || input.records.len() > MAX_RECORDS {
         return Err(ApiError::validation(format!("Records must have 1 to {MAX_RECORDS} members")));
     }
@@ -66,7 +65,7 @@ pub(crate) async fn admit(context: &Context<'_>, body: &Bytes) -> Result<(PutOut
 
 /// What the record of a call says of its request: how many records were sent. What they say is in them.
 pub(crate) fn parameters(body: &[u8]) -> Parameters {
-    let count = serde_json::from_slice::<PutInput<'_>>(body).map(|input| input.records.len());
+    let count = object::<PutInput<'_>>(body).map(|input| input.records.len());
     count.map_or_else(|_| Parameters::none(), |count| Parameters::of_printed(format!("{{\"records\":{count}}}")))
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use towpath_import::{FileMark, Import, ImportId, NewUpload, TimeRange, Upload};
 use towpath_model::Destination;
-use towpath_wire::ApiError;
+use towpath_wire::{ApiError, Object};
 
 use super::Context;
 use crate::operations::import::{cutoff, importable, owner, record_bytes, refused};
@@ -33,7 +33,7 @@ pub(super) struct StartOutput {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PendingInput {
     import_id: String,
-    files: Vec<FileInput>,
+    files: Vec<Object<FileInput>>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +102,7 @@ pub(super) async fn list_pending(context: &Context<'_>, input: PendingInput) -> 
         return Err(ApiError::validation(format!("Files must name at most {MAX_FILES} files")));
     }
     let upload = find(context, &input.import_id).await?;
-    let marks: Vec<_> = input.files.into_iter().map(|file| mark(file.name, file.version)).collect::<Result<_, _>>()?;
+    let marks: Vec<_> = input.files.into_iter().map(|Object(file)| mark(file.name, file.version)).collect::<Result<_, _>>()?;
     let pending = upload.pending(&marks).await.map_err(refused)?;
     let pending = marks.into_iter().zip(pending).filter(|(_, pending)| *pending).map(|(mark, _)| mark.name);
     Ok(PendingOutput { pending: pending.collect() })
