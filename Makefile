@@ -5,7 +5,9 @@ CARGO ?= cargo
 DATA_DIR ?= towpath-data
 LISTEN ?= 127.0.0.1:4747
 
-.PHONY: run build release test lint unit blackbox bench help
+ROUNDS ?= 10
+
+.PHONY: run build release test lint unit hunt blackbox bench help
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/	/' | expand -t 14
@@ -27,6 +29,13 @@ lint: ## Formatting and lints
 
 unit: ## Unit, contract, property and .slt tests
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+hunt: ## Unit and property tests $(ROUNDS) times, each with other random cases
+	@for round in $$(seq $(ROUNDS)); do \
+	  export PROPTEST_RNG_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); \
+	  echo "round $$round of $(ROUNDS), PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED"; \
+	  $(CARGO) test --quiet --locked --workspace --lib --bins || exit 1; \
+	done
 
 bench: ## Benchmarks beside PostgreSQL, DuckDB and ClickHouse, on small data (bench/README.md)
 	bench/run
