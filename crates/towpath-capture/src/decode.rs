@@ -6,7 +6,8 @@
 //! - Members are in the order of the model, at every level, whatever order they arrived in; a member that came twice has
 //!   its last value. Map keys and list elements keep the order they came in.
 //! - What is not in the model is left out: the service ignores it as well, and nobody knows what may be secret in it.
-//! - Blobs inside of bodies are decoded; streams and payloads of raw bytes are not kept.
+//! - Blobs inside of bodies are decoded; streams and payloads of raw bytes are not kept. Of streams of events the members
+//!   beside the events are read, and the exception that ended the stream is the call's error.
 //! - What a bound, a cut or a fault keeps from being decoded is left out and said so ([`Decoded`]); members that stand
 //!   outside of the body (URI, query string, headers) are there all the same.
 //!
@@ -25,6 +26,7 @@ mod request;
 mod rest;
 mod route;
 mod scalar;
+mod stream;
 mod xml;
 
 #[cfg(test)]
@@ -64,7 +66,7 @@ pub enum DecodeError {
     /// It is not in the format of the protocol.
     #[error("cannot read {format}: {reason}")]
     Malformed {
-        /// `JSON`, `CBOR`, `XML`, `form`, `gzip` or `aws-chunked`.
+        /// `JSON`, `CBOR`, `XML`, `form`, `gzip`, `aws-chunked` or `event stream`.
         format: &'static str,
         /// What is wrong, without any part of the body.
         reason: String,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::event_stream::{EventStream, StreamSaid};
+
 /// What was kept of a body that streamed by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
@@ -14,13 +16,20 @@ pub struct Body {
     pub total: u64,
     /// True if the sender ended the body as announced. False for a connection that broke.
     pub whole: bool,
+    /// What a stream of events said in all of its length, if it was read along as it passed. Without it what is kept tells.
+    pub stream: Option<Box<StreamSaid>>,
 }
 
 impl Body {
     /// A body that was kept whole.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
         let kept = bytes.into();
-        Self { total: kept.len() as u64, kept, whole: true }
+        Self { total: kept.len() as u64, kept, whole: true, stream: None }
+    }
+
+    /// What a body that is a stream of events said.
+    pub(crate) fn said(&self) -> StreamSaid {
+        self.stream.as_deref().cloned().unwrap_or_else(|| EventStream::read(&self.kept))
     }
 
     /// True if every byte of it was kept.

@@ -6,6 +6,7 @@
 
 use http::{Method, header};
 
+use crate::multipart::Parts;
 use crate::{Field, Request, Value};
 
 /// The name under which such a call is recorded.
@@ -15,8 +16,6 @@ pub(crate) const POST_OBJECT: &str = "PostObject";
 const MAX_FIELDS: usize = 256;
 /// The longest value that is kept, in bytes. Policies may have 20 KB, but nobody looks at them here.
 const MAX_VALUE: usize = 16 << 10;
-/// The longest boundary, in bytes (RFC 2046).
-const MAX_BOUNDARY: usize = 70;
 /// What a key has in place of the name of the uploaded file.
 const FILE_NAME: &str = "${filename}";
 
@@ -43,31 +42,24 @@ impl ObjectForm {
             return None;
         }
         let kind = request.head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let form = Self::parse(&request.body.kept, boundary(kind)?);
+        let form = Self::of_parts(Parts::of(kind, &request.body.kept)?);
         (form.field("key").is_some() || form.file_name.is_some()).then_some(form)
     }
 
-    fn parse(body: &[u8], boundary: &str) -> Self {
-        let delimiter = format!("--{boundary}");
+    fn of_parts(parts: Parts<'_>) -> Self {
         let mut form = Self { fields: Vec::new(), file_name: None };
-        let Some(mut rest) = find(body, delimiter.as_bytes()).map(|at| &body[at + delimiter.len()..]) else {
-            return form;
-        };
-        while form.fields.len() < MAX_FIELDS {
-            // After the last part stand two hyphens.
-            let Some(part) = rest.strip_prefix(b"\r\n") else { return form };
-            let Some(end) = find(part, b"\r\n\r\n") else { return form };
-            let (head, value) = (&part[..end], &part[end + 4..]);
-            let Some(Disposition { name, file_name }) = Disposition::of(head) else { return form };
+        for part in parts {
+            let name = part.name.to_ascii_lowercase();
             if name == "file" {
-                form.file_name = Some(file_name.unwrap_or_default());
-                return form;
+                form.file_name = Some(part.file_name.unwrap_or_default());
+                break;
             }
-            let Some(end) = find(value, format!("\r\n{delimiter}").as_bytes()) else { return form };
-            if let Some(text) = std::str::from_utf8(&value[..end]).ok().filter(|text| text.len() <= MAX_VALUE) {
+            if !part.whole || form.fields.len() >= MAX_FIELDS {
+                break;
+            }
+            if let Some(text) = std::str::from_utf8(part.content).ok().filter(|text| text.len() <= MAX_VALUE) {
                 form.fields.push((name, text.to_owned()));
             }
-            rest = &value[end + 2 + delimiter.len()..];
         }
         form
     }
@@ -115,81 +107,6 @@ impl ObjectForm {
     }
 }
 
-/// What a part says of itself.
-struct Disposition {
-    name: String,
-    file_name: Option<String>,
-}
-
-impl Disposition {
-    fn of(head: &[u8]) -> Option<Self> {
-        let head = String::from_utf8_lossy(head);
-        let line = head.split("\r\n").find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
-        })?;
-        let name = parameter(line, "name")?.to_ascii_lowercase();
-        Some(Self { name, file_name: parameter(line, "filename") })
-    }
-}
-
-/// `multipart/form-data; boundary=abc`.
-fn boundary(kind: &str) -> Option<&str> {
-    let (media, rest) = kind.split_once(';')?;
-    if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
-        return None;
-    }
-    let parameters = rest.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-    let boundary =
-        parameters.filter(|(name, _)| name.eq_ignore_ascii_case("boundary")).map(|(_, value)| value).next()?;
-    let boundary = boundary.trim_matches('"');
-    (1..=MAX_BOUNDARY).contains(&boundary.len()).then_some(boundary)
-}
-
-/// A parameter in quotes, in which browsers write a quote as `%22` and others as `\"`.
-fn parameter(line: &str, wanted: &str) -> Option<String> {
-    let mut rest = line;
-    while let Some((_, after)) = rest.split_once(';') {
-        let (name, value) = after.split_once('=')?;
-        let (value, next) = match value.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted),
-            None => {
-                let end = value.find(';').unwrap_or(value.len());
-                (value[..end].trim().to_owned(), &value[end..])
-            }
-        };
-        if name.trim().eq_ignore_ascii_case(wanted) {
-            return Some(value);
-        }
-        rest = next;
-    }
-    None
-}
-
-/// The text up to the closing quote, and what is behind it.
-fn unquoted(text: &str) -> (String, &str) {
-    let (mut value, mut escaped) = (String::new(), false);
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '"' if !escaped => return (value, &text[at + 1..]),
-            '\\' if !escaped => escaped = true,
-            _ => {
-                // Old browsers send paths with single backslashes: only a quote is escaped.
-                if escaped && letter != '"' {
-                    value.push('\\');
-                }
-                escaped = false;
-                value.push(letter);
-            }
-        }
-    }
-    (value, "")
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|part| part == wanted)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -228,7 +145,7 @@ mod tests {
         let older = form(&[("name=\"key\"", "k"), ("name=\"AWSAccessKeyId\"", "AKIA1"), ("name=\"policy\"", "x")]);
         assert_eq!(ObjectForm::of(&request(KIND, &older)).unwrap().signed_for(), Some("s3"));
         // What is cut off behind the fields does not matter.
-        let cut = find(&body, b"bytes").unwrap();
+        let cut = body.windows(5).position(|part| part == b"bytes").unwrap();
         assert_eq!(ObjectForm::of(&request(KIND, &body[..cut])), Some(read));
     }
 

@@ -7,9 +7,11 @@
 //! Nothing here panics or recurses without bound, whatever the document or the call.
 
 mod activity;
+mod body;
 mod caller;
 mod document;
 mod event;
+mod files;
 mod hidden;
 mod mapping;
 mod parameters;
@@ -130,13 +132,7 @@ impl Api {
         let parsed =
             Mapping::parse(&read(mapping)?).map_err(|cause| ApiError::Mapping { path: mapping.to_owned(), cause })?;
         let path = mapping.parent().unwrap_or(Path::new("")).join(&parsed.document);
-        let text = read(&path)?;
-        // JSON is YAML, but its errors are better where it is read as JSON.
-        let root = if text.trim_start().starts_with('{') {
-            serde_json::from_str(&text).map_err(|cause| ApiError::Json { path: path.clone(), cause })?
-        } else {
-            yaml::read(&text).map_err(|cause| ApiError::Yaml { path: path.clone(), cause })?
-        };
+        let root = files::read(&path)?;
         let document =
             Document::of(root, parsed.base_path.as_deref()).map_err(|cause| ApiError::Document { path, cause })?;
         Self::of(document, parsed).map_err(|(what, name)| ApiError::Absent { path: mapping.to_owned(), what, name })

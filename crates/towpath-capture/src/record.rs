@@ -4,7 +4,6 @@ mod additional;
 mod ec2;
 mod failure;
 mod printer;
-
 mod request_id;
 mod s3;
 mod secrets;
@@ -18,3 +17,4 @@ pub(crate) use printer::{Printed, Printer};
 pub(crate) use request_id::request_id;
 pub(crate) use s3::{DELETE_OBJECTS, request as s3_request, response as s3_response};
 pub(crate) use secrets::Secrets;
+pub(crate) use xml::read as read_xml;

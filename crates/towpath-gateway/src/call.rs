@@ -75,6 +75,9 @@ impl Call {
             copied.status = answer.status();
             copied.version = answer.version();
             copied.headers = compact(answer.headers());
+            if may_be_events(&copied.headers) {
+                begun.got.read_along();
+            }
             begun.answer = Some(copied);
         }
     }
@@ -135,6 +138,15 @@ impl Drop for Call {
             drop(begun.finish(None));
         }
     }
+}
+
+/// True for an answer that may be a stream of events: it says so, or says neither how long it is nor what it is, as S3's.
+fn may_be_events(headers: &http::HeaderMap) -> bool {
+    let plain = !headers.contains_key(http::header::CONTENT_ENCODING);
+    let kind = headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let named = kind.is_some_and(|kind| kind.starts_with(b"application/vnd.amazon.eventstream"));
+    let unsaid = kind.is_none_or(|kind| kind.starts_with(b"application/octet-stream"));
+    plain && (named || (unsaid && !headers.contains_key(http::header::CONTENT_LENGTH)))
 }
 
 /// A copy of a head that holds on to none of the connection's memory.

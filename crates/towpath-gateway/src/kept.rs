@@ -1,11 +1,12 @@
-//! What is kept of a body that streams by: a bounded first part, and the length of all of it.
+//! What is kept of a body that streams by: a bounded first part, the length of all of it, and of a stream of events how it
+//! failed, which it says at its end.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use towpath_capture::Body;
+use towpath_capture::{Body, EventStream};
 
 /// Keeps the first bytes of a body.
 ///
@@ -17,6 +18,7 @@ pub struct Kept {
     bound: usize,
     total: u64,
     whole: bool,
+    stream: Option<Box<EventStream>>,
 }
 
 impl Kept {
@@ -25,9 +27,19 @@ impl Kept {
         Self { bound, ..Self::default() }
     }
 
+    /// Reads a stream of events along. What turns out to be none is not looked at for long.
+    pub fn read_along(&mut self) {
+        if self.bound > 0 && self.total == 0 {
+            self.stream = Some(Box::default());
+        }
+    }
+
     /// Takes note of bytes that pass.
     pub fn pass(&mut self, data: &[u8]) {
         self.total += data.len() as u64;
+        if let Some(stream) = &mut self.stream {
+            stream.pass(data);
+        }
         let room = self.bound - self.bytes.len();
         let part = &data[..room.min(data.len())];
         if self.bytes.is_empty() {
@@ -44,12 +56,14 @@ impl Kept {
     /// Counts bytes that passed without being looked at.
     pub fn count(&mut self, bytes: u64) {
         self.total += bytes;
+        self.stream = None;
     }
 
     /// What was kept.
     pub fn into_body(self) -> Body {
         let kept = Bytes::from(self.bytes.into_boxed_slice());
-        Body { kept, total: self.total, whole: self.whole }
+        let stream = self.stream.map(|stream| Box::new(stream.said()));
+        Body { kept, total: self.total, whole: self.whole, stream }
     }
 }
 

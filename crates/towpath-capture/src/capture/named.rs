@@ -174,10 +174,10 @@ impl<'a> Named<'a> {
     pub(super) fn answered(&self, response: &Response, wanted: bool) -> (Result<Value, Failure>, Option<String>) {
         let Some(call) = &self.call else {
             let failed = response.head.status.is_client_error() || response.head.status.is_server_error();
-            let answered = if failed {
-                Err(Failure::without_model(response))
-            } else {
-                Ok(self.without_model(&response.body).value)
+            let answered = match Failure::of_stream(response) {
+                _ if failed => Err(Failure::without_model(response)),
+                Some(failure) => Err(failure),
+                None => Ok(self.without_model(&response.body).value),
             };
             return (answered, record::request_id(response));
         };
@@ -195,7 +195,12 @@ impl<'a> Named<'a> {
         // A code in digits is the status again.
         let code = if failure.code.bytes().all(|byte| byte.is_ascii_digit()) {
             let known = self.profiles.status_code(self.profile, &self.operation, status.as_u16());
-            known.map_or_else(|| record::status_words(status), str::to_owned)
+            match known {
+                Some(code) => code.to_owned(),
+                // A stream that failed without saying how.
+                None if status.is_success() => "InternalFailure".to_owned(),
+                None => record::status_words(status),
+            }
         } else {
             self.profiles.error_code(self.profile, &failure.code).to_owned()
         };

@@ -12,7 +12,7 @@ use super::{
     json::json,
     limits,
     request::{Read, body_members, payload_body, whole},
-    rest, xml,
+    rest, stream, xml,
 };
 use crate::{
     Response, Value,
@@ -64,18 +64,18 @@ pub(crate) fn outcome(call: &Call, response: &Response, wanted: bool) -> Answer 
     let expected = call.operation().success.is_some_and(|status| status == head.status.as_u16());
     if !expected && (head.status.is_redirection() || head.status.is_client_error() || head.status.is_server_error()) {
         let fault = fault(call, response);
-        let request_id = named.or(fault.request_id);
-        let cut = |text: String| match text.char_indices().nth(limits::ERROR_TEXT) {
-            Some((at, _)) => text[..at].to_owned(),
-            None => text,
-        };
-        let code = fault.code.map_or_else(|| code_of_status(call, head.status), cut);
-        return Answer { outcome: Outcome::Error { code, message: fault.message.map(cut) }, request_id };
+        return fault.told(named, || code_of_status(call, head.status));
     }
-    output(call, response, named, wanted)
+    let output_shape = call.operation().output.and_then(|id| call.model().structure(id));
+    let events = output_shape.and_then(|structure| stream::events(call.model(), structure));
+    // The status had been sent before the stream failed.
+    if let Some(fault) = events.and_then(|events| stream::failure(call, events, response)) {
+        return fault.told(named, || code_of_status(call, StatusCode::INTERNAL_SERVER_ERROR));
+    }
+    output(call, response, named, wanted, events.is_some())
 }
 
-fn output(call: &Call, response: &Response, named: Option<String>, wanted: bool) -> Answer {
+fn output(call: &Call, response: &Response, named: Option<String>, wanted: bool, streams: bool) -> Answer {
     let model = call.model();
     let head = &response.head;
     // An answer of the query protocol says the id of the call beside its members.
@@ -98,6 +98,7 @@ fn output(call: &Call, response: &Response, named: Option<String>, wanted: bool)
             whole(&head.headers, &response.body, |bytes| in_envelope(call, structure, bytes, &mut request_id))
         }
         (_, None) => Ok(Read::Whole(None)),
+        (Protocol::Json | Protocol::Cbor, Some((id, _))) if streams => stream::initial(call, id, &response.body),
         (Protocol::Json, Some((id, _))) => {
             whole(&head.headers, &response.body, |bytes| json(&Gather::new(model), id, Which::All, bytes))
         }
@@ -175,10 +176,25 @@ fn request_id_in(root: &xml::Element) -> Option<String> {
 
 /// What was found of an error.
 #[derive(Default)]
-struct Fault {
-    code: Option<String>,
-    message: Option<String>,
-    request_id: Option<String>,
+pub(super) struct Fault {
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) request_id: Option<String>,
+}
+
+impl Fault {
+    /// The answer that it is, texts within their bounds; `otherwise` is the code if it has none.
+    fn told(self, request_id: Option<String>, otherwise: impl FnOnce() -> String) -> Answer {
+        let cut = |text: String| match text.char_indices().nth(limits::ERROR_TEXT) {
+            Some((at, _)) => text[..at].to_owned(),
+            None => text,
+        };
+        let code = self.code.map_or_else(otherwise, cut);
+        Answer {
+            outcome: Outcome::Error { code, message: self.message.map(cut) },
+            request_id: request_id.or(self.request_id),
+        }
+    }
 }
 
 fn fault(call: &Call, response: &Response) -> Fault {
@@ -205,12 +221,12 @@ fn fault(call: &Call, response: &Response) -> Fault {
 }
 
 /// A code without namespace and without the address that may follow it: `ns#Code:http://...`.
-fn plain_code(code: &str) -> &str {
+pub(super) fn plain_code(code: &str) -> &str {
     let code = code.split(':').next().unwrap_or_default();
     code.rsplit_once('#').map_or(code, |(_, code)| code).trim()
 }
 
-fn in_json(bytes: &[u8]) -> Fault {
+pub(super) fn in_json(bytes: &[u8]) -> Fault {
     let Ok(Json::Object(body)) = serde_json::from_slice(bytes) else { return Fault::default() };
     let text = |names: &[&str]| {
         names.iter().find_map(|name| match body.get(*name)? {
@@ -226,7 +242,7 @@ fn in_json(bytes: &[u8]) -> Fault {
     }
 }
 
-fn in_cbor(bytes: &[u8]) -> Fault {
+pub(super) fn in_cbor(bytes: &[u8]) -> Fault {
     let Ok(Cbor::Map(entries)) = cbor::tree(bytes) else { return Fault::default() };
     let text = |names: &[&str]| {
         let found = |name: &&str| entries.iter().find(|(key, _)| key.as_text() == Some(name));
@@ -236,7 +252,7 @@ fn in_cbor(bytes: &[u8]) -> Fault {
 }
 
 /// `<ErrorResponse><Error>`, `<Response><Errors><Error>` of EC2, or `<Error>` alone as S3 has it.
-fn in_xml(bytes: &[u8]) -> Fault {
+pub(super) fn in_xml(bytes: &[u8]) -> Fault {
     let Ok(root) = xml::parse(bytes) else { return Fault::default() };
     let error = match &*root.name {
         "Error" => Some(&root),

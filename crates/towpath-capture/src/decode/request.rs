@@ -7,7 +7,7 @@ use super::{
     form::{Dialect, form},
     gather::{Gather, Members, Which},
     json::json,
-    rest, scalar, xml,
+    rest, scalar, stream, xml,
 };
 use crate::{
     Body, Request, Value,
@@ -27,6 +27,9 @@ pub fn request(call: &Call, request: &Request) -> Decoded {
     }
     let read = match call.protocol() {
         Protocol::RestJson | Protocol::RestXml => rest_body(call, request, id, structure, &mut members),
+        Protocol::Json | Protocol::Cbor if stream::events(model, structure).is_some() => {
+            stream::initial(call, id, &request.body)
+        }
         Protocol::Json => {
             whole(&request.head.headers, &request.body, |bytes| json(&Gather::new(model), id, Which::All, bytes))
         }

@@ -8,9 +8,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::body::is_xml;
 use super::caller::Caller;
-use super::document::is_json;
+use super::document::{essence, is_json};
 use super::parameters::{header_text, read_body};
+use crate::record::read_xml;
 use crate::{Ending, Response, Tls, Value};
 
 /// The longest method that is recorded, in bytes.
@@ -123,9 +125,17 @@ impl Failure {
 }
 
 fn error_body(response: &Response) -> Option<Json> {
-    let kind = header_text(&response.head.headers, "content-type")?;
-    let bytes = is_json(&kind).then(|| read_body(&response.body, &response.head.headers).ok())??;
-    serde_json::from_slice(&bytes).ok()
+    let kind = essence(&header_text(&response.head.headers, "content-type")?);
+    if !is_json(&kind) && !is_xml(&kind) {
+        return None;
+    }
+    let bytes = read_body(&response.body, &response.head.headers).ok()?;
+    if is_json(&kind) {
+        return serde_json::from_slice(&bytes).ok();
+    }
+    let mut text = String::new();
+    crate::json::write(&read_xml(&bytes)?.1, &mut text);
+    serde_json::from_str(&text).ok()
 }
 
 fn text(node: &Json) -> Option<String> {

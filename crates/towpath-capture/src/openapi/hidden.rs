@@ -106,7 +106,7 @@ impl<'a> Hider<'a> {
 
     /// The value as it may be recorded, given the schemas that are about it. `path` are the names that lead to it;
     /// an item of a list has the path of the list. `None`: it is left out.
-    pub fn value(&self, value: Value, about: &[&'a Json], path: &mut Vec<String>) -> Option<Value> {
+    pub fn value<'s>(&'s self, value: Value, about: &[&'s Json], path: &mut Vec<String>) -> Option<Value> {
         let schemas = self.gather(about);
         let hides = schemas.as_ref().is_none_or(|schemas| schemas.iter().any(|schema| hides(schema)));
         let fate = self.fate(path, hides);
@@ -121,7 +121,7 @@ impl<'a> Hider<'a> {
         }
     }
 
-    fn inside(&self, value: Value, schemas: &[&'a Json], path: &mut Vec<String>) -> Value {
+    fn inside<'s>(&'s self, value: Value, schemas: &[&'s Json], path: &mut Vec<String>) -> Value {
         match value {
             Value::List(items) => {
                 let items = items.into_iter().enumerate().filter_map(|(index, item)| {
@@ -160,7 +160,7 @@ impl<'a> Hider<'a> {
     }
 
     /// The schemas and all that hold for the same value; `None` if they are too many.
-    fn gather(&self, about: &[&'a Json]) -> Option<Vec<&'a Json>> {
+    pub(super) fn gather<'s>(&'s self, about: &[&'s Json]) -> Option<Vec<&'s Json>> {
         let mut left = about.to_vec();
         let mut found: Vec<&Json> = Vec::new();
         while let Some(schema) = left.pop() {

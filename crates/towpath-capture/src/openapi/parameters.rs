@@ -11,7 +11,8 @@ use std::io::Read as _;
 use http::{HeaderMap, header};
 use serde_json::{Number, Value as Json};
 
-use super::document::{Document, Operation, Parameter, Place, Scheme, Style, essence, is_json};
+use super::body::Media;
+use super::document::{Document, Operation, Parameter, Place, Scheme, Style, essence};
 use super::hidden::Hider;
 use super::template::decode;
 use crate::json;
@@ -20,7 +21,7 @@ use crate::{Body, Value};
 /// The longest body after decompression that is read, in bytes.
 const MAX_BODY: u64 = 1 << 20;
 /// The most pairs of a query or a form.
-const MAX_PAIRS: usize = 1024;
+pub(super) const MAX_PAIRS: usize = 1024;
 /// Headers that say who calls. Never recorded, whatever the document declares.
 const CREDENTIALS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-amz-security-token", "x-api-key"];
@@ -68,77 +69,45 @@ impl<'a> Parameters<'a> {
             }
         }
         if body.total > 0 {
-            let kind = header_text(&head.headers, "content-type").unwrap_or_default();
-            let schema = operation.body_schema(&essence(&kind));
-            self.add_body(&mut members, operation, body, &head.headers, schema);
+            self.add_body(&mut members, operation, body, &head.headers);
         }
         (!members.is_empty()).then_some(Value::Map(members))
     }
 
-    /// What an answer says, `None` if it is not JSON.
+    /// What an answer says, `None` if it is neither JSON nor XML.
     pub fn answer(&self, operation: &'a Operation, head: &http::response::Parts, body: &Body) -> Option<Value> {
         let kind = header_text(&head.headers, "content-type")?;
-        if body.total == 0 || !is_json(&kind) {
-            return None;
-        }
+        let media = Media::of(&essence(&kind)).filter(|media| matches!(media, Media::Json | Media::Xml));
+        let (Some(media), 1..) = (media, body.total) else { return None };
         let schema = operation.answer_schema(head.status.as_u16(), &essence(&kind));
-        match read_body(body, &head.headers) {
-            Ok(bytes) => {
-                let value = json::read(&bytes).ok()?;
-                let value = self.hider.echoes(self.hider.value(value, schema.as_slice(), &mut Vec::new())?);
-                Some(if matches!(value, Value::Map(_)) { value } else { Value::Map(vec![("body".to_owned(), value)]) })
-            }
-            Err(TooLarge) => Some(omitted("responseElements", body.total)),
+        let read = self.read(media, &kind, body, &head.headers, schema);
+        if read.cut {
+            return Some(omitted("responseElements", body.total));
         }
+        let value = self.hider.echoes(self.hider.value(read.value?, schema.as_slice(), &mut Vec::new())?);
+        Some(if matches!(value, Value::Map(_)) { value } else { Value::Map(vec![("body".to_owned(), value)]) })
     }
 
-    fn add_body(
-        &self,
-        members: &mut Vec<(String, Value)>,
-        operation: &Operation,
-        body: &Body,
-        headers: &HeaderMap,
-        schema: Option<&'a Json>,
-    ) {
-        let kind = essence(&header_text(headers, "content-type").unwrap_or_default());
-        let form = kind == "application/x-www-form-urlencoded";
-        if !form && !is_json(&kind) {
-            return;
-        }
-        let Ok(bytes) = read_body(body, headers) else {
-            members.push(("body".to_owned(), omitted("body", body.total)));
-            return;
-        };
-        let value = if form { self.form(&bytes, schema) } else { json::read(&bytes).ok() };
-        let Some(value) = value.and_then(|value| self.hider.value(value, schema.as_slice(), &mut Vec::new())) else {
-            return;
-        };
-        let Value::Map(own) = value else {
-            members.push(("body".to_owned(), value));
-            return;
-        };
-        let taken: BTreeSet<_> = operation.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        let is_taken = |name: &str| name == "body" || taken.contains(name);
-        let (clashing, own): (Vec<_>, Vec<_>) = own.into_iter().partition(|(name, _)| is_taken(name));
-        members.extend(own);
-        if !clashing.is_empty() {
-            members.push(("body".to_owned(), Value::Map(clashing)));
-        }
-    }
-
-    /// The pairs of a form, as an object: a name that stands twice is a list.
-    fn form(&self, bytes: &[u8], schema: Option<&Json>) -> Option<Value> {
-        let mut members: Vec<(String, Value)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(bytes).take(MAX_PAIRS) {
-            let own = schema.and_then(|schema| self.property(schema, &name));
-            let value = own.map_or_else(|| Value::Text(value.to_string()), |schema| self.typed(&value, schema));
-            match members.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, Value::List(items))) => items.push(value),
-                Some((_, first)) => *first = Value::List(vec![std::mem::replace(first, Value::Null), value]),
-                None => members.push((name.into_owned(), value)),
+    fn add_body(&self, members: &mut Vec<(String, Value)>, operation: &Operation, body: &Body, headers: &HeaderMap) {
+        let kind = header_text(headers, "content-type").unwrap_or_default();
+        let Some(media) = Media::of(&essence(&kind)) else { return };
+        let schema = operation.body_schema(&essence(&kind));
+        let read = self.read(media, &kind, body, headers, schema);
+        let shown = read.value.and_then(|value| self.hider.value(value, schema.as_slice(), &mut Vec::new()));
+        let mut beside = match shown {
+            Some(Value::Map(own)) => {
+                let taken: BTreeSet<_> = operation.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+                let is_taken = |name: &str| name == "body" || taken.contains(name);
+                let (clashing, own): (Vec<_>, Vec<_>) = own.into_iter().partition(|(name, _)| is_taken(name));
+                members.extend(own);
+                (!clashing.is_empty()).then_some(Value::Map(clashing))
             }
+            other => other,
+        };
+        if read.cut {
+            beside = Some(omitted("body", body.total));
         }
-        Some(Value::Map(members))
+        members.extend(beside.map(|value| ("body".to_owned(), value)));
     }
 
     /// True for parameters that say who calls.
@@ -222,8 +191,13 @@ impl<'a> Parameters<'a> {
         })
     }
 
+    /// The schema of a list's items.
+    pub(super) fn items_of<'s>(&'s self, schema: &'s Json) -> &'s Json {
+        self.document.resolve(schema).get("items").unwrap_or(&Json::Bool(true))
+    }
+
     fn items(&self, texts: impl Iterator<Item = String>, schema: &Json) -> Value {
-        let inner = self.document.resolve(schema).get("items").unwrap_or(&Json::Bool(true));
+        let inner = self.items_of(schema);
         Value::List(texts.filter(|text| !text.is_empty()).map(|text| self.typed(&text, inner)).collect())
     }
 
@@ -235,12 +209,14 @@ impl<'a> Parameters<'a> {
         Value::Map(pairs.map(|(name, text)| (name.clone(), typed(&name, &text))).collect())
     }
 
-    fn property<'s>(&'s self, schema: &'s Json, name: &str) -> Option<&'s Json> {
-        self.document.resolve(schema).get("properties")?.get(name)
+    /// The schema of a member, in whatever part of its object's schema it stands.
+    pub(super) fn property<'s>(&'s self, schema: &'s Json, name: &str) -> Option<&'s Json> {
+        let schemas = self.hider.gather(&[schema])?;
+        schemas.into_iter().find_map(|schema| schema.get("properties")?.get(name))
     }
 
     /// A text as the type that its schema wants, or as it is.
-    fn typed(&self, text: &str, schema: &Json) -> Value {
+    pub(super) fn typed(&self, text: &str, schema: &Json) -> Value {
         let typed = match self.kind(schema) {
             Kind::Boolean => text.parse().ok().map(Value::Bool),
             Kind::Integer => text.parse::<i64>().ok().map(|number| Value::Number(number.into())),
@@ -253,7 +229,7 @@ impl<'a> Parameters<'a> {
         typed.unwrap_or_else(|| Value::Text(text.to_owned()))
     }
 
-    fn kind(&self, schema: &Json) -> Kind {
+    pub(super) fn kind(&self, schema: &Json) -> Kind {
         let schema = self.document.resolve(schema);
         let name = match schema.get("type") {
             Some(Json::String(name)) => Some(name.as_str()),
@@ -273,8 +249,9 @@ impl<'a> Parameters<'a> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a schema says of a value's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
     Text,
     Boolean,
     Integer,

@@ -1,4 +1,5 @@
-//! References of an OpenAPI document (`$ref`): that each leads somewhere inside of it, and where.
+//! References of an OpenAPI document (`$ref`): that each leads somewhere inside of it, and where. Other files were taken in
+//! before.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,6 +9,11 @@ use super::document::DocumentError;
 const MAX_HOPS: usize = 32;
 /// Members that hold examples and values, in which `$ref` is a text like any other.
 const OPAQUE: [&str; 6] = ["example", "examples", "default", "enum", "const", "value"];
+
+/// True for members that hold what is no part of the document.
+pub(super) fn is_opaque(name: &str) -> bool {
+    OPAQUE.contains(&name) || name.starts_with("x-")
+}
 
 /// Follows a reference that was checked.
 pub(super) fn resolve<'a>(root: &'a Json, mut node: &'a Json) -> &'a Json {
@@ -42,9 +48,7 @@ pub(super) fn check_references(root: &Json) -> Result<(), DocumentError> {
                 if !names_are_data {
                     check_reference(root, node, members)?;
                 }
-                let kept = members
-                    .iter()
-                    .filter(|(name, _)| names_are_data || !(OPAQUE.contains(&name.as_str()) || name.starts_with("x-")));
+                let kept = members.iter().filter(|(name, _)| names_are_data || !is_opaque(name));
                 left.extend(kept.map(|(name, value)| (value, !names_are_data && name == "properties")));
             }
             _ => {}
@@ -57,7 +61,7 @@ fn check_reference(root: &Json, node: &Json, members: &Map<String, Json>) -> Res
     let Some(reference) = members.get("$ref").and_then(Json::as_str) else { return Ok(()) };
     let wrong = |why| Err(DocumentError::Reference { reference: reference.to_owned(), why });
     if !reference.is_empty() && !reference.starts_with("#/") && reference != "#" {
-        return wrong("leads out of the document; bundle the document into one file first");
+        return wrong("leads out of the document");
     }
     if target(root, reference).is_none() {
         return wrong("leads to nothing");

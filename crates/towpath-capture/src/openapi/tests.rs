@@ -1,5 +1,7 @@
 //! What must hold for calls to an HTTP API.
 
+mod bodies;
+
 use bytes::Bytes;
 use http::{Request as HttpRequest, Response as HttpResponse};
 use jiff::Timestamp;
@@ -222,7 +224,7 @@ fn forms_are_read_and_other_bodies_left_out() {
     let form = search("application/x-www-form-urlencoded", "year=1815&q=a+b&q=c&password=s3cr3t");
     assert_eq!(form["requestParameters"], json!({"year": 1815, "q": ["a b", "c"], "password": hidden::HIDDEN}));
     assert_eq!(form["readOnly"], true);
-    assert_eq!(search("application/xml", "<a/>")["requestParameters"], json!(null));
+    assert_eq!(search("text/plain", "a")["requestParameters"], json!(null));
     assert_eq!(search("application/json", "[1,")["requestParameters"], json!(null));
     assert_eq!(search("application/json", "[1]")["requestParameters"], json!({"body": [1]}));
 }

@@ -1,9 +1,10 @@
 //! How a call failed, as records say it.
 
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use super::xml;
-use crate::{Response, Value, json};
+use crate::{Response, StreamFailure, Value, event_stream, json};
 
 /// The header in which AWS services tell an error's code.
 const ERROR_TYPE: &str = "x-amzn-errortype";
@@ -27,15 +28,30 @@ impl Failure {
     /// says nothing.
     pub(crate) fn without_model(response: &Response) -> Self {
         let header = response.head.headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = &response.body.kept;
+        Self::said(header, None, &response.body.kept)
+    }
+
+    /// What an answer that no model explains, and that says of itself that it is a stream of events, says of how the stream
+    /// failed, if it did.
+    pub(crate) fn of_stream(response: &Response) -> Option<Self> {
+        let kind = response.head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(event_stream::CONTENT_TYPE)) {
+            return None;
+        }
+        let StreamFailure { code, message, payload } = response.body.said().failure?;
+        Some(Self::said(Some(code).filter(|code| !code.is_empty()), message, &payload))
+    }
+
+    fn said(code: Option<String>, message: Option<String>, body: &[u8]) -> Self {
         let said = json::read_object(body).or_else(|| xml::read(body).map(|(_, value)| value));
         let find = |names: &[&str]| said.as_ref().and_then(|said| find(said, names, 0)).map(str::to_owned);
-        let code = header.or_else(|| find(&["__type", "Code", "code"])).unwrap_or_default();
+        let code = code.or_else(|| find(&["__type", "Code", "code"])).unwrap_or_default();
         // `aws.protocols#NotFound:http://..` is NotFound.
         let code = code.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default();
         let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
         let is_code = code.len() <= MAX_CODE && code.chars().all(plain);
-        Self { code: if is_code { code.to_owned() } else { String::new() }, message: find(&["message", "Message"]) }
+        let message = message.or_else(|| find(&["message", "Message"]));
+        Self { code: if is_code { code.to_owned() } else { String::new() }, message }
     }
 }
 

@@ -110,6 +110,56 @@ async fn events_arrive_while_the_stream_goes_on() {
     assert_eq!(&seen.answered().1.kept[..], b"onetwothree");
 }
 
+/// A message of a stream of events.
+fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let sum = |bytes: &[u8]| {
+        let step = |sum: u32, byte: &u8| {
+            let bit = |sum: u32| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| bit(sum))
+        };
+        (!bytes.iter().fold(u32::MAX, step)).to_be_bytes()
+    };
+    let text = |text: &str| [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+    let header = |(name, value): &(&str, &str)| [&[name.len() as u8], name.as_bytes(), &[7], &text(value)].concat();
+    let head = headers.iter().map(header).collect::<Vec<_>>().concat();
+    let lengths = [16 + head.len() + payload.len(), head.len()].map(|length| (length as u32).to_be_bytes()).concat();
+    let mut bytes = [&lengths[..], &sum(&lengths), &head, payload].concat();
+    bytes.extend_from_slice(&sum(&bytes));
+    bytes
+}
+
+#[tokio::test]
+async fn how_a_stream_of_events_failed_is_known_however_long_it_was_and_broken_ones_pass_as_they_are() {
+    let event = message(&[(":message-type", "event"), (":event-type", "chunk")], &[b'x'; 100_000]);
+    let failed = message(&[(":message-type", "error"), (":error-code", "Busy"), (":error-message", "later")], b"");
+    let mut stream = event.repeat(4);
+    stream.extend_from_slice(&failed);
+    let mut broken = stream.clone();
+    broken[event.len() + 3] ^= 1;
+    let endless = [&u32::MAX.to_be_bytes()[..], &[0; 60]].concat();
+    for (sent, messages, code) in [(stream, 5, Some("Busy")), (broken, 1, None), (endless, 0, None)] {
+        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n".to_vec();
+        answer.extend_from_slice(b"Connection: close\r\n\r\n");
+        answer.extend_from_slice(&sent);
+        let upstream = RawUpstream::closing(answer).await;
+        let gateway = TestGateway::before(upstream.address).await;
+        let mut client = gateway.connect().await;
+        client
+            .write_all(b"POST /events HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        let seen = gateway.one().await;
+        let (_, body) = seen.answered();
+        let said = body.stream.as_ref().unwrap();
+        assert_eq!((said.messages, said.failure.as_ref().map(|failure| failure.code.as_str())), (messages, code));
+        assert!(body.kept.len() <= 256 << 10 && body.total == sent.len() as u64);
+        // Chunks of the gateway's making stand between the parts.
+        assert!(got.len() > sent.len());
+    }
+}
+
 #[tokio::test]
 async fn a_conversation_in_another_protocol_passes_and_is_recorded_at_its_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -173,3 +173,70 @@ fn codes_and_messages_are_bounded() {
     let Outcome::Error { code, message } = got.outcome else { panic!("an error") };
     assert!(code.len() <= 8 << 10 && message.unwrap().len() <= 8 << 10);
 }
+
+#[test]
+fn a_stream_of_events_that_failed_is_an_error_whatever_its_status_was() {
+    use crate::event_stream::tests as frames;
+    let shard = || target("Kinesis_20131202.SubscribeToShard");
+    let kind = [("content-type", "application/vnd.amazon.eventstream")];
+    let events =
+        [frames::event("initial-response", b"{}"), frames::event("SubscribeToShardEvent", br#"{"Records":[]}"#)];
+    let Some(got) = answer("kinesis", shard(), &response(200, &kind, events.concat())) else { return };
+    // Events themselves are left out.
+    assert_eq!(output(&got), &Value::empty());
+
+    let throttled = frames::exception("KMSThrottlingException", br#"{"message":"slow down"}"#);
+    let got = answer("kinesis", shard(), &response(200, &kind, [events.concat(), throttled.clone()].concat())).unwrap();
+    assert_eq!(got.outcome, error("KMSThrottlingException", Some("slow down")));
+    // What was read along tells of a stream that was too long to be kept.
+    let mut long = response(200, &kind, events.concat());
+    long.body.stream = Some(Box::new(crate::EventStream::read(&[events.concat(), throttled.clone()].concat())));
+    long.body.total = 1 << 40;
+    assert_eq!(answer("kinesis", shard(), &long).unwrap().outcome, error("KMSThrottlingException", Some("slow down")));
+    // A cut exception is none.
+    let cut = [events.concat(), throttled[..throttled.len() - 1].to_vec()].concat();
+    assert_eq!(output(&answer("kinesis", shard(), &response(200, &kind, cut)).unwrap()), &Value::empty());
+
+    // The model says what an exception's member is called as an error.
+    let converse = request("POST", "/model/m/converse-stream", &[], "{}");
+    let failed = frames::exception("modelStreamErrorException", br#"{"message":"m","originalStatusCode":500}"#);
+    let got = answer("bedrock-runtime", converse, &response(200, &kind, failed)).unwrap();
+    assert_eq!(got.outcome, error("ModelStreamErrorException", Some("m")));
+
+    // S3 does not say that it answers with a stream, and has errors without a model.
+    let select = request("POST", "/b/k?select&select-type=2", &[], "<SelectObjectContentRequest/>");
+    let failed =
+        [frames::event("Records", b"a,b"), frames::error("InternalError", "We encountered an internal error.")];
+    let got = answer("s3", select, &response(200, &[], failed.concat())).unwrap();
+    assert_eq!(got.outcome, error("InternalError", Some("We encountered an internal error.")));
+
+    // An object that is a stored stream is no stream of the call.
+    let get = request("GET", "/b/k", &[], "");
+    assert!(matches!(answer("s3", get, &response(200, &kind, throttled)).unwrap().outcome, Outcome::Output(_)));
+}
+
+#[test]
+fn members_beside_a_stream_are_those_of_its_first_message() {
+    use crate::event_stream::tests as frames;
+    let json = r#"{"metadata":{"protocol":"PROTOCOL","endpointPrefix":"x","targetPrefix":"X"},
+        "operations":{"Do":{"name":"Do","input":{"shape":"In"},"output":{"shape":"In"}}},
+        "shapes":{"S":{"type":"string"},"In":{"type":"structure","members":{"Id":{"shape":"S"},"Events":{"shape":"E"}}},
+        "E":{"type":"structure","eventstream":true,"members":{"Part":{"shape":"Part"}}},
+        "Part":{"type":"structure","event":true,"members":{"Text":{"shape":"S"}}}}}"#;
+    let cbor = [0xA1, 0x62, b'I', b'd', 0x61, b'7'];
+    let cases: [(&str, &str, &[u8]); 2] = [("json", "X.Do", br#"{"Id":"7"}"#), ("smithy-rpc-v2-cbor", "", &cbor)];
+    for (protocol, target, members) in cases {
+        let model = crate::ServiceModel::parse("x", json.replace("PROTOCOL", protocol).as_bytes()).unwrap();
+        let uri = if target.is_empty() { "/service/X/operation/Do" } else { "/" };
+        let events = |kind| [frames::event(kind, members), frames::event("Part", b"x")].concat();
+        let asked = request("POST", uri, &[("x-amz-target", target)], events("initial-request"));
+        let call = Call::of(&std::sync::Arc::new(model), &asked, None).unwrap();
+        let read = decode::request(&call, &asked);
+        assert_eq!((read.value.member("Id").cloned(), read.complete), (text("7"), true), "{protocol}");
+        let got = decode::response(&call, &response(200, &[], events("initial-response")));
+        assert_eq!(output(&got).member("Id").cloned(), text("7"), "{protocol}");
+        // What is no stream is said to be none.
+        let broken = decode::response(&call, &response(200, &[], "no stream of events"));
+        assert!(matches!(broken.outcome, Outcome::Output(read) if !read.complete && read.fault.is_some()));
+    }
+}
