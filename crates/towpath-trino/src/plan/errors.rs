@@ -64,7 +64,7 @@ pub(crate) fn sql_error(error: DataFusionError, statement: &Statement, columns: 
                 return at.map_or_else(|| SqlError::whole(&message), |at| SqlError::at(at, &message));
             }
             let message = plain_message(other);
-            let message = wrong_columns(&message).unwrap_or(message);
+            let message = wrong_columns(&message).or_else(|| ungrouped(&message)).unwrap_or(message);
             if let Some(name) = message
                 .strip_prefix("could not parse compound identifier from ")
                 .or_else(|| message.strip_prefix("compound identifier: "))
@@ -144,6 +144,18 @@ fn type_shown(name: &str) -> String {
         Ok(data_type) => trino_type_name(&data_type),
         Err(_) => name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or(name).to_lowercase(),
     }
+}
+
+/// Explains a column beside aggregates that is not grouped by.
+fn ungrouped(message: &str) -> Option<String> {
+    let (clause, rest) = message.strip_prefix("column in ")?.split_once(" must be in GROUP BY or an aggregate")?;
+    let column = rest.split_once("column \"").and_then(|(_, rest)| Some(rest.split_once('"')?.0));
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '$' | '#');
+    let what = match column.filter(|column| column.chars().all(plain)).and_then(|column| column.rsplit('.').next()) {
+        Some(column) => format!("column {}", without_suffix(column)),
+        None => "what stands".to_owned(),
+    };
+    Some(format!("{what} in {clause} must be in GROUP BY, or within an aggregate function"))
 }
 
 /// Explains a subquery with too many or too few columns.

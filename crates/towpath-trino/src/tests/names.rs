@@ -59,6 +59,12 @@ fn an_error_names_the_place_in_the_original_text() {
         ),
         (format!("SELECT a FROM {EVENTS} WHERE foo("), 1, 0, "syntax error"),
         (format!("SELECT lowr(eventname) FROM {EVENTS}"), 1, 8, "unknown function: lowr; did you mean lower?"),
+        (
+            format!("SELECT 1, eventName, count(*) FROM {EVENTS}"),
+            1,
+            11,
+            "column eventname in SELECT must be in GROUP BY, or within an aggregate function",
+        ),
         (format!("SELECT userIdentity.usrname FROM {EVENTS}"), 1, 21, "unknown field: usrname; did you mean username?"),
         (format!("SELECT requestParameters.bucketName FROM {EVENTS}"), 1, 26, "a map has no field bucketname"),
         (

@@ -192,18 +192,7 @@ impl<'a> Clauses<'a> {
     fn passing(&mut self) -> Result<Vec<Argument<'a>>, SqlError> {
         let mut arguments = vec![];
         loop {
-            let start = self.at;
-            let mut depth = 0usize;
-            while let Some(token) = self.tokens.get(self.at) {
-                match &token.token {
-                    Token::LParen | Token::LBracket => depth += 1,
-                    Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-                    Token::Word(_) if depth == 0 && word(Some(token)) == Some("as") => break,
-                    _ => {}
-                }
-                self.at += 1;
-            }
-            let mut value = &self.tokens[start..self.at];
+            let mut value = self.before("as");
             self.expect("as")?;
             let json = matches!(value, [.., a, b] if word(Some(a)) == Some("format") && word(Some(b)) == Some("json"));
             if json {
@@ -224,6 +213,22 @@ impl<'a> Clauses<'a> {
             }
             self.at += 1;
         }
+    }
+
+    /// Goes up to a word that stands in no parentheses of its own, or to the end; returns what stands before it.
+    fn before(&mut self, end: &str) -> &'a [TokenWithSpan] {
+        let start = self.at;
+        let mut depth = 0usize;
+        while let Some(token) = self.tokens.get(self.at) {
+            match &token.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                Token::Word(_) if depth == 0 && word(Some(token)) == Some(end) => break,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        &self.tokens[start..self.at]
     }
 
     fn eat(&mut self, wanted: &str) -> bool {
@@ -290,21 +295,11 @@ impl<'a> Clauses<'a> {
                 })
             }
             "default" => {
-                let start = self.at;
-                let mut depth = 0usize;
-                while let Some(token) = self.tokens.get(self.at) {
-                    match &token.token {
-                        Token::LParen | Token::LBracket => depth += 1,
-                        Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-                        Token::Word(_) if depth == 0 && word(Some(token)) == Some("on") => break,
-                        _ => {}
-                    }
-                    self.at += 1;
-                }
-                if self.at == start {
+                let value = self.before("on");
+                if value.is_empty() {
                     return Err(self.wrong("expected a value"));
                 }
-                Ok(Fallback { kind: "default".into(), default: Argument::Tokens(&self.tokens[start..self.at]) })
+                Ok(Fallback { kind: "default".into(), default: Argument::Tokens(value) })
             }
             kind => Ok(Fallback { kind: kind.to_owned(), default: Argument::Null }),
         }
