@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import urllib3
 
 from conftest import REGION, REPOSITORY, new_activity_store, new_channel, query, store_id
 from gateway.listening import Handler, Listening
@@ -216,3 +217,75 @@ def test_the_guide_shows_the_example(gateway):
         rule.pop("names", None)
     kept["operations"].pop("showPet")
     assert shown == kept
+
+
+class Taking(Listening):
+    """Takes whatever is sent, and keeps it."""
+
+    def __init__(self):
+        taken = self.taken = []
+
+        class Takes(Handler):
+            def do_POST(self):
+                taken.append(self.rfile.read(int(self.headers["content-length"])))
+                text = b"<pet id='7'><title>Rex</title><code>s3cr3t-answered</code></pet>"
+                self.send_response(201)
+                self.send_header("content-type", "application/xml")
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        super().__init__(Takes)
+
+
+def test_forms_and_xml_are_recorded_by_a_document_of_several_files(tmp_path):
+    upstream = Taking()
+    folder = tmp_path / "api"
+    (folder / "schemas").mkdir(parents=True)
+    (folder / "api.toml").write_text('document = "api.yaml"\nevent_source = "forms.example.org"\n')
+    (folder / "api.yaml").write_text("openapi: 3.0.3\npaths: {/pets: {$ref: 'pets.yaml#/all'}}\n")
+    (folder / "pets.yaml").write_text(
+        "all: {post: {operationId: addPet, requestBody: {content: {'*/*': {schema: {$ref: 'schemas/pet.json#/Pet'}}}},\n"
+        "  responses: {201: {content: {application/xml: {schema: {$ref: './schemas/pet.json#/Pet'}}}}}}}\n"
+    )
+    pet = {
+        "id": {"type": "integer", "xml": {"attribute": True}}, "name": {"type": "string", "xml": {"name": "title"}},
+        "code": {"type": "string", "writeOnly": True}, "photo": {"type": "string", "format": "binary"},
+    }
+    (folder / "schemas/pet.json").write_text(json.dumps({"Pet": {"type": "object", "properties": pet}}))
+    upstreams = [{"name": "forms", "hosts": ["forms.test"], "url": upstream.url, "openapi": str(folder / "api.toml")}]
+    server = GatewayServer(tmp_path / "data", upstreams).start()
+    try:
+        store = server.store()
+        fields = {"id": "7", "name": "Rex", "code": "s3cr3t-sent", "photo": ("rex.png", b"s3cr3t-bytes", "image/png")}
+        bodies = {
+            "multipart": urllib3.encode_multipart_formdata(fields),
+            "form": (b"id=7&name=Rex&code=s3cr3t-sent", "application/x-www-form-urlencoded"),
+            "xml": (b"<pet id='7'><title>Rex</title><code>s3cr3t-sent</code></pet>", "application/xml"),
+        }
+        for mark, (body, kind) in bodies.items():
+            headers = {"host": "forms.test", "content-type": kind, "user-agent": mark}
+            answer = urllib3.PoolManager().request("POST", server.gateway + "/pets", body=body, headers=headers)
+            assert answer.status == 201 and upstream.taken[-1] == body
+            [record] = server.records(store, f"useragent = '{mark}'")
+            sent = {"id": 7, "name": "Rex", "code": HIDDEN}
+            photo = {"photo": {"fileName": "rex.png", "contentType": "image/png", "size": 12}} if mark == "multipart" else {}
+            assert record["eventName"] == "addPet" and record["requestParameters"] == {**sent, **photo}
+            assert record["responseElements"] == sent and "s3cr3t" not in json.dumps(record)
+    finally:
+        assert server.stop() == 0
+        upstream.stop()
+
+
+def test_a_document_that_leads_out_of_its_folder_is_refused_at_the_start(tmp_path):
+    folder = tmp_path / "api"
+    folder.mkdir()
+    (tmp_path / "outside.yaml").write_text("a: 1")
+    (folder / "api.toml").write_text('document = "api.yaml"\nevent_source = "forms.example.org"\n')
+    for reference, why in [("../outside.yaml", "leads out of the document's folder"), ("https://example.org/a.yaml", "is an address")]:
+        (folder / "api.yaml").write_text(f"openapi: 3.0.3\npaths: {{/pets: {{$ref: '{reference}'}}}}\n")
+        upstreams = [{"name": "forms", "hosts": ["forms.test"], "url": "http://127.0.0.1:9", "openapi": str(folder / "api.toml")}]
+        server = GatewayServer(tmp_path / "data", upstreams)
+        with pytest.raises(AssertionError):
+            server.start()
+        assert reference in server.errors() and why in server.errors(), server.errors()

@@ -2,16 +2,22 @@
 
 import copy
 import json
+import zlib
 
 import boto3
+import botocore.auth
+import botocore.awsrequest
 import botocore.config
+import botocore.credentials
+import botocore.exceptions
 import pytest
+import urllib3
 
 from conftest import SHARED
 from gateway.client import Calls
 from gateway.expected import differences
 from gateway.server import ACCOUNT, KEY, GatewayServer
-from gateway.stub import Stub, value
+from gateway.stub import Stub, message, value
 
 pytestmark = pytest.mark.timeout(200)
 SERVICES = ["partnercentral-account", "marketplace-catalog", "repostspace", "support-app", "trustedadvisor"]
@@ -20,7 +26,7 @@ CBOR = "smithy-rpc-v2-cbor"
 
 @pytest.fixture(scope="module")
 def stub():
-    stub = Stub(*SERVICES, "support", ("cloudwatch", CBOR))
+    stub = Stub(*SERVICES, "support", "kinesis", "bedrock-runtime", ("cloudwatch", CBOR))
     yield stub
     stub.stop()
 
@@ -200,3 +206,86 @@ def test_the_comparison_notices_differences(gateway, store):
     assert differences(made, record, KEY[0], ACCOUNT) == []
     for name, wrong in [("eventName", "X"), ("requestParameters", {}), ("awsRegion", "x"), ("userAgent", ""), ("errorCode", "E")]:
         assert differences(made, {**record, name: wrong}, KEY[0], ACCOUNT)
+
+
+def streamed(calls, service, operation, member, **parameters):
+    """The events of a stream, and the code of the exception that ended it, as boto3 has them."""
+    events = []
+    try:
+        for event in calls(service, operation, **parameters)[member]:
+            events.append(event)
+    except botocore.exceptions.EventStreamError as error:
+        return events, error.response["Error"]["Code"]
+    return events, None
+
+
+def test_a_stream_of_events_passes_and_the_exception_that_ends_it_is_recorded(gateway, stub, store):
+    calls = Calls(gateway.gateway, KEY)
+    event = lambda kind, payload: message(json.dumps(payload).encode(), message_type="event", event_type=kind, content_type="application/json")
+    failed = lambda kind, payload: message(json.dumps(payload).encode(), message_type="exception", exception_type=kind, content_type="application/json")
+    first = event("initial-response", {})
+    records = event("SubscribeToShardEvent", {"Records": [], "ContinuationSequenceNumber": "s3cr3t-1", "MillisBehindLatest": 0})
+    shard = dict(ConsumerARN="arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1", ShardId="s", StartingPosition={"Type": "LATEST"})
+
+    stub.stream("SubscribeToShard", first, records)
+    assert streamed(calls, "kinesis", "SubscribeToShard", "EventStream", **shard)[1] is None
+    passed = record_of(gateway, store, calls.made[-1])
+    assert passed["eventName"] == "SubscribeToShard" and passed["requestParameters"]["shardId"] == "s"
+    assert "errorCode" not in passed and passed["responseElements"] is None
+
+    # More than is kept of an answer, so that only who reads along knows of its end.
+    long = [records] * 5000
+    stub.stream("SubscribeToShard", first, *long, failed("KMSAccessDeniedException", {"message": "not with this key"}))
+    events, code = streamed(calls, "kinesis", "SubscribeToShard", "EventStream", **shard)
+    assert (len(events), code) == (5000, "KMSAccessDeniedException")
+    record = record_of(gateway, store, calls.made[-1])
+    assert (record["errorCode"], record["errorMessage"]) == ("KMSAccessDeniedException", "not with this key")
+    assert record["responseElements"] is None and "s3cr3t" not in json.dumps(record)
+
+    stub.stream("ConverseStream", event("messageStart", {"role": "assistant"}), failed("throttlingException", {"message": "slow down"}))
+    events, code = streamed(calls, "bedrock-runtime", "ConverseStream", "stream", modelId="m")
+    assert (len(events), code) == (1, "throttlingException")
+    record = record_of(gateway, store, calls.made[-1])
+    assert (record["errorCode"], record["errorMessage"]) == ("ThrottlingException", "slow down")
+
+
+def test_what_is_no_stream_of_events_passes_as_it_is(gateway, stub, store):
+    whole = message(b"{}", message_type="exception", exception_type="throttlingException")
+    broken = bytearray(whole)
+    broken[-1] ^= 1
+    endless = b"\xff" * 8 + zlib.crc32(b"\xff" * 8).to_bytes(4, "big") + b"x" * 1000
+    for number, sent in enumerate([bytes(broken), endless, whole[:-3], b"no stream"]):
+        stub.stream("ConverseStream", sent)
+        mark = f"call/broken{number}-"
+        assert signed(gateway, "bedrock", "POST", "/model/m/converse-stream", b"{}", mark) == sent
+        [record] = gateway.records(store, f"useragent = '{mark}'")
+        assert record["eventName"] == "ConverseStream" and "errorCode" not in record
+
+
+def signed(gateway, service, method, path, body, mark):
+    """The bytes of the answer to a call that no SDK reads."""
+    request = botocore.awsrequest.AWSRequest(method, gateway.gateway + path, data=body, headers={"user-agent": mark})
+    botocore.auth.SigV4Auth(botocore.credentials.Credentials(*KEY), service, "us-east-1").add_auth(request)
+    return urllib3.PoolManager().request(method, request.url, body=body, headers=dict(request.headers)).data
+
+
+def test_an_unsigned_call_of_rpc_v2_goes_to_the_service_in_its_path(gateway, stub, store):
+    headers = {"smithy-protocol": "rpc-v2-cbor", "content-type": "application/cbor", "user-agent": "call/rpc-unsigned"}
+    path = "/service/GraniteServiceVersion20100801/operation/ListDashboards"
+    urllib3.PoolManager().request("POST", gateway.gateway + path, body=b"\xa0", headers=headers)
+    [record] = gateway.records(store, "useragent = 'call/rpc-unsigned'")
+    assert record["eventSource"] == "monitoring.amazonaws.com" and record["eventName"] == "ListDashboards"
+    # It reached the upstream, which knows services by their signatures alone.
+    assert record["errorCode"] == "UnknownOperationException"
+
+
+def test_records_say_which_vpc_endpoint_calls_came_through(tmp_path, stub):
+    upstream = {"name": "stub", "service": "support", "url": stub.url, "vpc_endpoint_id": "vpce-0a1b2c3d", "vpc_endpoint_account_id": "444455556666"}
+    server = GatewayServer(tmp_path / "data", [upstream]).start()
+    try:
+        own = server.store()
+        Calls(server.gateway, KEY)("support", "DescribeCases")
+        [record] = server.records(own, "vpcendpointid = 'vpce-0a1b2c3d'")
+        assert record["eventName"] == "DescribeCases" and record["vpcEndpointAccountId"] == "444455556666"
+    finally:
+        assert server.stop() == 0

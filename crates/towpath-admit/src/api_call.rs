@@ -16,11 +16,13 @@ mod event_size;
 mod identity;
 mod parameters;
 mod record;
+mod service_event;
 
 pub use event_size::standard_form;
 pub use identity::{RoleSession, UserIdentity};
 pub use parameters::{HIDDEN, Parameters, record_name};
-pub use record::{CallRecord, EventType, RecordResource};
+pub use record::{CallRecord, EventType, RecordResource, VpcEndpoint};
+pub use service_event::ServiceEvent;
 
 /// The service that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +232,7 @@ impl ApiCall {
             api_version: None,
             plane: self.plane,
             service_details: &nothing,
+            vpc_endpoint: None,
             tls: self.tls.as_ref(),
         };
         record.json(copy)

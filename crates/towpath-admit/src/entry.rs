@@ -37,6 +37,15 @@ pub const MAX_CALL_BYTES: usize = 1024 * 1024;
 /// The deepest nesting of `eventData`.
 pub const MAX_EVENT_DEPTH: u32 = 64;
 
+/// The most bytes of requestParameters, and of responseElements.
+const MAX_PARAMETERS: usize = 100 * 1024;
+/// The most characters of most texts.
+const MAX_TEXT: usize = 1024;
+/// The most characters of errorCode, and of errorMessage.
+const MAX_ERROR: usize = 256;
+/// The most characters of a caller's type.
+const MAX_TYPE: usize = 128;
+
 /// An entry of a call, as received.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditEntry<'a> {
@@ -142,21 +151,21 @@ const fn optional(path: &'static str, name: &'static str, rule: Rule) -> Field {
     Field { name, path, required: false, rule }
 }
 
-const LARGE: Rule = Rule::Object { limit: 100 * 1024 };
+const LARGE: Rule = Rule::Object { limit: MAX_PARAMETERS };
 
 /// The fields of `eventData`, in the order in which they are checked.
 static DATA: [Field; 14] = [
     required("version", "version", Rule::Text { limit: 256 }),
     required("userIdentity", "userIdentity", Rule::Object { limit: usize::MAX }),
-    optional("userAgent", "userAgent", Rule::Text { limit: 1024 }),
-    required("eventSource", "eventSource", Rule::Text { limit: 1024 }),
-    required("eventName", "eventName", Rule::Text { limit: 1024 }),
+    optional("userAgent", "userAgent", Rule::Text { limit: MAX_TEXT }),
+    required("eventSource", "eventSource", Rule::Text { limit: MAX_TEXT }),
+    required("eventName", "eventName", Rule::Text { limit: MAX_TEXT }),
     required("eventTime", "eventTime", Rule::Time),
-    required("UID", "UID", Rule::Text { limit: 1024 }),
+    required("UID", "UID", Rule::Text { limit: MAX_TEXT }),
     optional("requestParameters", "requestParameters", LARGE),
     optional("responseElements", "responseElements", LARGE),
-    optional("errorCode", "errorCode", Rule::Text { limit: 256 }),
-    optional("errorMessage", "errorMessage", Rule::Text { limit: 256 }),
+    optional("errorCode", "errorCode", Rule::Text { limit: MAX_ERROR }),
+    optional("errorMessage", "errorMessage", Rule::Text { limit: MAX_ERROR }),
     optional("sourceIPAddress", "sourceIPAddress", Rule::Address),
     required("recipientAccountId", "recipientAccountId", Rule::Text { limit: usize::MAX }),
     optional("additionalEventData", "additionalEventData", Rule::Object { limit: 28 * 1024 }),
@@ -169,8 +178,8 @@ const RECIPIENT: usize = 12;
 
 /// The fields of `userIdentity`.
 static IDENTITY: [Field; 3] = [
-    required("userIdentity.type", "type", Rule::Text { limit: 128 }),
-    required("userIdentity.principalId", "principalId", Rule::Text { limit: 1024 }),
+    required("userIdentity.type", "type", Rule::Text { limit: MAX_TYPE }),
+    required("userIdentity.principalId", "principalId", Rule::Text { limit: MAX_TEXT }),
     optional("userIdentity.details", "details", Rule::Object { limit: usize::MAX }),
 ];
 
@@ -296,7 +305,8 @@ impl<'a> ParsedEntry<'a> {
     }
 }
 
-fn names_an_aws_service(source: &str) -> bool {
+/// True for an event source that only AWS's services have: entries with it are refused.
+pub fn names_an_aws_service(source: &str) -> bool {
     const SUFFIX: &str = ".amazonaws.com";
     let tail = source.len().checked_sub(SUFFIX.len()).and_then(|at| source.get(at..));
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(SUFFIX))
@@ -376,5 +386,8 @@ impl<'a> CheckedEntry<'a> {
     }
 }
 
+mod activity;
 #[cfg(test)]
 mod tests;
+
+pub use activity::Activity;

@@ -12,7 +12,9 @@ use std::collections::HashMap;
 
 use http::HeaderMap;
 use http::header::{HOST, USER_AGENT};
-use towpath_admit::{CallRecord, EventType, Parameters, RecordCopy, RecordResource, TlsDetails, UserIdentity};
+use towpath_admit::{
+    CallRecord, EventType, Parameters, RecordCopy, RecordResource, TlsDetails, UserIdentity, VpcEndpoint,
+};
 use towpath_model::{AccountId, Arn, Region};
 use uuid::Uuid;
 
@@ -49,6 +51,8 @@ pub struct Target {
     pub event_source: Option<String>,
     /// The host under which S3 has buckets as hosts (`store.example.org`), beside those of AWS.
     pub bucket_domain: Option<String>,
+    /// The VPC endpoint that the call came through.
+    pub vpc_endpoint: Option<VpcEndpoint>,
     /// True if a caller of another account gets a copy: only if Towpath keeps that account's events.
     pub copy_for_caller: bool,
 }
@@ -93,7 +97,7 @@ impl Capture {
     pub fn records(&self, exchange: &Exchange, target: &Target, caller: &UserIdentity) -> Vec<CapturedRecord> {
         let named = Named::of(&self.models, &self.profiles, exchange, target);
         let rules = named.rules();
-        let said = Said::of(&named, exchange, &rules);
+        let said = Said::of(&named, exchange, &rules, target);
         let event = Event { named: &named, rules: &rules, exchange, target, caller };
         let mut records = event.copies(&rules.event_name, &said);
         if named.profile.form() == Form::S3 && named.operation == record::DELETE_OBJECTS {
@@ -118,11 +122,18 @@ struct Said {
 }
 
 impl Said {
-    fn of(named: &Named<'_>, exchange: &Exchange, rules: &OperationRules) -> Self {
+    fn of(named: &Named<'_>, exchange: &Exchange, rules: &OperationRules, target: &Target) -> Self {
         let Decoded { value: asked, complete, .. } = named.asked(exchange);
         let formed = named.formed_request(exchange, &asked);
-        let printed_request = printer(named, rules, &rules.request, None).print(&formed);
+        let mut printed_request = printer(named, rules, &rules.request, None).print(&formed);
         drop(formed);
+        let region = named.profile.region(&target.region);
+        for (name, filling) in &rules.fill {
+            let facts = Facts { request: &asked, response: &Value::empty(), account: target.account, region: &region };
+            if let Some(value) = filling.value(&facts) {
+                printed_request.put_value(name, &value);
+            }
+        }
         let mut said = Self {
             request: printed_request.parameters(),
             response: Parameters::none(),
@@ -144,6 +155,7 @@ impl Said {
             let formed = named.formed_request(exchange, &said.asked);
             let mut secrets = Secrets::of_head(&exchange.request.head);
             printer(named, rules, &rules.request, Some(&mut secrets)).print(&formed);
+            named.form_secrets(&mut secrets);
             *message = secrets.removed_from(message);
         }
         // Services repeat what they were sent. What was not read cannot be looked for, so that nothing is repeated then.
@@ -284,6 +296,7 @@ impl Event<'_> {
             api_version: named.profile.api_version(),
             plane,
             service_details: &Parameters::none(),
+            vpc_endpoint: target.vpc_endpoint.as_ref(),
             tls: tls.as_ref(),
         };
         let mut recipients = vec![target.account];

@@ -210,13 +210,12 @@ impl EventStream {
         self.said.messages += 1;
         let payload = Bytes::from(message.payload.take().unwrap_or_default());
         match message.kind.as_deref() {
-            _ if message.signed => {
-                if is_first && !self.inner {
-                    let mut inner = Self { inner: true, ..Self::default() };
-                    inner.pass(&payload);
-                    self.said.initial = inner.said.initial;
-                }
+            _ if message.signed && is_first && !self.inner => {
+                let mut inner = Self { inner: true, ..Self::default() };
+                inner.pass(&payload);
+                self.said.initial = inner.said.initial;
             }
+            _ if message.signed => (),
             Some("event") if is_first && message.is_initial() => self.said.initial = Some(payload),
             Some("exception") => {
                 let code = message.exception.unwrap_or_default();

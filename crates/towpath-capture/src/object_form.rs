@@ -16,6 +16,18 @@ pub(crate) const POST_OBJECT: &str = "PostObject";
 const MAX_FIELDS: usize = 256;
 /// The longest value that is kept, in bytes. Policies may have 20 KB, but nobody looks at them here.
 const MAX_VALUE: usize = 16 << 10;
+/// Fields that are no secrets: they are recorded, or mean the same in every upload.
+const PUBLIC: [&str; 9] = [
+    "key",
+    "bucket",
+    "acl",
+    "content-type",
+    "success_action_status",
+    "success_action_redirect",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+];
 /// What a key has in place of the name of the uploaded file.
 const FILE_NAME: &str = "${filename}";
 
@@ -74,6 +86,17 @@ impl ObjectForm {
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         fields.filter(|(name, _)| *name == "acl" || name.starts_with("x-amz-"))
+    }
+
+    /// True if all fields were read: behind the file there are none.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.file_name.is_some() && self.fields.len() < MAX_FIELDS
+    }
+
+    /// The values of fields that stand nowhere in a record: the policy, the signature, whatever else.
+    pub(crate) fn unrecorded(&self) -> impl Iterator<Item = &str> {
+        let fields = self.fields.iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str()));
+        fields.map(|(_, value)| value.as_str())
     }
 
     /// The key of the object, with the name of the file where the form says so.

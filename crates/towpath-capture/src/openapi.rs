@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::Method;
-use towpath_admit::UserIdentity;
+use towpath_admit::{UserIdentity, VpcEndpoint};
 use towpath_model::{AccountId, Region};
 use uuid::Uuid;
 
@@ -121,6 +121,8 @@ pub struct Home<'a> {
     pub account: AccountId,
     /// The region.
     pub region: &'a Region,
+    /// The VPC endpoint that the call came through.
+    pub vpc_endpoint: Option<&'a VpcEndpoint>,
 }
 
 impl Api {
@@ -163,7 +165,8 @@ impl Api {
     pub fn records(&self, exchange: &Exchange, home: Home<'_>, caller: UserIdentity) -> Vec<CapturedRecord> {
         let account = self.mapping.account.unwrap_or(home.account);
         let region = self.mapping.region.as_ref().unwrap_or(home.region);
-        let event = self.event(exchange, account, region, caller);
+        let mut event = self.event(exchange, account, region, caller);
+        event.vpc_endpoint = home.vpc_endpoint;
         let record = match (self.mapping.record, &self.mapping.channel) {
             (Kind::Activity, Some(channel)) => {
                 let owner = mapping::channel_owner(channel).unwrap_or(account);
@@ -213,6 +216,7 @@ impl Api {
             peer: exchange.peer,
             user_agent: header_text(&head.headers, "user-agent"),
             host,
+            vpc_endpoint: None,
             tls: exchange.tls.as_ref(),
             method: head.method.as_str(),
             path: found.as_ref().map(|(operation, _)| operation.path.as_str()),

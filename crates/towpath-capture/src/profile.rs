@@ -6,6 +6,7 @@
 //! it names stay out of the records of a service that nobody has written a profile for.
 
 mod document;
+mod filling;
 mod names;
 mod paths;
 mod read_write;

@@ -41,6 +41,7 @@ use crate::settings::{ClientLimits, GatewaySettings};
 use crate::tunnel;
 use crate::upstream::{Origin, Upstream};
 use crate::verify::{Forged, Verifier};
+use crate::websocket;
 use sending::{Sending, with_causes};
 
 /// Passes calls on and has them recorded. All methods may be called concurrently.
@@ -149,6 +150,8 @@ impl Gateway {
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, mut request: Request<Incoming>, from: From) -> Response<AnswerBody> {
         let began = std::time::Instant::now();
+        let version = request.version();
+        let websocket = websocket::to_upgrade(&mut request);
         let upgrade = request.headers().contains_key(http::header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let found = self.routes.find(&head);
@@ -222,7 +225,7 @@ impl Gateway {
             }
         };
         served.measures.answered(response.status(), began);
-        let passed = Passed { served, call, lease, place, from, upgrade, version: head.version, service };
+        let passed = Passed { served, call, lease, place, from, upgrade, websocket, version, service };
         self.pass_back(response, passed, &head).await
     }
 
@@ -243,7 +246,7 @@ impl Gateway {
 
     /// Passes an answer on to the client.
     async fn pass_back(&self, response: Response<Incoming>, passed: Passed, asked: &Parts) -> Response<AnswerBody> {
-        let Passed { served, mut call, lease, place, from, upgrade, version, service } = passed;
+        let Passed { served, mut call, lease, place, from, upgrade, websocket, version, service } = passed;
         let durable = served.is_durable();
         call.answered_by(&response);
         let (mut head, body) = response.into_parts();
@@ -257,14 +260,30 @@ impl Gateway {
                 );
             };
             headers::to_client(&mut head, Version::HTTP_11);
+            if websocket.as_ref().is_some_and(|expected| !expected.is_in(&head.headers)) {
+                drop(call.broken("the upstream has not read the key of the WebSocket"));
+                let refusal = Refusal::bad_gateway("the upstream has not read the key of the WebSocket");
+                return own(&refusal, asked, service.as_deref());
+            }
             let mut response = Response::from_parts(head, body);
             let upstream = hyper::upgrade::on(&mut response);
+            if websocket.is_some() {
+                let (mut head, body) = response.into_parts();
+                websocket::to_stream(&mut head);
+                response = Response::from_parts(head, body);
+            }
             let talk = tunnel::run(client, upstream, call, served.upstream.limits.body_pause, self.give_up.clone());
             self.running.spawn(async move {
                 let _held_until_the_end = (lease, place, from);
                 talk.await;
             });
             return response.map(|_| AnswerBody::whole(Bytes::new()));
+        }
+        // Over HTTP/2 success means that the WebSocket is open.
+        if websocket.is_some() && head.status.is_success() {
+            drop(call.broken("the upstream answered a WebSocket without changing the protocol"));
+            let refusal = Refusal::bad_gateway("the upstream speaks no WebSocket here");
+            return own(&refusal, asked, service.as_deref());
         }
         headers::to_client(&mut head, version);
         let announced = body.size_hint().exact();
@@ -296,6 +315,8 @@ struct Passed {
     place: OwnedSemaphorePermit,
     from: From,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
+    /// What the upstream must answer to a WebSocket that came over HTTP/2.
+    websocket: Option<websocket::Expected>,
     version: Version,
     service: Option<Arc<str>>,
 }

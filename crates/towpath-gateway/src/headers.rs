@@ -148,7 +148,7 @@ fn without(headers: &mut HeaderMap, gone: &[HeaderName]) {
 }
 
 /// HTTP/2 may split cookies over several fields, HTTP/1 may not (RFC 9113, 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+pub fn join_cookies(headers: &mut HeaderMap) {
     let Entry::Occupied(mut cookies) = headers.entry(COOKIE) else { return };
     if cookies.iter().nth(1).is_none() {
         return;

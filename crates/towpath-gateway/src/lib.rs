@@ -36,6 +36,7 @@ mod tests;
 mod tunnel;
 mod upstream;
 mod verify;
+mod websocket;
 
 pub use client::SetupError;
 pub use development_ca::{CERTIFICATE_FILE, CaError, DevelopmentCa, KEY_FILE};
@@ -43,10 +44,11 @@ pub use gateway::{Gateway, GatewayError};
 pub use identity::{AskOwner, Identities, KeyDirectory, StsClient, StsError};
 pub use outbound::OutboundError;
 pub use recording::{
-    Acknowledgement, Describe, Gap, GapKey, GapKeyError, NotDurable, Policy, Reason, RecordedUpstream, Recording,
-    RecordingError, RecordingSettings, Routed, Ticket, Unrecordable,
+    Acknowledgement, Describe, Gap, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingError,
+    RecordingSettings, Routed, Ticket, Unrecordable,
 };
 pub use server::GatewayServer;
 pub use settings::{ClientLimits, DEFAULT_LISTEN, GatewaySettings, TargetServices, TlsSettings};
 pub use sink::{RecordSink, SinkError};
+pub use towpath_admit::{GapKey, GapKeyError};
 pub use upstream::{Kept, Origin, Takes, Upstream, UpstreamLimits};

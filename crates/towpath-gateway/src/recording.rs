@@ -18,7 +18,6 @@
 //! - A record that is sent twice has the same `eventID` and is one event.
 
 mod gap;
-mod gap_key;
 mod gap_record;
 mod kept;
 mod marker;
@@ -44,11 +43,11 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use towpath_admit::{GapKey, GapKeyError};
 use towpath_log::{FileLogStorage, LogStorage, OpenError};
 use towpath_model::Clock;
 
 pub use gap::{Gap, Reason};
-pub use gap_key::{GapKey, GapKeyError};
 pub use settings::RecordingSettings;
 pub use ticket::{Acknowledgement, NotDurable, Ticket, Unrecordable};
 pub use upstream::{Policy, RecordedUpstream, Routed};

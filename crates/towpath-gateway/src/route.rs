@@ -4,10 +4,11 @@
 //! anything; among equals the earlier in the configuration.
 //!
 //! The service is what a signature is for. Of a call that is not signed it is what the host says, if it is one of AWS's,
-//! else what the models say of its `X-Amz-Target`.
+//! else what the models say of its `X-Amz-Target`, or of the service in its path (`/service/{name}/operation/{name}`, Smithy RPC v2).
 
 use std::sync::Arc;
 
+use http::Method;
 use http::request::Parts;
 use towpath_model::Region;
 
@@ -80,6 +81,7 @@ impl<'a> Claims<'a> {
         let host = host::asked(head).map(host::plain).unwrap_or_default();
         let scope = Scope::of(head);
         let target = head.headers.get(TARGET).and_then(|value| value.to_str().ok()).and_then(prefix);
+        let target = target.or_else(|| rpc_service(head));
         // Not looked for where something surer speaks.
         let host_service = host::service(&host);
         let unsaid = scope.service.is_none() && host_service.is_none();
@@ -145,6 +147,17 @@ impl<'a> Claims<'a> {
 /// `DynamoDB_20120810` of `DynamoDB_20120810.PutItem`.
 fn prefix(target: &str) -> Option<&str> {
     target.rsplit_once('.').map(|(prefix, _)| prefix)
+}
+
+/// `Orders` of `POST /service/Orders/operation/Put`, if the call says that it is one of Smithy's RPC v2.
+fn rpc_service(head: &Parts) -> Option<&str> {
+    if head.method != Method::POST || !head.headers.contains_key("smithy-protocol") {
+        return None;
+    }
+    let (before, operation) = head.uri.path().rsplit_once("/operation/")?;
+    let (_, service) = before.rsplit_once("/service/")?;
+    let plain = |text: &str| !text.is_empty() && !text.contains('/');
+    (plain(service) && plain(operation)).then_some(service)
 }
 
 /// The service of a target's prefix: of the prefix itself, and of the long form that some SDKs send
@@ -241,6 +254,15 @@ mod tests {
         assert_eq!(find(&routes, call("com.amazonaws.sqs.AmazonSQS.ListQueues")).0, "queues");
         for strange in ["AmazonSQS", "NotAmazonSQS.ListQueues", ".", "", "Orders.Put"] {
             assert_eq!(find(&routes, call(strange)), went("unknown", None, "us-east-1"), "{strange}");
+        }
+        // The path of an RPC says the same, if the call says that it is one.
+        let rpc = |path: &str| Request::post(path).header("smithy-protocol", "rpc-v2-cbor");
+        let to = "/service/DynamoDB_20120810/operation/PutItem";
+        assert_eq!(find(&routes, rpc(to)), went("dynamodb", Some("dynamodb"), "us-east-1"));
+        assert_eq!(find(&routes, Request::post(to)).0, "unknown");
+        for strange in ["/service/AmazonSQS", "/service//operation/A", "/service/AmazonSQS/operation/", "/operation/A"]
+        {
+            assert_eq!(find(&routes, rpc(strange)).0, "unknown", "{strange}");
         }
         // Host and signature are surer.
         let host = Request::post("/").header("host", "kms.us-east-1.amazonaws.com");

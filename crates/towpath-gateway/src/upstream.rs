@@ -37,7 +37,7 @@ pub struct Takes {
     pub services: Vec<String>,
     /// Hosts, in lower case and without a port; `*.` in front stands for any labels. Empty: any.
     pub hosts: Vec<String>,
-    /// What `X-Amz-Target` begins with, before its last dot. Empty: any.
+    /// What `X-Amz-Target` begins with, before its last dot; also the service in a path of Smithy's RPC v2. Empty: any.
     pub targets: Vec<String>,
     /// Paths; one that ends in `*` stands for all that begin so. Empty: any.
     pub paths: Vec<String>,

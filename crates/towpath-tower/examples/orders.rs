@@ -21,7 +21,9 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_layer::Layer;
-use towpath_tower::{Credentials, Endpoint, Event, EventLayer, Recorder, RecorderSettings, Secret, Seen, UserIdentity};
+use towpath_tower::{
+    Credentials, Endpoint, Event, EventLayer, GapKey, Recorder, RecorderSettings, Secret, Seen, UserIdentity,
+};
 
 /// What is recorded of a request: who, what, and how it ended.
 fn describe(seen: &Seen<'_>) -> Option<Event> {
@@ -72,7 +74,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let account = env::var("ACCOUNT")?.parse()?;
     let endpoint =
         Endpoint::new("http://127.0.0.1:4747", credentials, account, "us-east-1".parse()?, "orders.example.org")?;
-    let recorder = Recorder::start(endpoint, RecorderSettings::default());
+    // Signs what is told of lost events; its public key is worth keeping elsewhere.
+    let key = GapKey::open("orders-gap.key".as_ref())?;
+    let recorder = Recorder::start(endpoint, RecorderSettings::default(), key);
     let orders = EventLayer::new(recorder, describe).layer(Orders);
 
     let listener = TcpListener::bind("127.0.0.1:8080").await?;

@@ -1,17 +1,19 @@
 //! The way to Towpath's first-party endpoint: PutRecords, signed.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use towpath_model::{AccountId, Region};
 use towpath_wire::client::{failure, towpath_request};
 use towpath_wire::sigv4::{self, Credentials};
+
+use crate::connection::{Authorities, Connection, network};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -20,8 +22,11 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The address is none.
-    #[error("{0} is not of the form http://host:port")]
+    #[error("{0} is not of the form http://host:port or https://host:port")]
     Address(String),
+    /// The file of authorities is not there, or holds no certificate.
+    #[error("{} is not there or holds no certificate in PEM form", .0.display())]
+    Authorities(PathBuf),
     /// The request cannot be signed.
     #[error("cannot sign the request")]
     Sign(#[source] sigv4::SignError),
@@ -39,8 +44,6 @@ pub enum EndpointError {
 }
 
 /// A Towpath server, in whose name events are sent, and whose they are.
-///
-/// Speaks plain HTTP, for a server on the same machine or behind a proxy that encrypts.
 #[derive(Clone)]
 pub struct Endpoint {
     url: String,
@@ -48,7 +51,7 @@ pub struct Endpoint {
     pub(crate) account: AccountId,
     pub(crate) region: Region,
     pub(crate) source: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    connection: Arc<Connection>,
 }
 
 #[derive(Deserialize)]
@@ -65,8 +68,9 @@ struct Verdict {
 }
 
 impl Endpoint {
-    /// A server at `url` (`http://127.0.0.1:4747`), where `credentials` may `towpath:PutRecords`. Events are those of
-    /// `account` in `region`, and their `eventSource` is `source`, such as `orders.example.org`.
+    /// A server at `url` (`http://127.0.0.1:4747`, `https://towpath.example.org`), where `credentials` may
+    /// `towpath:PutRecords`. Events are those of `account` in `region`, and their `eventSource` is `source`, such as
+    /// `orders.example.org`. Certificates of the public web are trusted; see [`Endpoint::trusting`].
     ///
     /// # Errors
     /// The URL is none. Nothing is connected yet.
@@ -77,11 +81,20 @@ impl Endpoint {
         region: Region,
         source: &str,
     ) -> Result<Self, EndpointError> {
-        if !url.starts_with("http://") || towpath_request(url, "PutRecords", &Value::Null).is_err() {
+        if towpath_request(url, "PutRecords", &Value::Null).is_err() {
             return Err(EndpointError::Address(url.to_owned()));
         }
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Ok(Self { url: url.to_owned(), credentials, account, region, source: source.to_owned(), client })
+        let connection = Arc::new(Connection::to(url, &Authorities::default())?);
+        Ok(Self { url: url.to_owned(), credentials, account, region, source: source.to_owned(), connection })
+    }
+
+    /// The same server, whose certificate is from one of these authorities.
+    ///
+    /// # Errors
+    /// The file of authorities is not there, or holds none.
+    pub fn trusting(self, authorities: &Authorities) -> Result<Self, EndpointError> {
+        let connection = Arc::new(Connection::to(&self.url, authorities)?);
+        Ok(Self { connection, ..self })
     }
 
     /// Sends records; answers what the server says of those that it will never take.
@@ -91,15 +104,14 @@ impl Endpoint {
         let body = body_of(records);
         sigv4::sign(&mut parts, &body, &self.credentials, self.region.as_str(), "towpath", Timestamp::now())
             .map_err(EndpointError::Sign)?;
-        let network = |error: &dyn std::error::Error| EndpointError::Network(error.to_string());
-        let answer = self.client.request(Request::from_parts(parts, Full::new(body))).await;
-        let (head, body) = answer.map_err(|error| network(&error))?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| network(&*error))?.to_bytes();
+        let (head, body) = self.connection.send(Request::from_parts(parts, body)).await?.into_parts();
+        let read = Limited::new(body, MAX_ANSWER).collect().await;
+        let body = read.map_err(|error| EndpointError::Network(error.to_string()))?.to_bytes();
         if head.status != StatusCode::OK {
             let error = failure(head.status, &head.headers, &body);
             return Err(EndpointError::Refused { code: error.code().to_owned(), message: error.message().to_owned() });
         }
-        let verdicts: Verdicts = serde_json::from_slice(&body).map_err(|error| network(&error))?;
+        let verdicts: Verdicts = serde_json::from_slice(&body).map_err(network)?;
         Ok(verdicts.failed.into_iter().map(|it| format!("{}: {}", it.error_code, it.error_message)).collect())
     }
 }

@@ -94,46 +94,9 @@ impl Event {
             api_version: None,
             plane: self.plane,
             service_details: &Parameters::none(),
+            vpc_endpoint: None,
             tls: None,
         };
         record.json(&RecordCopy { recipient: account, event_id: Uuid::new_v4(), shared: None })
     }
-}
-
-/// Writes the record of a gap: events of `source` that were dropped.
-pub(crate) fn gap(
-    source: &str,
-    account: AccountId,
-    region: &Region,
-    (from, to): (Timestamp, Timestamp),
-    count: u64,
-) -> Bytes {
-    let text = towpath_model::eventtime_text;
-    let details = serde_json::json!({
-        "upstream": source, "reason": "QUEUE_FULL", "from": text(from), "to": text(to), "atLeast": count,
-    });
-    let none = Parameters::none();
-    let record = CallRecord {
-        identity: &UserIdentity::service_event(account, source),
-        time: to,
-        event_source: source,
-        event_name: "RecordingGap",
-        region,
-        source_ip: source,
-        user_agent: Some(source),
-        error_code: None,
-        error_message: None,
-        request: &none,
-        response: &none,
-        additional: &none,
-        request_id: None,
-        read_only: false,
-        resources: &[],
-        event_type: EventType::ServiceEvent,
-        api_version: None,
-        plane: Plane::Management,
-        service_details: &Parameters::of_printed(details.to_string()),
-        tls: None,
-    };
-    record.json(&RecordCopy { recipient: account, event_id: Uuid::new_v4(), shared: None })
 }

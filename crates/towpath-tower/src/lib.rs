@@ -5,22 +5,24 @@
 //! (`PutRecords`).
 //!
 //! A request never waits for its event: the queue is bounded in events and bytes, and what it has no room for is counted
-//! and becomes a gap record, which says from when to when and how many. What was queued is sent again until the server has
-//! it; a record that is sent twice is one event.
+//! and becomes a gap record, which says from when to when and how many, signed by the recorder's [`GapKey`]. What was queued is
+//! sent again until the server has it; a record that is sent twice is one event.
 //!
 //! `examples/orders.rs` is a whole service.
 
+mod connection;
 mod endpoint;
 mod event;
 mod layer;
 mod recorder;
 
+pub use connection::Authorities;
 pub use endpoint::{Endpoint, EndpointError};
 pub use event::Event;
 pub use layer::{EventLayer, EventService, Seen};
 pub use recorder::{Recorder, RecorderSettings};
 
-pub use towpath_admit::{EventType, Plane, UserIdentity};
+pub use towpath_admit::{EventType, GapKey, GapKeyError, Plane, UserIdentity};
 pub use towpath_model::{AccountId, Region};
 pub use towpath_wire::sigv4::{Credentials, Secret};
 

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
+use towpath_admit::{GapKey, GapRecord};
+use uuid::Uuid;
 
 use crate::endpoint::Endpoint;
-use crate::event::{self, Event};
+use crate::event::Event;
 
 /// Most records of one call, and most bytes of them together.
 const BATCH: (usize, usize) = (500, 1 << 20);
@@ -55,6 +57,7 @@ pub struct Recorder {
 struct Shared {
     endpoint: Endpoint,
     settings: RecorderSettings,
+    key: GapKey,
     queue: mpsc::UnboundedSender<Bytes>,
     events: AtomicUsize,
     bytes: AtomicUsize,
@@ -65,12 +68,15 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Starts to send events to `endpoint`. Must be called within a Tokio runtime.
-    pub fn start(endpoint: Endpoint, settings: RecorderSettings) -> Self {
+    /// Starts to send events to `endpoint`. `key` signs gap records: one that is kept in a file ([`GapKey::open`]) proves
+    /// over restarts who told a gap to whoever has its public key from elsewhere; one of this process alone
+    /// ([`GapKey::ephemeral`]) that the record was not changed since. Must be called within a Tokio runtime.
+    pub fn start(endpoint: Endpoint, settings: RecorderSettings, key: GapKey) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             endpoint,
             settings,
+            key,
             queue,
             events: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -138,9 +144,20 @@ impl Shared {
     /// The record of what was dropped, if anything was.
     fn gap_record(&self) -> Option<(Bytes, (Timestamp, Timestamp, u64))> {
         let gap = (*self.gap.lock())?;
-        let (from, to, count) = gap;
-        let endpoint = &self.endpoint;
-        Some((event::gap(&endpoint.source, endpoint.account, &endpoint.region, (from, to), count), gap))
+        let (from, to, at_least) = gap;
+        let Endpoint { source, account, region, .. } = &self.endpoint;
+        let record = GapRecord {
+            source,
+            teller: source,
+            upstream: source,
+            reason: "QUEUE_FULL",
+            account: *account,
+            region,
+            from,
+            to,
+            at_least,
+        };
+        Some((record.json(&self.key, Uuid::new_v4()), gap))
     }
 
     /// Takes a gap that was told off what is to be told.

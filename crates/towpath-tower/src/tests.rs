@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -79,14 +80,13 @@ impl Server {
     }
 }
 
+fn credentials(secret: &str) -> Credentials {
+    Credentials { access_key_id: "AKIAEXAMPLE".to_owned(), secret_access_key: Secret::new(secret), session_token: None }
+}
+
 fn endpoint(address: SocketAddr, secret: &str) -> Endpoint {
-    let credentials = Credentials {
-        access_key_id: "AKIAEXAMPLE".to_owned(),
-        secret_access_key: Secret::new(secret),
-        session_token: None,
-    };
     let (account, region) = ("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap());
-    Endpoint::new(&format!("http://{address}"), credentials, account, region, "orders.example.org").unwrap()
+    Endpoint::new(&format!("http://{address}"), credentials(secret), account, region, "orders.example.org").unwrap()
 }
 
 fn settings() -> RecorderSettings {
@@ -96,6 +96,10 @@ fn settings() -> RecorderSettings {
         longest_pause: Duration::from_millis(20),
         ..RecorderSettings::default()
     }
+}
+
+fn key() -> GapKey {
+    GapKey::ephemeral().unwrap()
 }
 
 fn event(name: &str) -> Event {
@@ -124,7 +128,7 @@ impl Service<Request<()>> for Orders {
 #[tokio::test]
 async fn each_request_that_is_described_becomes_a_record() {
     let (server, address) = Server::start().await;
-    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    let recorder = Recorder::start(endpoint(address, "secret"), settings(), key());
     let layer = EventLayer::new(recorder.clone(), |seen: &Seen<'_>| {
         if seen.request.uri.path() == "/health" {
             return None;
@@ -156,7 +160,7 @@ async fn each_request_that_is_described_becomes_a_record() {
 async fn events_wait_for_a_server_that_is_away_and_each_arrives_once() {
     let (server, address) = Server::start().await;
     server.away.store(true, Ordering::Relaxed);
-    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    let recorder = Recorder::start(endpoint(address, "secret"), settings(), key());
     (0..1200).for_each(|_| recorder.record(&event("A")));
     while server.calls.load(Ordering::Relaxed) < 3 {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -171,11 +175,11 @@ async fn what_there_is_no_room_for_is_counted_and_told_and_nobody_waits() {
     let (server, address) = Server::start().await;
     server.away.store(true, Ordering::Relaxed);
     let few = RecorderSettings { queue_events: 10, ..settings() };
-    let recorder = Recorder::start(endpoint(address, "secret"), few);
+    let recorder = Recorder::start(endpoint(address, "secret"), few, key());
     (0..25).for_each(|_| recorder.record(&event("A")));
     assert_eq!((recorder.waiting(), recorder.dropped()), (10, 15));
     let small = RecorderSettings { queue_bytes: 100, ..settings() };
-    let full = Recorder::start(endpoint(address, "secret"), small);
+    let full = Recorder::start(endpoint(address, "secret"), small, key());
     full.record(&event("B"));
     assert_eq!(full.dropped(), 1);
 
@@ -188,12 +192,76 @@ async fn what_there_is_no_room_for_is_counted_and_told_and_nobody_waits() {
     let counts: Vec<_> = gaps.iter().map(|gap| gap["serviceEventDetails"]["atLeast"].as_u64().unwrap()).collect();
     assert_eq!(counts, [1, 15]);
     assert_eq!(gaps[0]["eventType"], "AwsServiceEvent");
+    assert!(gaps.iter().all(is_signed), "{gaps:?}");
+    let mut forged = gaps[0].clone();
+    forged["serviceEventDetails"]["atLeast"] = json!(0);
+    assert!(!is_signed(&forged));
+}
+
+/// True if a gap record is what the key in it has signed.
+fn is_signed(gap: &Value) -> bool {
+    let details = &gap["serviceEventDetails"];
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let of_record = ["eventID", "recipientAccountId", "awsRegion"].map(|name| text(&gap[name]));
+    let of_details = ["gateway", "upstream", "reason", "from", "to", "atLeast"].map(|name| text(&details[name]));
+    let lines = ["towpath-gap-1".to_owned()].into_iter().chain(of_record).chain(of_details);
+    let signed: String = lines.map(|line| line + "\n").collect();
+    let bytes = |name: &str| base64::engine::general_purpose::STANDARD.decode(text(&details[name])).unwrap();
+    let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, bytes("publicKey"));
+    key.verify(signed.as_bytes(), &bytes("signature")).is_ok()
+}
+
+#[tokio::test]
+async fn a_server_is_reached_over_tls_if_its_certificate_is_trusted() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let secret = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], secret)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let server = Arc::new(Server::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let this = server.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let this = this.clone();
+            let answer = hyper::service::service_fn(move |request| this.clone().answer(request));
+            let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            tokio::spawn(serving);
+        }
+    });
+    let to = |url: &str| {
+        let (account, region) = ("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap());
+        Endpoint::new(url, credentials("secret"), account, region, "orders.example.org").unwrap()
+    };
+    let stranger = Recorder::start(to(&url), settings(), key());
+    stranger.record(&event("Unseen"));
+    assert!(!stranger.close(Duration::from_millis(200)).await);
+
+    let trusted = to(&url).trusting(&Authorities::File(ca)).unwrap();
+    let recorder = Recorder::start(trusted, settings(), key());
+    for _ in 0..3 {
+        recorder.record(&event("A"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(recorder.close(LONG).await);
+    assert_eq!((server.named("A").len(), server.named("Unseen").len()), (3, 0));
+    assert!(to(&url).trusting(&Authorities::File(folder.path().join("absent"))).is_err());
 }
 
 #[tokio::test]
 async fn an_event_that_the_server_refuses_is_counted_and_holds_up_no_other() {
     let (server, address) = Server::start().await;
-    let recorder = Recorder::start(endpoint(address, "secret"), settings());
+    let recorder = Recorder::start(endpoint(address, "secret"), settings(), key());
     ["A", "Bad", "A"].into_iter().for_each(|name| recorder.record(&event(name)));
     assert!(recorder.close(LONG).await);
     assert_eq!((server.named("A").len(), recorder.dropped()), (2, 1));
@@ -203,7 +271,7 @@ async fn an_event_that_the_server_refuses_is_counted_and_holds_up_no_other() {
 #[tokio::test]
 async fn with_a_wrong_key_events_wait_and_closing_says_so() {
     let (server, address) = Server::start().await;
-    let recorder = Recorder::start(endpoint(address, "wrong"), settings());
+    let recorder = Recorder::start(endpoint(address, "wrong"), settings(), key());
     recorder.record(&event("A"));
     assert!(!recorder.close(Duration::from_millis(200)).await);
     assert_eq!(recorder.waiting(), 1);
@@ -214,10 +282,8 @@ async fn with_a_wrong_key_events_wait_and_closing_says_so() {
 
 #[test]
 fn an_address_must_be_one() {
-    let credentials =
-        Credentials { access_key_id: "A".to_owned(), secret_access_key: Secret::new("s"), session_token: None };
-    for url in ["https://127.0.0.1", "127.0.0.1:4747", "http://", ""] {
+    for url in ["ftp://127.0.0.1", "127.0.0.1:4747", "http://", "https://", ""] {
         let (account, region) = ("123456789012".parse().unwrap(), "eu-central-1".parse().unwrap());
-        assert!(Endpoint::new(url, credentials.clone(), account, region, "x").is_err(), "{url}");
+        assert!(Endpoint::new(url, credentials("s"), account, region, "x").is_err(), "{url}");
     }
 }

@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import urllib.parse
+import zlib
 
 import botocore.loaders
 import botocore.model
@@ -112,7 +113,7 @@ class Stub(Listening):
     def __init__(self, *services):
         named = [Operations(*([service] if isinstance(service, str) else service)) for service in services]
         self.services = {operations.signing_name: operations for operations in named}
-        self.answers, self.errors, self.calls = {}, {}, []
+        self.answers, self.errors, self.streams, self.calls = {}, {}, {}, []
         stub = self
 
         class Answers(Handler):
@@ -132,6 +133,10 @@ class Stub(Listening):
         """Sets members of an operation's answer in place of generated ones; None leaves one out."""
         self.answers[operation] = members
 
+    def stream(self, operation, *messages):
+        """Makes an operation answer with these messages of a stream of events, one after the other."""
+        self.streams[operation] = messages
+
     def answer(self, handler, body):
         if handler.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
@@ -147,6 +152,8 @@ class Stub(Listening):
             status, code, message = self.errors[operation.name]
             content = service.encode(None, {"__type": code, "message": message})
             return self.send(handler, status, content, {"x-amzn-errortype": code})
+        if operation.name in self.streams:
+            return self.send_stream(handler, self.streams[operation.name])
         output, headers = service.output(operation)
         for name, given in self.answers.get(operation.name, {}).items():
             output.pop(name, None)
@@ -170,3 +177,24 @@ class Stub(Listening):
         handler.end_headers()
         if handler.command != "HEAD":
             handler.wfile.write(body)
+
+    def send_stream(self, handler, messages):
+        handler.send_response(200)
+        handler.send_header("content-type", "application/vnd.amazon.eventstream")
+        handler.send_header("transfer-encoding", "chunked")
+        handler.send_header("x-amzn-requestid", f"stub-{len(self.calls)}")
+        handler.end_headers()
+        for message in [*messages, b""]:
+            handler.wfile.write(f"{len(message):x}\r\n".encode() + message + b"\r\n")
+            handler.wfile.flush()
+
+
+def message(payload=b"", **headers):
+    """A message of a stream of events; headers by their names without the colon, underscores for hyphens."""
+    head = b""
+    for name, text in headers.items():
+        name = f":{name.replace('_', '-')}".encode()
+        head += bytes([len(name)]) + name + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
+    prelude = (16 + len(head) + len(payload)).to_bytes(4, "big") + len(head).to_bytes(4, "big")
+    whole = prelude + zlib.crc32(prelude).to_bytes(4, "big") + head + payload
+    return whole + zlib.crc32(whole).to_bytes(4, "big")

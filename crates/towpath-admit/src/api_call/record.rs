@@ -68,6 +68,15 @@ pub struct RecordResource<'a> {
     pub arn_prefix: Option<Cow<'a, str>>,
 }
 
+/// A VPC endpoint that calls come through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpcEndpoint {
+    /// Such as `vpce-0a1b2c3d`.
+    pub id: String,
+    /// Its owner.
+    pub account: Option<AccountId>,
+}
+
 /// All that the record of a call prints, apart from what differs between the copies of several accounts.
 #[derive(Clone, Debug)]
 pub struct CallRecord<'a> {
@@ -109,6 +118,8 @@ pub struct CallRecord<'a> {
     pub plane: Plane,
     /// `serviceEventDetails`; left out if none.
     pub service_details: &'a Parameters,
+    /// The VPC endpoint that the call came through.
+    pub vpc_endpoint: Option<&'a VpcEndpoint>,
     /// The connection, if it is known.
     pub tls: Option<&'a TlsDetails>,
 }
@@ -151,6 +162,10 @@ struct Record<'a> {
     shared_event_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_event_details: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_endpoint_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_endpoint_account_id: Option<AccountId>,
     event_category: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_details: Option<&'a TlsDetails>,
@@ -189,6 +204,8 @@ impl CallRecord<'_> {
             recipient_account_id: copy.recipient,
             shared_event_id: copy.shared,
             service_event_details: self.service_details.raw(),
+            vpc_endpoint_id: self.vpc_endpoint.map(|endpoint| endpoint.id.as_str()),
+            vpc_endpoint_account_id: self.vpc_endpoint.and_then(|endpoint| endpoint.account),
             event_category: self.plane.category().as_str(),
             tls_details: self.tls,
         };

@@ -10,7 +10,7 @@ use crate::json;
 use crate::model::{Models, Protocol, ServiceHint, ServiceModel};
 use crate::object_form::{ObjectForm, POST_OBJECT};
 use crate::profile::{Form, OperationRules, Profile, Profiles, ResourceRule, TimeForm, reads_by_name};
-use crate::record::{self, Failure};
+use crate::record::{self, Failure, Secrets};
 use crate::{Body, Exchange, Request, Response, Value};
 
 use super::Target;
@@ -127,11 +127,17 @@ impl<'a> Named<'a> {
         match (&self.call, &self.form) {
             (Some(call), _) => decode::request(call, &exchange.request),
             (None, Some(upload)) => {
-                // The file was not read.
-                Decoded { value: upload.form.asked(upload.bucket.as_deref()), complete: false, fault: None }
+                // The fields are before the file, whose content no error repeats.
+                let complete = upload.form.is_whole() || exchange.request.body.is_kept();
+                Decoded { value: upload.form.asked(upload.bucket.as_deref()), complete, fault: None }
             }
             (None, None) => self.without_model(&exchange.request.body),
         }
+    }
+
+    /// Adds the fields of an upload that are not recorded: errors may repeat them.
+    pub(super) fn form_secrets(&self, secrets: &mut Secrets) {
+        self.form.iter().flat_map(|upload| upload.form.unrecorded()).for_each(|text| secrets.add(text));
     }
 
     /// A body that no model explains: its JSON, if the profile knows the operation.

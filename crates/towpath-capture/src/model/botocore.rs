@@ -70,7 +70,15 @@ fn protocol_of(name: &str) -> Option<Protocol> {
 
 /// Reads a whole model.
 pub(super) fn parse(name: &str, json: &[u8]) -> Result<ServiceModel, serde_json::Error> {
-    let file: File = serde_json::from_slice(json)?;
+    parse_with(name, json, None)
+}
+
+/// The same with what botocore adds to it (`service-2.sdk-extras.json`).
+pub(super) fn parse_with(name: &str, json: &[u8], extras: Option<&[u8]>) -> Result<ServiceModel, serde_json::Error> {
+    let mut file: File = serde_json::from_slice(json)?;
+    if let Some(extras) = extras {
+        file.add(serde_json::from_slice::<Extras>(extras)?.merge);
+    }
     let summary = file.metadata.summary(name);
     let mut build = Builder::default();
     for (name, described) in &file.shapes {
@@ -89,6 +97,60 @@ struct File {
     operations: Vec<(String, Operation)>,
     #[serde(default, deserialize_with = "ordered")]
     shapes: Vec<(String, Described)>,
+}
+
+/// What is added to a model: members of shapes, shapes and operations.
+#[derive(Deserialize)]
+struct Extras {
+    #[serde(default)]
+    merge: Merge,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Merge {
+    metadata: MergedMetadata,
+    #[serde(deserialize_with = "ordered")]
+    operations: Vec<(String, Operation)>,
+    #[serde(deserialize_with = "ordered")]
+    shapes: Vec<(String, Described)>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct MergedMetadata {
+    service_id: Option<String>,
+}
+
+/// The id that a file of extras gives a service.
+pub(super) fn service_id_of(extras: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Extras>(extras).ok()?.merge.metadata.service_id
+}
+
+impl File {
+    fn add(&mut self, merge: Merge) {
+        if merge.metadata.service_id.is_some() {
+            self.metadata.service_id = merge.metadata.service_id;
+        }
+        put(&mut self.operations, merge.operations, |known, added| *known = added);
+        put(&mut self.shapes, merge.shapes, |known, added| {
+            if !added.r#type.is_empty() {
+                known.r#type = added.r#type;
+            }
+            known.required.extend(added.required);
+            put(&mut known.members, added.members, |known, added| *known = added);
+        });
+    }
+}
+
+/// Adds entries; `change` is what becomes of one whose name is there.
+fn put<T>(entries: &mut Vec<(String, T)>, added: Vec<(String, T)>, change: impl Fn(&mut T, T)) {
+    for (name, value) in added {
+        match entries.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => change(known, value),
+            None => entries.push((name, value)),
+        }
+    }
 }
 
 #[derive(Deserialize)]

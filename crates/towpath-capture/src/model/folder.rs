@@ -190,7 +190,11 @@ impl Models {
 
     fn add_botocore(&mut self, name: &str, file: PathBuf) {
         if let Ok(Head::Botocore(metadata)) = head(&file) {
-            let summary = metadata.summary(name);
+            let mut summary = metadata.summary(name);
+            let extras = extras_of(&file).and_then(|extras| read(&extras).ok());
+            if let Some(id) = extras.and_then(|extras| botocore::service_id_of(&extras)) {
+                summary.service_id = id.into();
+            }
             self.services.push(Service { summary, source: Source::Botocore(file), model: OnceLock::new() });
         }
     }
@@ -223,7 +227,8 @@ impl Service {
         match &self.source {
             Source::Botocore(file) => {
                 let failed = |cause| ModelError::Parse { file: file.clone(), cause: Arc::new(cause) };
-                botocore::parse(&self.summary.name, &read(file)?).map_err(failed)
+                let extras = extras_of(file).map(|extras| read(&extras)).transpose()?;
+                botocore::parse_with(&self.summary.name, &read(file)?, extras.as_deref()).map_err(failed)
             }
             Source::Smithy { file, shape } => {
                 let failed = |cause| ModelError::Parse { file: file.clone(), cause: Arc::new(cause) };
@@ -237,6 +242,12 @@ impl Service {
 
 fn botocore_model(folder: &Path) -> Option<PathBuf> {
     ["service-2.json.gz", "service-2.json"].into_iter().map(|name| folder.join(name)).find(|file| file.is_file())
+}
+
+/// What botocore adds to the model in a file, if it adds something.
+fn extras_of(file: &Path) -> Option<PathBuf> {
+    let names = ["service-2.sdk-extras.json.gz", "service-2.sdk-extras.json"];
+    names.into_iter().map(|name| file.with_file_name(name)).find(|file| file.is_file())
 }
 
 /// What a file's beginning says it is.

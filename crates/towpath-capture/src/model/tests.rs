@@ -6,6 +6,7 @@ use http::Method;
 
 use super::*;
 use crate::decode::tests::models;
+use crate::decode::tests::models as models_of_botocore;
 
 #[test]
 fn botocore_is_opened_cheaply_and_newest_versions_are_taken() {
@@ -213,4 +214,36 @@ fn write(file: &Path, text: &str) {
 
 fn scratch(name: &str) -> std::path::PathBuf {
     std::env::temp_dir().join(format!("towpath-models-{name}-{}", std::process::id()))
+}
+
+#[test]
+fn what_botocore_adds_to_a_model_is_read_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = folder.path().join("parks/2026-11-21");
+    fs::create_dir_all(&version).unwrap();
+    let model = r#"{"metadata":{"protocol":"json","serviceId":"Parks","targetPrefix":"Parks"},
+        "operations":{"Open":{"name":"Open","input":{"shape":"In"}}},
+        "shapes":{"In":{"type":"structure","members":{"Name":{"shape":"S"},"At":{"shape":"T"}}},"S":{"type":"string"},"T":{"type":"string"}}}"#;
+    fs::write(version.join("service-2.json"), model).unwrap();
+    let extras = r#"{"version":1.0,"merge":{"metadata":{"serviceId":"Park Keeper"},"shapes":{"T":{"type":"timestamp"},
+        "In":{"members":{"Source":{"shape":"New"}},"required":["Name"]},"New":{"type":"integer"}}}}"#;
+    fs::write(version.join("service-2.sdk-extras.json"), extras).unwrap();
+    let models = Models::open(folder.path()).unwrap();
+    assert_eq!(&*models.services().next().unwrap().service_id, "Park Keeper");
+    let model = models.service("parks").unwrap().unwrap();
+    assert_eq!(&*model.summary().service_id, "Park Keeper");
+    let input = model.input(model.operation("Open").unwrap()).unwrap();
+    let names: Vec<_> = input.members.iter().map(|member| &*member.name).collect();
+    assert_eq!(names, ["Name", "At", "Source"]);
+    assert!(input.member("Name").unwrap().required);
+    assert!(matches!(model.shape(input.member("At").unwrap().shape).kind, Kind::Time));
+    assert!(matches!(model.shape(input.member("Source").unwrap().shape).kind, Kind::Integer));
+    // Broken extras are not passed over in silence.
+    fs::write(version.join("service-2.sdk-extras.json"), "{").unwrap();
+    assert!(Models::open(folder.path()).unwrap().service("parks").unwrap().is_err());
+    // Those of the installed botocore.
+    let Some(models) = models_of_botocore() else { return };
+    let rds = models.service("rds").unwrap().unwrap();
+    let input = rds.input(rds.operation("CopyDBSnapshot").unwrap()).unwrap();
+    assert!(input.member("SourceRegion").is_some());
 }

@@ -155,10 +155,10 @@ impl Parameters<'_> {
             return None;
         }
         let own = schema.map_or(Kind::Text, |schema| self.kind(schema));
-        if json || matches!(own, Kind::Object | Kind::List) {
-            if let Ok(value) = json::read(part.content) {
-                return Some(value);
-            }
+        if (json || matches!(own, Kind::Object | Kind::List))
+            && let Ok(value) = json::read(part.content)
+        {
+            return Some(value);
         }
         let text = std::str::from_utf8(part.content).ok()?;
         Some(schema.map_or_else(|| Value::Text(text.to_owned()), |schema| self.typed(text, schema)))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
+use towpath_admit::VpcEndpoint;
 use uuid::Uuid;
 
 use super::body::is_xml;
@@ -37,6 +38,8 @@ pub struct HttpEvent<'a> {
     pub user_agent: Option<String>,
     /// The host that the client asked for.
     pub host: Option<String>,
+    /// The VPC endpoint that it came through.
+    pub vpc_endpoint: Option<&'a VpcEndpoint>,
     /// The client's connection, where it was encrypted.
     pub tls: Option<&'a Tls>,
     /// The method.

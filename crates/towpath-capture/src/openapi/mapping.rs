@@ -195,7 +195,7 @@ impl Mapping {
         if self.account.is_some_and(|account| account != owner) {
             return wrong("account", "activity events belong to the channel's account");
         }
-        if self.event_source.to_ascii_lowercase().ends_with(".amazonaws.com") {
+        if towpath_admit::names_an_aws_service(&self.event_source) {
             return wrong("event_source", "activity events do not come from AWS services");
         }
         Ok(())

@@ -50,6 +50,7 @@ pub fn write(event: &HttpEvent<'_>, account: AccountId, region: &Region) -> Capt
         api_version: None,
         plane: if event.data { Plane::Data } else { Plane::Management },
         service_details: &Parameters::none(),
+        vpc_endpoint: event.vpc_endpoint,
         tls: tls.as_ref(),
     };
     CapturedRecord {

@@ -101,7 +101,7 @@ impl Call {
 
     fn records(self, api: &Api) -> Vec<CapturedRecord> {
         let region = "eu-central-1".parse().unwrap();
-        let home = Home { account: "111122223333".parse().unwrap(), region: &region };
+        let home = Home { account: "111122223333".parse().unwrap(), region: &region, vpc_endpoint: None };
         api.records(&self.exchange(), home, UserIdentity::aws_service("signed.example"))
     }
 

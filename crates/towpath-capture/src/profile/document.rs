@@ -6,6 +6,7 @@ use serde::Deserialize;
 use towpath_admit::Plane;
 use towpath_model::Region;
 
+use super::filling::Filling;
 use super::names::Pattern;
 use super::paths::MemberPath;
 use super::template::Template;
@@ -154,6 +155,8 @@ pub(super) struct OperationRule {
     pub(super) category: Option<EventCategory>,
     pub(super) answer: Option<bool>,
     #[serde(default)]
+    pub(super) fill: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
     pub(super) request: SideRule,
     #[serde(default)]
     pub(super) response: SideRule,
@@ -301,6 +304,9 @@ impl Document {
         for rule in &self.operations {
             if rule.names.is_empty() {
                 return Err("an [[operation]] without names holds for nothing".to_owned());
+            }
+            for (name, value) in &rule.fill {
+                Filling::parse(value).map_err(|cause| format!("fill.{name}: {cause}"))?;
             }
             for side in [&rule.request, &rule.response] {
                 let listed = [&side.show, &side.drop, &side.hide, &side.hash].into_iter().flatten();

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 use towpath_admit::HIDDEN;
 
 use super::document::{Document, EventCategory, Header, OperationRule, SensitiveMembers, SideRule, TimeForm};
+use super::filling::Filling;
 use super::paths::{Action, MemberPath, Paths, Walk};
 use super::template::ResourceRule;
 
@@ -20,6 +21,8 @@ pub(crate) struct OperationRules {
     pub(crate) answer: Option<bool>,
     /// What becomes of members that the model marks as sensitive.
     pub(crate) sensitive: SensitiveMembers,
+    /// Members of requestParameters that are made of the call.
+    pub(crate) fill: Vec<(String, Filling)>,
     pub(crate) request: SideRules,
     pub(crate) response: SideRules,
     pub(crate) resources: Vec<ResourceRule>,
@@ -63,6 +66,7 @@ impl OperationRules {
             category: EventCategory::default(),
             answer: None,
             sensitive: SensitiveMembers::default(),
+            fill: Vec::new(),
             request: SideRules::default(),
             response: SideRules::default(),
             resources: Vec::new(),
@@ -87,6 +91,9 @@ impl OperationRules {
         self.read_only = rule.read_only.or(self.read_only);
         self.category = rule.category.unwrap_or(self.category);
         self.answer = rule.answer.or(self.answer);
+        // Profiles are checked when they are read.
+        let filled = rule.fill.iter().filter_map(|(name, value)| Some((name.clone(), Filling::parse(value).ok()?)));
+        self.fill.extend(filled);
         self.request.apply(&rule.request);
         self.response.apply(&rule.response);
     }

@@ -67,7 +67,7 @@ impl ResourceRule {
 
 /// A template of an ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub(crate) struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -87,8 +87,17 @@ enum Filter {
 }
 
 impl Template {
-    /// Reads a template; the error says what is wrong with it.
+    /// Reads the template of an ARN; the error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let template = Self::of_text(text)?;
+        if !template.0.iter().any(|piece| matches!(piece, Piece::Member { .. })) {
+            return Err(format!("{text:?}: nothing of the call is in it"));
+        }
+        Ok(template)
+    }
+
+    /// Reads a template of a text that may be no ARN.
+    pub(super) fn of_text(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("{text:?}: {what}");
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -102,9 +111,6 @@ impl Template {
         }
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.to_owned()));
-        }
-        if pieces.iter().filter(|piece| matches!(piece, Piece::Member { .. })).count() == 0 {
-            return Err(wrong("nothing of the call is in it"));
         }
         Ok(Self(pieces))
     }
@@ -133,6 +139,25 @@ impl Template {
             _ => return None,
         };
         (!path.iter().any(String::is_empty)).then_some(Piece::Member { of_request, path, filters })
+    }
+
+    /// The text with the first value of each place; `None` if one of them has none.
+    pub(super) fn text(&self, facts: &Facts<'_>) -> Option<String> {
+        let mut text = String::new();
+        for piece in &self.0 {
+            text.push_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Account => facts.account.as_str(),
+                Piece::Region => facts.region.as_str(),
+                Piece::Partition => partition(facts.region),
+                Piece::Member { of_request, path, filters } => {
+                    let mut found = Vec::new();
+                    find(if *of_request { facts.request } else { facts.response }, path, &mut found);
+                    found.into_iter().find_map(|value| filtered(value, filters))?
+                }
+            });
+        }
+        Some(text)
     }
 
     fn reads_answer(&self) -> bool {

@@ -50,6 +50,13 @@ impl Printed {
         self.put(name, written(json));
     }
 
+    /// Adds a value at the end, with the names that it has.
+    pub(crate) fn put_value(&mut self, name: &str, value: &Value) {
+        let mut json = String::new();
+        crate::json::write(value, &mut json);
+        self.put(name, json);
+    }
+
     /// Takes a member away.
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(other, _)| other != name);

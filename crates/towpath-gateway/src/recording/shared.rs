@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
+use towpath_admit::GapKey;
 use towpath_model::Clock;
 use uuid::Uuid;
 
 use super::gap::{Gap, Gaps};
-use super::gap_key::GapKey;
 use super::gap_record;
 use super::marker::Marker;
 use super::room::Room;

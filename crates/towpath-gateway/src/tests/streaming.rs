@@ -278,3 +278,94 @@ async fn a_stop_lets_calls_end_and_takes_no_more() {
     gateway.server.take().unwrap().await.unwrap();
     assert_eq!(gateway.one().await.answered().0, 200);
 }
+
+/// Reads from a stream of bytes over HTTP/2 until a word is there.
+async fn hears(stream: &mut (impl tokio::io::AsyncRead + Unpin), word: &str) {
+    let mut got = vec![0; word.len()];
+    stream.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, word.as_bytes());
+}
+
+#[tokio::test]
+async fn a_websocket_over_http_2_is_an_upgrade_for_the_upstream_and_is_recorded_at_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = TestGateway::before(listener.local_addr().unwrap()).await;
+    let stream = TokioIo::new(gateway.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::Builder::new(TokioExecutor::new()).handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    // The client may ask once it has read that the gateway allows it.
+    sender.ready().await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    let ask = |path: &str| {
+        let uri = format!("http://chat.example{path}");
+        let request = http::Request::connect(uri).version(http::Version::HTTP_2);
+        let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "talk");
+        let mut request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+        request.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+        request
+    };
+    let answer = tokio::spawn(sender.send_request(ask("/chat?room=1")));
+    let (mut upstream, _) = listener.accept().await.unwrap();
+    let asked = read_request(&mut upstream).await.unwrap();
+    assert!(asked.starts_with("GET /chat?room=1 HTTP/1.1\r\n"), "{asked}");
+    let header = |name: &str| {
+        let mut lines = asked.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    };
+    assert_eq!(header("upgrade").as_deref(), Some("websocket"));
+    assert_eq!(header("host").as_deref(), Some("chat.example"));
+    assert_eq!(header("sec-websocket-protocol").as_deref(), Some("talk"));
+    use base64::Engine as _;
+    use sha1::Digest as _;
+    let key = header("sec-websocket-key").unwrap() + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let accept = base64::engine::general_purpose::STANDARD.encode(sha1::Sha1::digest(key));
+    let said = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: talk\r\n\r\n"
+    );
+    upstream.write_all(said.as_bytes()).await.unwrap();
+    let mut answer = answer.await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().get("sec-websocket-accept")), (200, None));
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "talk");
+    let mut client = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    for _ in 0..3 {
+        client.write_all(b"ping").await.unwrap();
+        client.flush().await.unwrap();
+        hears(&mut upstream, "ping").await;
+        upstream.write_all(b"pong!").await.unwrap();
+        hears(&mut client, "pong!").await;
+    }
+    client.shutdown().await.unwrap();
+    drop(client);
+    drop(upstream);
+    let seen = gateway.one().await;
+    assert_eq!((seen.method.as_str(), seen.uri.as_str()), ("GET", "http://chat.example/chat?room=1"));
+    let (status, got) = seen.answered();
+    assert_eq!((status, got.total, seen.sent.total), (101, 15, 12));
+
+    // An upstream that has not read the key, or does not want to, is not taken for one that agreed.
+    for (said, status, code) in [
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: AA==\r\n\r\n",
+            502,
+            None,
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 502, None),
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403, Some("no")),
+    ] {
+        let answer = tokio::spawn(sender.send_request(ask("/other")));
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        read_request(&mut upstream).await.unwrap();
+        upstream.write_all(said.as_bytes()).await.unwrap();
+        let answer = answer.await.unwrap().unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(code.is_none_or(|code| body == code), "{body:?}");
+        gateway.one().await;
+    }
+    // A tunnel to anywhere is still none of the gateway's business.
+    let mut tunnel = ask("/");
+    tunnel.extensions_mut().remove::<hyper::ext::Protocol>();
+    *tunnel.uri_mut() = "chat.example:443".parse().unwrap();
+    assert_eq!(sender.send_request(tunnel).await.unwrap().status(), 400);
+}

@@ -131,6 +131,10 @@ pub struct Upstream {
     /// The host under which S3 has buckets as hosts, such as `store.example.org` for `photos.store.example.org`; those of
     /// AWS, and hosts with a label `s3`, are known without.
     pub bucket_domain: Option<String>,
+    /// The VPC endpoint that calls come through on their way here, such as `vpce-0a1b2c3d`: records say so.
+    pub vpc_endpoint_id: Option<String>,
+    /// The account that owns it.
+    pub vpc_endpoint_account_id: Option<AccountId>,
     /// PEM file with the authorities that its certificate may come from; absent: those of the public web.
     pub ca: Option<PathBuf>,
     /// The name its certificate must bear; absent: the host of `url`.
@@ -220,6 +224,8 @@ impl Default for Upstream {
             sts: AwsService::default(),
             sts_ca: None,
             bucket_domain: None,
+            vpc_endpoint_id: None,
+            vpc_endpoint_account_id: None,
             ca: None,
             server_name: None,
             http2: false,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use towpath_admit::UserIdentity;
+use towpath_admit::{UserIdentity, VpcEndpoint};
 use towpath_capture::openapi::{Api, Home};
 use towpath_capture::{Capture, CapturedRecord, Exchange, Target};
 use towpath_gateway::{Describe, Routed, TargetServices};
@@ -13,14 +13,22 @@ pub struct Descriptions {
     capture: Capture,
     /// By the name of the upstream.
     apis: HashMap<Arc<str>, Api>,
-    bucket_domains: HashMap<Arc<str>, String>,
+    places: HashMap<Arc<str>, Place>,
+}
+
+/// What the settings say of the way to an upstream and its records say too.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The host below which it has buckets as hosts.
+    pub bucket_domain: Option<String>,
+    /// The VPC endpoint that calls come through.
+    pub vpc_endpoint: Option<VpcEndpoint>,
 }
 
 impl Descriptions {
-    /// Describes calls to the upstreams of `apis` by their documents, and all others by `capture`. Upstreams that have
-    /// buckets as hosts below a domain of their own have it in `bucket_domains`.
-    pub fn new(capture: Capture, apis: HashMap<Arc<str>, Api>, bucket_domains: HashMap<Arc<str>, String>) -> Self {
-        Self { capture, apis, bucket_domains }
+    /// Describes calls to the upstreams of `apis` by their documents, and all others by `capture`.
+    pub fn new(capture: Capture, apis: HashMap<Arc<str>, Api>, places: HashMap<Arc<str>, Place>) -> Self {
+        Self { capture, apis, places }
     }
 
     /// Services by what `X-Amz-Target` of their calls begins with.
@@ -31,8 +39,10 @@ impl Descriptions {
 
 impl Describe for Descriptions {
     fn records(&self, exchange: &Exchange, routed: &Routed, caller: UserIdentity) -> Vec<CapturedRecord> {
+        let place = self.places.get(&routed.upstream);
+        let vpc_endpoint = place.and_then(|place| place.vpc_endpoint.as_ref());
         if let Some(api) = self.apis.get(&routed.upstream) {
-            let home = Home { account: routed.account, region: &routed.region };
+            let home = Home { account: routed.account, region: &routed.region, vpc_endpoint };
             return api.records(exchange, home, caller);
         }
         let named = routed.service.as_ref().filter(|_| routed.signed_for.is_none());
@@ -42,7 +52,8 @@ impl Describe for Descriptions {
             region: routed.region.clone(),
             account: routed.account,
             event_source: routed.event_source.as_ref().map(|source| source.to_string()),
-            bucket_domain: self.bucket_domains.get(&routed.upstream).cloned(),
+            bucket_domain: place.and_then(|place| place.bucket_domain.clone()),
+            vpc_endpoint: vpc_endpoint.cloned(),
             copy_for_caller: false,
         };
         self.capture.records(exchange, &target, &caller)

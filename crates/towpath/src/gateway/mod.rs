@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use towpath_admit::VpcEndpoint;
 use towpath_capture::openapi::{Api, ApiError};
 use towpath_capture::profile::{ProfileError, Profiles};
 use towpath_capture::{Capture, ModelError, Models};
@@ -32,14 +33,14 @@ use towpath_gateway::{
 use towpath_model::Clock;
 use towpath_port::{PemPair, Tls, TlsError};
 
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::serve::Lost;
 
 pub use alone::GatewayAlone;
 pub use identities::{OwnKeys, identities};
 pub use log_sink::LogSink;
 
-use self::describe::Descriptions;
+use self::describe::{Descriptions, Place};
 
 /// How long records may still take to become durable after the last call.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -156,9 +157,13 @@ impl Knowledge {
                 Profiles::with_folder(folder).map_err(|cause| StartError::Profiles { folder: folder.clone(), cause })?
             }
         };
-        let domains = gateway.upstream.iter();
-        let domains = domains.filter_map(|one| Some((Arc::from(one.called()), one.bucket_domain.clone()?))).collect();
-        Ok(Self(Descriptions::new(Capture::new(models, profiles), apis, domains)))
+        let place = |one: &config::Upstream| {
+            let account = one.vpc_endpoint_account_id;
+            let vpc_endpoint = one.vpc_endpoint_id.clone().map(|id| VpcEndpoint { id, account });
+            (Arc::from(one.called()), Place { bucket_domain: one.bucket_domain.clone(), vpc_endpoint })
+        };
+        let places = gateway.upstream.iter().map(place).collect();
+        Ok(Self(Descriptions::new(Capture::new(models, profiles), apis, places)))
     }
 }
 

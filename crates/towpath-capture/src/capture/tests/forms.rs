@@ -295,3 +295,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_record_says_which_vpc_endpoint_a_call_came_through() {
+    let mut call = Wire::json("AmazonSQS.ListQueues", "sqs", &json!({}));
+    assert_eq!(call.record(&bare()).get("vpcEndpointId"), None);
+    call.vpc_endpoint = Some(towpath_admit::VpcEndpoint { id: "vpce-0a1b".to_owned(), account: None });
+    let record = call.record(&bare());
+    assert_eq!((&record["vpcEndpointId"], record.get("vpcEndpointAccountId")), (&json!("vpce-0a1b"), None));
+    let account = Some("444455556666".parse().unwrap());
+    call.vpc_endpoint = Some(towpath_admit::VpcEndpoint { id: "vpce-0a1b".to_owned(), account });
+    let text = call.records(&bare()).remove(0);
+    assert!(
+        text.contains(r#","vpcEndpointId":"vpce-0a1b","vpcEndpointAccountId":"444455556666","eventCategory":"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn members_that_only_records_have_are_filled_from_the_call() {
+    let Some(capture) = capture() else { return };
+    let update = |name: &str| {
+        let path = format!("/2015-03-31/functions/{name}/code");
+        Wire::new("PUT", &path, "lambda").body(r#"{"Publish":true}"#).record(capture)["requestParameters"].clone()
+    };
+    let whole = json!({
+        "functionName": "f", "publish": true,
+        "fullyQualifiedArn": {
+            "arnPrefix": {"partition": "aws", "region": "us-east-1", "account": ACCOUNT},
+            "relativeId": {"functionName": "f"}, "functionQualifier": {},
+        },
+    });
+    assert_eq!(update("f"), whole);
+    let named = update("arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Ag");
+    assert_eq!(named["fullyQualifiedArn"]["relativeId"], json!({"functionName": "g"}));
+}

@@ -121,8 +121,20 @@ fn an_upload_from_a_form_names_its_object() {
         assert_eq!(arns, ["arn:aws:s3:::photos/in/a.txt", "arn:aws:s3:::photos"]);
         assert_eq!(record["additionalEventData"]["AuthenticationMethod"], "PostForm");
     }
-    let refused = "<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: cG9saWN5</Message></Error>";
+    // Errors show what they say, but for the fields that are not recorded.
+    let refused =
+        "<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: cG9saWN5 for in/a.txt</Message></Error>";
     let record = upload("/photos", "127.0.0.1").answer(403, refused).record(capture);
+    let message = format!("Invalid according to Policy: {} for in/a.txt", towpath_admit::HIDDEN);
+    assert_eq!((&record["errorCode"], &record["errorMessage"]), (&json!("AccessDenied"), &json!(message)));
+    // Of a form that was cut before its file, some fields were not seen: nothing is repeated then.
+    let whole = upload("/photos", "127.0.0.1").answer(403, refused);
+    let mut exchange = whole.exchange();
+    let cut = body.find("name=\"policy\"").unwrap();
+    exchange.request.body =
+        crate::Body { kept: body.as_bytes()[..cut].to_vec().into(), whole: true, ..exchange.request.body };
+    let records = capture.records(&exchange, &whole.target(), &super::wire::caller());
+    let record: Json = serde_json::from_slice(&records[0].json).unwrap();
     assert_eq!((&record["errorCode"], &record["errorMessage"]), (&json!("AccessDenied"), &Json::Null));
     // A form for another service is no upload.
     let other = Wire { signing_name: Some("lambda".to_owned()), ..upload("/photos", "127.0.0.1") }.record(capture);

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
-use towpath_admit::UserIdentity;
+use towpath_admit::{UserIdentity, VpcEndpoint};
 use towpath_model::AccountId;
 
 use crate::capture::{Capture, Target};
@@ -33,6 +33,7 @@ pub(super) struct Wire {
     pub(super) region: String,
     pub(super) account: String,
     pub(super) bucket_domain: Option<String>,
+    pub(super) vpc_endpoint: Option<VpcEndpoint>,
 }
 
 impl Wire {
@@ -52,6 +53,7 @@ impl Wire {
             region: "us-east-1".to_owned(),
             account: ACCOUNT.to_owned(),
             bucket_domain: None,
+            vpc_endpoint: None,
         }
     }
 
@@ -124,6 +126,7 @@ impl Wire {
             account: self.account.parse().unwrap(),
             event_source: None,
             bucket_domain: self.bucket_domain.clone(),
+            vpc_endpoint: self.vpc_endpoint.clone(),
             copy_for_caller: false,
         }
     }

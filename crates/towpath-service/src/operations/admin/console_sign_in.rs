@@ -87,6 +87,7 @@ pub(super) async fn put(context: &Context<'_>, input: SignInInput) -> Result<Sig
         api_version: None,
         plane: Plane::Management,
         service_details: &Parameters::none(),
+        vpc_endpoint: None,
         tls: None,
     };
     let json = record.json(&RecordCopy { recipient: account, event_id, shared: None });

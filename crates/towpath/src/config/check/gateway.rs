@@ -81,6 +81,16 @@ impl Check {
         {
             self.refuse(&field("bucket_domain"), domain, "a name without a port, such as store.example.org");
         }
+        if let Some(id) = &upstream.vpc_endpoint_id
+            && !(id.strip_prefix("vpce-").is_some_and(|id| (1..=64).contains(&id.len()))
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+        {
+            self.refuse(&field("vpc_endpoint_id"), id, "the id of a VPC endpoint, such as vpce-0a1b2c3d");
+        }
+        if upstream.vpc_endpoint_account_id.is_some() && upstream.vpc_endpoint_id.is_none() {
+            let must = "absent, or beside vpc_endpoint_id";
+            self.refuse(&field("vpc_endpoint_account_id"), "given without vpc_endpoint_id", must);
+        }
         let names = [&upstream.service, &upstream.hosts, &upstream.targets, &upstream.paths];
         if names.into_iter().flatten().any(String::is_empty) {
             self.refuse(&field("service, hosts, targets, paths"), "a list with an empty text", "without it");

@@ -92,7 +92,8 @@ impl GapKey {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(der))
     }
 
-    pub(super) fn sign(&self, text: &[u8]) -> Vec<u8> {
+    /// The signature of a text: 64 bytes.
+    pub fn sign(&self, text: &[u8]) -> Vec<u8> {
         self.0.sign(text).as_ref().to_vec()
     }
 }
