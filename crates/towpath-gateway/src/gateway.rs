@@ -42,7 +42,8 @@ use crate::tunnel;
 use crate::upstream::{Origin, Upstream};
 use crate::verify::{Forged, Verifier};
 use crate::websocket;
-use sending::{Sending, with_causes};
+use sending::Sending;
+pub(crate) use sending::with_causes;
 
 /// Passes calls on and has them recorded. All methods may be called concurrently.
 pub struct Gateway {

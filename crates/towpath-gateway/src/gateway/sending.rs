@@ -25,7 +25,7 @@ use crate::outgoing::Outgoing;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// An error and its causes in one line. They tell of connections, never of what was sent.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

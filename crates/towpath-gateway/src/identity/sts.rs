@@ -12,6 +12,7 @@ use towpath_wire::sigv4::{self, Credentials};
 
 use super::AskOwner;
 use super::xml::leaf;
+use crate::gateway::with_causes;
 use crate::outbound::{Outbound, OutboundError};
 
 /// How long an answer is waited for.
@@ -75,7 +76,7 @@ impl AskOwner for StsClient {
                 None
             }
             Ok(Err(cause)) => {
-                tracing::warn!(%cause, "STS cannot be asked for the account of a key");
+                tracing::warn!(cause = with_causes(&cause), "STS cannot be asked for the account of a key");
                 None
             }
             Err(_) => {
