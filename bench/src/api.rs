@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use towpath_wire::Call;
 use towpath_wire::client;
 use towpath_wire::cloudtrail::{
-    CreateChannelRequest, CreateEventDataStoreRequest, DescribeQueryRequest, GetQueryResultsRequest, StartQueryRequest,
+    CreateChannelRequest, CreateEventDataStoreRequest, DescribeQueryRequest, GetQueryResultsRequest, QueryStatus,
+    StartQueryRequest,
 };
 use towpath_wire::sigv4::{Credentials, sign};
 
@@ -118,13 +119,17 @@ impl Api {
         let started = Instant::now();
         let begun = self.call_json::<StartQueryRequest>(json!({"QueryStatement": sql})).await?;
         let id = begun.query_id.context("the query has no id")?;
-        let input = json!({"QueryId": id, "MaxQueryResults": 1000});
+        let mut input = GetQueryResultsRequest {
+            query_id: id.clone(),
+            max_query_results: Some(1000),
+            ..GetQueryResultsRequest::default()
+        };
         let mut page = loop {
-            let page = serde_json::to_value(self.call_json::<GetQueryResultsRequest>(input.clone()).await?)?;
-            match page["QueryStatus"].as_str().unwrap_or_default() {
-                "QUEUED" | "RUNNING" => {}
-                "FINISHED" => break page,
-                status => bail!("query {id} is {status}: {}", page["ErrorMessage"].as_str().unwrap_or_default()),
+            let page = self.call(&input).await?;
+            match page.query_status {
+                Some(QueryStatus::Queued | QueryStatus::Running) => {}
+                Some(QueryStatus::Finished) => break page,
+                status => bail!("query {id} is {status:?}: {}", page.error_message.unwrap_or_default()),
             }
             if started.elapsed() > PATIENCE {
                 tokio::time::sleep(PAUSE).await;
@@ -132,14 +137,12 @@ impl Api {
         };
         let mut answer = Answer::default();
         loop {
-            for row in page["QueryResultRows"].as_array().into_iter().flatten() {
-                let cells = row.as_array().into_iter().flatten();
-                let texts = cells.flat_map(|cell| cell.as_object().into_iter().flatten());
-                answer.rows.push(texts.map(|(_, value)| value.as_str().map(str::to_owned)).collect());
+            for row in page.query_result_rows.into_iter().flatten() {
+                answer.rows.push(row.into_iter().flatten().map(|(_, text)| Some(text)).collect());
             }
-            let Some(token) = page["NextToken"].as_str() else { break };
-            let next = json!({"QueryId": id, "MaxQueryResults": 1000, "NextToken": token});
-            page = serde_json::to_value(self.call_json::<GetQueryResultsRequest>(next).await?)?;
+            let Some(token) = page.next_token else { break };
+            input.next_token = Some(token);
+            page = self.call(&input).await?;
         }
         answer.elapsed = started.elapsed();
         let described = self.call_json::<DescribeQueryRequest>(json!({"QueryId": id})).await?;

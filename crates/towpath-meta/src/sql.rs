@@ -4,12 +4,13 @@
 //! differs between databases stays with the implementation: opening, how a write transaction begins, and in the schema
 //! the name of the bytes type and the collation that makes text keys compare by bytes.
 //!
-//! Batches come in a few fixed sizes, so that a handful of prepared statements serves a commit of any length.
+//! Batches come in a few fixed sizes, so that some prepared statements serve a commit of any length. A small commit is one
+//! batch: each statement is a question to the thread of its connection, and these take most of a small commit's time.
 
 use std::sync::LazyLock;
 
 /// Rows in one statement, largest first; the last is 1, so every length can be made of them.
-pub(crate) const BATCHES: [usize; 3] = [256, 16, 1];
+pub(crate) const BATCHES: [usize; 18] = [256, 64, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1];
 
 /// The schema, one list of statements per version. A released version is never edited; changes are new versions.
 pub(crate) const MIGRATIONS: &[&[&str]] = &[&[
@@ -35,16 +36,16 @@ pub(crate) const LIST: &str = "SELECT key, version, checksum, value FROM record
 pub(crate) const NEXT_COMMIT: &str = "UPDATE counter SET value = value + 1 WHERE name = 'commit' RETURNING value";
 
 /// Reads `(key, version)` of a batch of keys.
-pub(crate) static VERSIONS: LazyLock<[String; 3]> = LazyLock::new(|| {
+pub(crate) static VERSIONS: LazyLock<[String; BATCHES.len()]> = LazyLock::new(|| {
     BATCHES.map(|rows| format!("SELECT key, version FROM record WHERE key IN ({})", parameters(1, rows)))
 });
 
 /// Deletes a batch of keys.
-pub(crate) static DELETE: LazyLock<[String; 3]> =
+pub(crate) static DELETE: LazyLock<[String; BATCHES.len()]> =
     LazyLock::new(|| BATCHES.map(|rows| format!("DELETE FROM record WHERE key IN ({})", parameters(1, rows))));
 
 /// Writes a batch of `(key, version, checksum, value)`.
-pub(crate) static PUT: LazyLock<[String; 3]> = LazyLock::new(|| {
+pub(crate) static PUT: LazyLock<[String; BATCHES.len()]> = LazyLock::new(|| {
     BATCHES.map(|rows| {
         let rows: Vec<_> = (0..rows).map(|row| format!("({})", parameters(row * 4 + 1, 4))).collect();
         format!(

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, Uri};
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use towpath_admit::{ApiSource, Parameters, Plane, TlsDetails};
 use towpath_model::Event;
 use towpath_wire::data::PutAuditEventsRequest;
@@ -19,7 +21,7 @@ use crate::audit::{self, Call};
 use crate::authenticate::authenticate;
 use crate::caller::Caller;
 use crate::event_context;
-use crate::operations::{Context, Pending, Touched, admin, dispatch, organization, put_audit_events, sts};
+use crate::operations::{Context, Pending, Touched, admin, dispatch, json, organization, put_audit_events, sts};
 use crate::parts::Parts;
 use crate::records::Records;
 use crate::throttle::Throttle;
@@ -149,7 +151,7 @@ impl Service {
         caller: &Caller,
         operation: Operation,
         request: &HttpRequest,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Box<RawValue>, ApiError> {
         let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, operation.name()) {
             Ok(()) => match operation.decode(&request.body) {
@@ -168,10 +170,15 @@ impl Service {
         self.record(&context, call, outcome).await
     }
 
-    async fn organizations(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
+    async fn organizations(
+        &self,
+        caller: &Caller,
+        name: &str,
+        request: &HttpRequest,
+    ) -> Result<Box<RawValue>, ApiError> {
         let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, name) {
-            Ok(()) => organization::call(&context, name),
+            Ok(()) => json(organization::call(&context, name)),
             Err(error) => Err(error),
         };
         let call = Call {
@@ -184,7 +191,7 @@ impl Service {
         self.record(&context, call, outcome).await
     }
 
-    async fn towpath(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Value, ApiError> {
+    async fn towpath(&self, caller: &Caller, name: &str, request: &HttpRequest) -> Result<Box<RawValue>, ApiError> {
         if name == "PutRecords" {
             return self.put_records(caller, request).await;
         }
@@ -240,7 +247,12 @@ impl Service {
         (name, outcome.map(|answer| answer.response))
     }
 
-    async fn put_audit_events(&self, caller: &Caller, route: Route, request: &HttpRequest) -> Result<Value, ApiError> {
+    async fn put_audit_events(
+        &self,
+        caller: &Caller,
+        route: Route,
+        request: &HttpRequest,
+    ) -> Result<Box<RawValue>, ApiError> {
         let context = Context::new(caller, &self.parts, &self.records);
         let decoded = match route.decode(&request.body) {
             Some(Ok(Input::PutAuditEvents(input))) => Ok(input),
@@ -269,7 +281,7 @@ impl Service {
                 events.append(&mut admitted.events);
                 self.records.append(events).await?;
                 admitted.note(&context);
-                serde_json::to_value(admitted.answer).map_err(|cause| crate::refusal::internal("write answer", cause))
+                json(Ok(admitted.answer))
             }
             Err(error) => {
                 self.records.append(events).await?;
@@ -280,7 +292,7 @@ impl Service {
 
     /// PutRecords is a data event of the accounts that it wrote for, as PutAuditEvents is one of its channel; refused as a
     /// whole it is a management event of the caller's.
-    async fn put_records(&self, caller: &Caller, request: &HttpRequest) -> Result<Value, ApiError> {
+    async fn put_records(&self, caller: &Caller, request: &HttpRequest) -> Result<Box<RawValue>, ApiError> {
         let context = Context::new(caller, &self.parts, &self.records);
         let outcome = match self.admitted(caller, "PutRecords") {
             Ok(()) => admin::put_records::admit(&context, &request.body).await,
@@ -300,7 +312,7 @@ impl Service {
                 // One append: the record of the call and the records it brought are durable together.
                 events.append(&mut admitted.events);
                 self.records.append(events).await?;
-                serde_json::to_value(output).map_err(|cause| crate::refusal::internal("write answer", cause))
+                json(Ok(output))
             }
             Err(error) => {
                 self.records.append(events).await?;
@@ -314,11 +326,15 @@ impl Service {
         &self,
         context: &Context<'_>,
         call: Call,
-        outcome: Result<Value, ApiError>,
-    ) -> Result<Value, ApiError> {
+        outcome: Result<Box<RawValue>, ApiError>,
+    ) -> Result<Box<RawValue>, ApiError> {
         let touched = context.take_touched();
-        let events = |call, outcome: &Result<Value, ApiError>| {
-            let recorded = outcome.as_ref().map(audit::parameters);
+        let events = |call: Call, outcome: &Result<Box<RawValue>, ApiError>| {
+            let recorded = outcome.as_ref().map(|answer| match call.read_only {
+                // What was read is in no record.
+                true => Parameters::none(),
+                false => Parameters::of_json(answer.get().as_bytes()),
+            });
             self.events(context, call, recorded, &touched)
         };
         if let Some(pending) = context.take_pending() {
@@ -380,7 +396,7 @@ fn put_audit_events_call(input: Option<&PutAuditEventsRequest>) -> Call {
     }
 }
 
-fn finish(protocol: Protocol, request_id: &RequestId, outcome: Result<Value, ApiError>) -> Response<Bytes> {
+fn finish(protocol: Protocol, request_id: &RequestId, outcome: Result<impl Serialize, ApiError>) -> Response<Bytes> {
     match outcome {
         Ok(answer) => response::success(protocol, request_id, &answer),
         Err(error) => error.response(protocol, request_id),

@@ -1,7 +1,7 @@
 //! From a decoded input to its operation.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use towpath_wire::{ApiError, Input, Operation};
 
 use super::{
@@ -10,11 +10,15 @@ use super::{
 };
 use crate::refusal::internal;
 
-/// Runs the operation and returns its output as JSON.
+/// Runs the operation and returns its output as JSON: written once, for the answer and for the call's record.
 ///
 /// # Errors
 /// `UnsupportedOperationException` for operations of the service model that Towpath does not have yet.
-pub(crate) async fn dispatch(context: &Context<'_>, operation: Operation, input: Input) -> Result<Value, ApiError> {
+pub(crate) async fn dispatch(
+    context: &Context<'_>,
+    operation: Operation,
+    input: Input,
+) -> Result<Box<RawValue>, ApiError> {
     match input {
         Input::CreateTrail(input) => json(trail::create(context, input).await),
         Input::GetTrail(input) => json(trail::get(context, input).await),
@@ -56,7 +60,7 @@ pub(crate) async fn dispatch(context: &Context<'_>, operation: Operation, input:
         Input::ListTags(input) => json(tags::list(context, input).await),
 
         Input::StartQuery(input) => json(query::start(context, input).await),
-        Input::DescribeQuery(input) => query::describe(context, input).await,
+        Input::DescribeQuery(input) => json(query::describe(context, input).await),
         Input::GetQueryResults(input) => json(query::results(context, input).await),
         Input::ListQueries(input) => json(query::list(context, input).await),
         Input::CancelQuery(input) => json(query::cancel(context, input).await),
@@ -72,6 +76,7 @@ pub(crate) async fn dispatch(context: &Context<'_>, operation: Operation, input:
     }
 }
 
-fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Value, ApiError> {
-    serde_json::to_value(outcome?).map_err(|cause| internal("write answer", cause))
+/// An output as the JSON that is answered.
+pub(crate) fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Box<RawValue>, ApiError> {
+    to_raw_value(&outcome?).map_err(|cause| internal("write answer", cause))
 }

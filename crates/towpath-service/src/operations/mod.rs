@@ -40,7 +40,7 @@ pub(crate) mod sts;
 pub(crate) mod tags;
 pub(crate) mod trail;
 
-pub(crate) use dispatch::dispatch;
+pub(crate) use dispatch::{dispatch, json};
 
 /// What an operation works with: the caller, the parts of the server, and what is to be said about the call in its
 /// audit record.

@@ -3,8 +3,9 @@
 //! A query belongs to the account that owns the stores it reads. A caller of another account names that account
 //! (`EventDataStoreOwnerAccountId`) and needs the stores' resource policies on its side.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use towpath_model::{AccountId, StoreId};
 use towpath_query::{
@@ -149,39 +150,76 @@ pub(crate) async fn describe(context: &Context<'_>, input: wire::DescribeQueryRe
     Ok(answer)
 }
 
-/// GetQueryResults: rows as lists of one-entry maps, every value a text.
+/// GetQueryResults.
 pub(crate) async fn results(
     context: &Context<'_>,
     input: wire::GetQueryResultsRequest,
-) -> Result<wire::GetQueryResultsResponse, ApiError> {
+) -> Result<ResultsAnswer, ApiError> {
     check_store(context, input.event_data_store.as_deref())?;
     let owner = input.event_data_store_owner_account_id.as_deref();
     let (scope, _) = find(context, "GetQueryResults", &input.query_id, owner).await?;
     let request = ResultsRequest { max_results: input.max_query_results.map(i64::from), next_token: input.next_token };
     let page = context.parts.queries.results(&scope, &input.query_id, &request).await.map_err(refused)?;
-    let columns = &page.columns;
-    let rows = page
-        .rows
-        .into_iter()
-        .map(|row| {
-            let cells = columns.iter().zip(row);
-            cells
-                .map(|(name, cell)| BTreeMap::from([(name.clone(), cell.unwrap_or_else(|| NULL_TEXT.to_owned()))]))
-                .collect()
-        })
-        .collect::<Vec<Vec<_>>>();
     let QueryStatistics { bytes_scanned, rows: total, .. } = page.statistics;
-    Ok(wire::GetQueryResultsResponse {
-        query_status: Some(status_to_wire(page.status)),
-        query_statistics: Some(wire::QueryStatistics {
-            results_count: Some(rows.len().try_into().unwrap_or(i32::MAX)),
+    Ok(ResultsAnswer {
+        query_status: status_to_wire(page.status),
+        query_statistics: wire::QueryStatistics {
+            results_count: Some(page.rows.len().try_into().unwrap_or(i32::MAX)),
             total_results_count: Some(total.try_into().unwrap_or(i32::MAX)),
             bytes_scanned: Some(signed(bytes_scanned)),
-        }),
-        query_result_rows: Some(rows),
+        },
+        query_result_rows: ResultRows { columns: page.columns, rows: page.rows },
         next_token: page.next_token,
         error_message: page.error,
     })
+}
+
+/// `GetQueryResultsResponse` of the service model, its rows as they were read: a map for each cell would take longer to
+/// make than all else.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ResultsAnswer {
+    query_status: wire::QueryStatus,
+    query_statistics: wire::QueryStatistics,
+    query_result_rows: ResultRows,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+}
+
+/// Rows as lists of one-entry maps, every value a text.
+struct ResultRows {
+    columns: Arc<[String]>,
+    rows: Vec<Vec<Option<String>>>,
+}
+
+impl Serialize for ResultRows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.iter().map(|cells| ResultRow { columns: &self.columns, cells }))
+    }
+}
+
+struct ResultRow<'a> {
+    columns: &'a [String],
+    cells: &'a [Option<String>],
+}
+
+impl Serialize for ResultRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.columns.iter().zip(self.cells).map(|(name, text)| ResultCell { name, text }))
+    }
+}
+
+struct ResultCell<'a> {
+    name: &'a str,
+    text: &'a Option<String>,
+}
+
+impl Serialize for ResultCell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, self.text.as_deref().unwrap_or(NULL_TEXT))])
+    }
 }
 
 /// ListQueries of one store, newest first.

@@ -2,13 +2,13 @@
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use towpath_admit::ApiSource;
 use towpath_iam::DirectoryError;
 use towpath_model::AccountId;
 use towpath_wire::{ApiError, Object};
 
-use super::Context;
+use super::{Context, json};
 use crate::refusal::internal;
 
 mod access_key;
@@ -110,7 +110,7 @@ pub(crate) fn read_only(name: &str) -> bool {
 }
 
 /// Authorizes (`towpath:<name>`) and runs an operation.
-pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> Result<Value, ApiError> {
+pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> Result<Box<RawValue>, ApiError> {
     if !is_known(name) {
         return Err(ApiError::unknown_operation(format!("{name} is no operation of Towpath; see docs/towpath-api.md")));
     }
@@ -183,10 +183,6 @@ fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     let read = serde_json::from_slice(body).map(|Object(read)| read);
     read.map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })
-}
-
-fn json<T: Serialize>(outcome: Result<T, ApiError>) -> Result<Value, ApiError> {
-    serde_json::to_value(outcome?).map_err(|cause| internal("write answer", cause))
 }
 
 /// The account that an operation is about: the caller's, or another one if the caller is of the first account.
