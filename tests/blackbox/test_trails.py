@@ -295,6 +295,10 @@ def test_aggregations_of_a_trail_are_kept(cloudtrail, bucket):
     name = unique()
     arn = cloudtrail.create_trail(Name=name, S3BucketName=bucket)["TrailARN"]
     given = [{"Templates": ["API_ACTIVITY", "USER_ACTIONS"], "EventCategory": "Data"}]
+    code, message = error_of(cloudtrail.put_event_configuration, TrailName=name, AggregationConfigurations=given)
+    assert code == "InvalidParameterException" and "PutEventSelectors" in message
+    data = {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}
+    cloudtrail.put_event_selectors(TrailName=name, EventSelectors=[{"DataResources": [data]}])
     put = cloudtrail.put_event_configuration(TrailName=name, AggregationConfigurations=given)
     assert (put["TrailARN"], put["AggregationConfigurations"]) == (arn, given)
     assert cloudtrail.get_event_configuration(TrailName=arn)["AggregationConfigurations"] == given

@@ -31,6 +31,15 @@ impl TrailSelectors {
         }
     }
 
+    /// True when a selector asks for data events.
+    pub fn take_data_events(&self) -> bool {
+        match self {
+            Self::Default => false,
+            Self::Basic(selectors) => selectors.iter().any(|selector| !selector.data_resources.is_empty()),
+            Self::Advanced(selectors) => selectors.iter().any(|selector| selector.event_category() == Some("Data")),
+        }
+    }
+
     /// The `HasCustomEventSelectors` of the trail.
     pub fn custom(&self) -> bool {
         !matches!(self, Self::Default)

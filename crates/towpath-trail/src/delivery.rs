@@ -16,6 +16,7 @@ use tracing::info;
 use crate::buckets::{Buckets, TrailSource};
 use crate::chain::Digester;
 use crate::error::{DeliveryError, OpenError, RunError};
+use crate::log_file::counts_name;
 use crate::notify::{Notifier, Notifiers};
 use crate::record::{self, ChainId, Known, Progress, Staged};
 use crate::recorded::RecordedChain;
@@ -112,7 +113,8 @@ impl DeliveryBuilder {
             Some(found) => (found.value, found.unchanged()),
             None => {
                 // Written at once, so that the place of the first reader does not move while nothing is delivered.
-                let (key, first) = (record::progress_key(), Progress { position: self.log.committed(), next: 0 });
+                let (key, first) =
+                    (record::progress_key(), Progress { position: self.log.committed(), ..Progress::default() });
                 let write = Write::json(key.clone(), &first).map_err(OpenError::Meta)?;
                 let version = meta.commit(&[Expect::Absent(key.clone())], &[write]).await.map_err(OpenError::Meta)?;
                 (first, Expect::Version(key, version))
@@ -125,7 +127,7 @@ impl DeliveryBuilder {
         let statuses =
             statuses.into_iter().filter_map(|found| Some((found.key.last_part().parse().ok()?, found.value)));
         let touched = undigested(meta.as_ref()).await.map_err(OpenError::Meta)?;
-        remove_leftovers(meta.as_ref(), &self.folder).await?;
+        remove_leftovers(meta.as_ref(), &self.folder, progress.aggregates).await?;
 
         let settings = Arc::new(self.settings);
         let shared = Arc::new(Shared {
@@ -167,8 +169,13 @@ async fn undigested(meta: &dyn MetaStore) -> Result<HashSet<ChainId>, towpath_me
 }
 
 /// Removes files that no record names: those of a window or digest that was not committed.
-async fn remove_leftovers(meta: &dyn MetaStore, folder: &std::path::Path) -> Result<(), OpenError> {
-    let (area, mut after, mut named) = (record::staged_area(), None, HashSet::new());
+async fn remove_leftovers(
+    meta: &dyn MetaStore,
+    folder: &std::path::Path,
+    aggregates: Option<u64>,
+) -> Result<(), OpenError> {
+    let (area, mut after) = (record::staged_area(), None);
+    let mut named: HashSet<String> = aggregates.map(counts_name).into_iter().collect();
     loop {
         let page = meta.list(&area, after.as_ref(), MAX_PAGE).await.map_err(OpenError::Meta)?;
         let (last, full) = (page.last().map(|record| record.key.clone()), page.len() == MAX_PAGE);

@@ -11,11 +11,14 @@
 //!        +--> staged like a log file, put with its signature as metadata
 //! ```
 //!
+//! Data events of trails that aggregate are counted on the way; the counts are part of the same commits (`aggregate`).
+//!
 //! Which trails want an event was decided when it was admitted ([`towpath_model::Event::trails`]). A bucket that cannot
 //! be reached keeps its own staged files waiting and nothing else.
 //!
 //! [`verify`] checks what lies in a bucket, or in a copy of it, without trusting any of the above.
 
+mod aggregate;
 mod buckets;
 mod chain;
 mod delivery;

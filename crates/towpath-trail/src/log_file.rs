@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use towpath_model::{AccountId, Event, EventTime, Region, TrailId};
+use jiff::Timestamp;
+use towpath_model::{AccountId, Category, Event, EventTime, Region, TrailId};
 
+use crate::aggregate::{Aggregates, Counted, Template};
 use crate::object_key::Folder;
 use crate::record::LogFileFacts;
 use crate::settings::TrailSettings;
@@ -43,9 +45,22 @@ pub(crate) struct Filled {
     pub(crate) group: Group,
     /// Number among the files of its group in this window.
     pub(crate) part: u32,
+    /// Number of the file on disk; no other ever had it.
+    pub(crate) number: u64,
     /// Name on disk.
     pub(crate) file: String,
     pub(crate) facts: LogFileFacts,
+}
+
+/// How a window's data events are aggregated.
+#[derive(Default)]
+struct Aggregation {
+    // The trails that aggregate, and what by.
+    templates: HashMap<TrailId, Vec<Template>>,
+    // What is counted and not delivered yet.
+    open: Aggregates,
+    // Five minutes that ended before then are over.
+    due: Timestamp,
 }
 
 /// The files of a window.
@@ -63,6 +78,7 @@ pub(crate) struct LogFiles {
     buffered: usize,
     // Text of all files.
     bytes: u64,
+    aggregation: Aggregation,
     answers: (Sender<Written>, Receiver<Written>),
 }
 
@@ -81,6 +97,7 @@ struct Lane {
 }
 
 struct Open {
+    number: u64,
     file: String,
     part: u32,
     buffer: Vec<u8>,
@@ -101,8 +118,32 @@ impl LogFiles {
             filled: Vec::new(),
             buffered: 0,
             bytes: 0,
+            aggregation: Aggregation::default(),
             answers: channel(),
         }
+    }
+
+    /// Goes on counting data events where `open` stands.
+    #[must_use]
+    pub(crate) fn counting(mut self, open: Aggregates) -> Self {
+        self.aggregation.open = open;
+        self
+    }
+
+    /// From now on counts the data events of these trails; five minutes that ended before `due` are over.
+    pub(crate) fn aggregate(&mut self, templates: HashMap<TrailId, Vec<Template>>, due: Timestamp) {
+        (self.aggregation.templates, self.aggregation.due) = (templates, due);
+    }
+
+    /// Takes a number for a file that is no log file.
+    pub(crate) fn take_number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// What is counted and not delivered yet.
+    pub(crate) fn open_aggregates(&self) -> &Aggregates {
+        &self.aggregation.open
     }
 
     /// Number of the next file.
@@ -117,14 +158,20 @@ impl LogFiles {
 
     /// True when the window should end.
     pub(crate) fn full(&self) -> bool {
-        self.bytes >= self.settings.window_bytes || self.filled.len() + self.lanes.len() >= self.settings.window_files
+        self.bytes >= self.settings.window_bytes
+            || self.filled.len() + self.lanes.len() >= self.settings.window_files
+            || self.crowded()
     }
 
     /// Adds an event to a file of each trail that wants it. Blocks while the threads are busy.
     pub(crate) fn add(&mut self, event: &Event) -> io::Result<()> {
         for trail in &event.trails {
-            let lanes = self.lanes_of(*trail, event);
-            self.add_to(lanes, event)?;
+            let folder = Folder::of(event.category);
+            let lanes = self.lanes_of(*trail, event.account, &event.region, folder);
+            self.add_to(lanes, &event.json, event.time)?;
+        }
+        if event.category == Category::Data && !self.aggregation.templates.is_empty() {
+            self.aggregation.count(event);
         }
         if self.buffered > self.settings.buffer_bytes {
             self.flush()?;
@@ -132,15 +179,32 @@ impl LogFiles {
         Ok(())
     }
 
-    fn lanes_of(&mut self, trail: TrailId, event: &Event) -> usize {
-        let folder = Folder::of(event.category);
+    /// More is counted than may wait.
+    pub(crate) fn crowded(&self) -> bool {
+        self.aggregation.open.size() >= self.settings.aggregate_bytes
+    }
+
+    /// Adds the records of what was counted and is over before `due`, and of all of the trails in `ended`.
+    pub(crate) fn close_aggregates(&mut self, due: Timestamp, ended: &HashSet<TrailId>) -> io::Result<()> {
+        for finished in self.aggregation.open.take(due, ended, self.next) {
+            let span = &finished.span;
+            let lanes = self.lanes_of(span.trail, span.account, &span.region, Folder::Aggregated);
+            self.add_to(lanes, &finished.text, span.time())?;
+            if self.buffered > self.settings.buffer_bytes {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lanes_of(&mut self, trail: TrailId, account: AccountId, region: &Region, folder: Folder) -> usize {
         if let Some((last, at)) = &self.last {
-            let same = last.trail == trail && last.account == event.account && last.folder == folder;
-            if same && last.region == event.region {
+            let same = last.trail == trail && last.account == account && last.folder == folder;
+            if same && last.region == *region {
                 return *at;
             }
         }
-        let group = Group { trail, account: event.account, region: event.region.clone(), folder };
+        let group = Group { trail, account, region: region.clone(), folder };
         let at = match self.groups.entry(group.clone()) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
@@ -154,8 +218,7 @@ impl LogFiles {
         at
     }
 
-    fn add_to(&mut self, at: usize, event: &Event) -> io::Result<()> {
-        let text = &event.json;
+    fn add_to(&mut self, at: usize, text: &[u8], time: EventTime) -> io::Result<()> {
         // The event, the comma before it and the end of the file.
         let needed = text.len() as u64 + 1 + CLOSING.len() as u64;
         let lanes = &mut self.lanes[at];
@@ -176,18 +239,20 @@ impl LogFiles {
                 open
             }
             closed => {
-                let file = format!("l{:020}", self.next);
+                let number = self.next;
+                let file = format!("l{number:020}");
                 (self.next, lanes.parts) = (self.next + 1, lanes.parts + 1);
                 self.buffered += OPENING.len();
                 closed.insert(Open {
+                    number,
                     file,
                     part: lanes.parts - 1,
                     buffer: OPENING.to_vec(),
                     begun: false,
                     facts: LogFileFacts {
                         hash: String::new(),
-                        oldest: event.time,
-                        newest: event.time,
+                        oldest: time,
+                        newest: time,
                         events: 0,
                         bytes: OPENING.len() as u64,
                         validated: false,
@@ -201,8 +266,8 @@ impl LogFiles {
         let facts = &mut open.facts;
         facts.bytes += text.len() as u64;
         facts.events += 1;
-        facts.oldest = facts.oldest.min(event.time);
-        facts.newest = facts.newest.max(event.time);
+        facts.oldest = facts.oldest.min(time);
+        facts.newest = facts.newest.max(time);
         if open.buffer.len() >= BLOCK {
             let busy = open.facts.bytes >= BUSY;
             let thread = lanes.thread + lanes.current;
@@ -227,7 +292,7 @@ impl LogFiles {
         self.buffered += CLOSING.len();
         self.buffered -= send(&self.stagers, thread, &mut open, Some(self.answers.0.clone()))?;
         let group = lanes.group.clone();
-        self.filled.push(Filled { group, part: open.part, file: open.file, facts: open.facts });
+        self.filled.push(Filled { group, part: open.part, number: open.number, file: open.file, facts: open.facts });
         Ok(())
     }
 
@@ -275,6 +340,18 @@ impl LogFiles {
     }
 }
 
+impl Aggregation {
+    fn count(&mut self, event: &Event) {
+        let mut counted = None;
+        for trail in &event.trails {
+            let Some(templates) = self.templates.get(trail) else { continue };
+            // Read once, and only if a trail asks.
+            let Some(counted) = counted.get_or_insert_with(|| Counted::of(&event.json)) else { return };
+            self.open.count(*trail, templates, event, counted, self.due);
+        }
+    }
+}
+
 /// Hands what a file has gathered to its thread; returns how much that was.
 fn send(stagers: &Stagers, thread: usize, open: &mut Open, last: Option<Sender<Written>>) -> io::Result<usize> {
     let text = if last.is_some() {
@@ -291,11 +368,17 @@ fn send(stagers: &Stagers, thread: usize, open: &mut Open, last: Option<Sender<W
     Ok(sent)
 }
 
+/// Name of the file that keeps counts of data events.
+pub(crate) fn counts_name(number: u64) -> String {
+    format!("c{number:020}")
+}
+
 /// Removes the staged files with numbers from `first` up to, but not including, `end`.
 pub(crate) fn remove_files(folder: &Path, first: u64, end: u64) {
     for number in first..end {
         // Most often it is there; if it cannot be removed the next start tries again.
         let _ = std::fs::remove_file(folder.join(format!("l{number:020}")));
+        let _ = std::fs::remove_file(folder.join(counts_name(number)));
     }
 }
 

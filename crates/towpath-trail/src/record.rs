@@ -22,6 +22,9 @@ pub(crate) struct Progress {
     pub(crate) position: Position,
     /// Number of the next staged log file.
     pub(crate) next: u64,
+    /// Number of the file with counts of data events before the position that are not delivered yet, if there are any.
+    #[serde(default)]
+    pub(crate) aggregates: Option<u64>,
 }
 
 /// A trail as the delivery last saw it.

@@ -25,6 +25,11 @@ pub struct TrailSettings {
     pub gzip_level: u32,
     /// Threads that compress.
     pub workers: usize,
+    /// How long after five minutes are over their data events are still counted, in seconds, before the counts are
+    /// delivered as aggregated events.
+    pub aggregation_seconds: u64,
+    /// Memory of counts that are not delivered yet; more are delivered early.
+    pub aggregate_bytes: usize,
     /// How often digests are made, in seconds.
     pub digest_seconds: u64,
     /// How long after StopLogging the calls that were under way may still reach the log, in milliseconds.
@@ -72,6 +77,8 @@ impl Default for TrailSettings {
             buffer_bytes: 32 << 20,
             gzip_level: 2,
             workers: 2,
+            aggregation_seconds: 60,
+            aggregate_bytes: 16 << 20,
             digest_seconds: 3_600,
             stop_grace_ms: 5_000,
             uploads: 4,

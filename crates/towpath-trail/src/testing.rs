@@ -185,11 +185,33 @@ impl World {
 
     /// Appends events of an account.
     pub(crate) async fn append_of(&self, account: &str, texts: Vec<String>, trails: &[TrailId], region: &str) {
+        self.append_category(Category::Management, account, texts, trails, region).await;
+    }
+
+    /// Appends data events of these names.
+    pub(crate) async fn append_data(&self, names: &[&str], trails: &[TrailId]) -> Vec<String> {
+        let text = |name: &&str| {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            format!("{{\"eventID\":\"e{number}\",\"eventSource\":\"s3.amazonaws.com\",\"eventName\":\"{name}\"}}")
+        };
+        let texts: Vec<String> = names.iter().map(text).collect();
+        self.append_category(Category::Data, "000000000001", texts.clone(), trails, "us-east-1").await;
+        texts
+    }
+
+    async fn append_category(
+        &self,
+        category: Category,
+        account: &str,
+        texts: Vec<String>,
+        trails: &[TrailId],
+        region: &str,
+    ) {
         let event = |json: String| Event {
             key: EventKey::of(None, json.as_bytes()),
             time: EventTime::from(self.now()),
             admitted: self.now(),
-            category: Category::Management,
+            category,
             account: account.parse().unwrap(),
             region: region.parse().unwrap(),
             destinations: Default::default(),

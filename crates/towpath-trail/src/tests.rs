@@ -1,5 +1,6 @@
 //! Whole deliveries: from the log to the bucket, with every step failing in turn, and verified afterwards.
 
+mod aggregated;
 mod clock;
 mod notices;
 

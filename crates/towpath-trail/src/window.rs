@@ -3,6 +3,9 @@
 //! The position moves and the files are listed together. A crash before that commit leaves files that nobody names and
 //! a position from which the same events are read again; after it, files whose names and bytes never change.
 
+mod finish;
+
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +16,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use towpath_log::{Committed, Log, LogReader, ReadError};
 use towpath_meta::{Expect, MetaError, MetaStoreExt, Write};
-use towpath_model::{Position, TrailStatus};
+use towpath_model::{Position, TrailId, TrailStatus};
 use tracing::{error, info, warn};
 
+use crate::aggregate::Aggregates;
 use crate::buckets::storage_code;
 use crate::delivery::{Hold, Shared};
 use crate::error::{DeliveryError, RunError};
 use crate::log_file::{Filled, LogFiles, remove_files};
-use crate::object_key::{KeyPlace, log_file_key, unique_part};
+use crate::object_key::{Folder, KeyPlace, log_file_key, unique_part};
 use crate::record::{self, Progress, Staged, What};
 use crate::stager::Stagers;
+
+use finish::{Finished, counts, finish};
 
 // Text of events read at a time.
 const READ: usize = 4 << 20;
@@ -37,6 +43,8 @@ pub(crate) struct Windows {
     reader: LogReader,
     stagers: Arc<Stagers>,
     progress: Progress,
+    // What was counted of the events before the position and is not delivered yet.
+    aggregates: Aggregates,
     // The progress record as it is now.
     unchanged: Expect,
     // No name of a file is used twice in the life of a process: blocks of a window that was given up may still be on
@@ -65,6 +73,7 @@ impl Windows {
     ) -> io::Result<Self> {
         let stagers = Stagers::start(&shared.folder, shared.settings.workers, shared.settings.gzip_level)?;
         let reader = log.reader(progress.position);
+        let aggregates = counts(&shared.folder, progress.aggregates);
         Ok(Self {
             shared,
             log,
@@ -72,6 +81,7 @@ impl Windows {
             reader,
             stagers: Arc::new(stagers),
             progress,
+            aggregates,
             unchanged,
             next: progress.next,
             read: 0,
@@ -123,7 +133,7 @@ impl Windows {
 
     fn begin(&mut self) -> LogFiles {
         self.read = 0;
-        LogFiles::begin(self.stagers.clone(), self.shared.settings.clone(), self.next)
+        LogFiles::begin(self.stagers.clone(), self.shared.settings.clone(), self.next).counting(self.aggregates.clone())
     }
 
     /// True when the window ends before its time: its files are as many or as large as they may be, or the log would keep
@@ -197,6 +207,7 @@ impl Windows {
         }
         let empty = LogFiles::begin(self.stagers.clone(), self.shared.settings.clone(), 0);
         let mut moved = std::mem::replace(files, empty);
+        moved.aggregate(self.templates(), self.due());
         let task = move || {
             let added = events.iter().try_for_each(|event| moved.add(event));
             (moved, added)
@@ -219,11 +230,16 @@ impl Windows {
         let now = self.shared.clock.now();
         let (start, end) = (self.progress.position, self.reader.position());
         let caught_up = end == self.log.committed();
-        if start != end {
+        let counting = files.open_aggregates();
+        if start != end || !counting.is_empty() {
             // Names of trails that were made or deleted since are needed now.
             self.shared.sync().await?;
+        }
+        let due = if files.crowded() { Timestamp::MAX } else { self.due() };
+        let ended = self.ended(counting.trails());
+        if start != end || counting.is_due(due, &ended) {
             let trails = files.trails();
-            if let Err(error) = self.commit(files, now, (start, end)).await {
+            if let Err(error) = self.commit(files, now, (start, end), (due, ended)).await {
                 if let DeliveryError::Staging(cause) = &error {
                     let failed = |status: &mut TrailStatus| status.delivery.failure(now, Some(storage_code(cause)));
                     trails.iter().for_each(|trail| self.shared.note(*trail, failed));
@@ -253,17 +269,20 @@ impl Windows {
         mut files: LogFiles,
         now: Timestamp,
         range: (Position, Position),
+        over: (Timestamp, HashSet<TrailId>),
     ) -> Result<(), DeliveryError> {
         let folder = self.shared.folder.clone();
+        let before = (self.progress.aggregates, std::mem::take(&mut self.aggregates));
         let finish = move || {
-            let filled = files.finish(&folder);
-            (files.next(), filled)
+            let finished = finish(&mut files, &folder, &over, &before);
+            (files.next(), finished, before.1)
         };
-        let finished = tokio::task::spawn_blocking(finish).await.map_err(|_| DeliveryError::Stopping)?;
-        self.next = finished.0;
-        let filled = finished.1.map_err(DeliveryError::Staging)?;
+        let (next, finished, before) =
+            tokio::task::spawn_blocking(finish).await.map_err(|_| DeliveryError::Stopping)?;
+        (self.next, self.aggregates) = (next, before);
+        let Finished { filled, aggregates, counts } = finished.map_err(DeliveryError::Staging)?;
         let doing = DeliveryError::meta("commit a window of log files");
-        let progress = Progress { position: range.1, next: self.next };
+        let progress = Progress { position: range.1, next: self.next, aggregates: counts };
         let mut writes = vec![Write::json(record::progress_key(), &progress).map_err(&doing)?];
         let (mut events, mut bytes) = (0, 0);
         for filled in &filled {
@@ -275,7 +294,8 @@ impl Windows {
         let files = writes.len() - 1;
         let version = self.shared.meta.commit(std::slice::from_ref(&self.unchanged), &writes).await.map_err(&doing)?;
         self.unchanged = Expect::Version(record::progress_key(), version);
-        self.progress = progress;
+        self.move_to(progress);
+        self.aggregates = aggregates;
         counter!("towpath_trail_events_total").increment(events);
         counter!("towpath_trail_bytes_total").increment(bytes);
         if files > 0 {
@@ -292,7 +312,11 @@ impl Windows {
             return None;
         };
         let trail = known.trail;
-        let positions = (range.0.as_u64(), range.1.as_u64());
+        let positions = match group.folder {
+            // What is counted is delivered when its time is over, whether or not anything was read.
+            Folder::Aggregated => (filled.number, u64::MAX),
+            _ => (range.0.as_u64(), range.1.as_u64()),
+        };
         let unique = unique_part(group.trail, positions, group.account, &group.region, group.folder, filled.part);
         let mut facts = filled.facts.clone();
         facts.validated = trail.log_file_validation;
@@ -332,8 +356,9 @@ impl Windows {
         let key = record::progress_key();
         if let Some(found) = self.shared.meta.get_json::<Progress>(&key).await? {
             self.unchanged = found.unchanged();
-            self.progress = found.value;
+            self.move_to(found.value);
             self.hold.move_to(self.progress.position);
+            self.aggregates = counts(&self.shared.folder, self.progress.aggregates);
         }
         // What was not committed is named by nobody.
         remove_files(&self.shared.folder, self.progress.next, self.next);

@@ -159,6 +159,7 @@ impl Check {
         let trail = &settings.trail;
         self.between("trail.delivery_interval", trail.delivery_interval, "1s", "1d");
         self.between("trail.digest_interval", trail.digest_interval, "1s", "1d");
+        self.between("trail.aggregation_delay", trail.aggregation_delay, "1s", "1d");
         self.between("trail.give_up", trail.give_up, "1d", "3650d");
         self.size("trail.file_size", trail.file_size, "64KiB", "1GiB");
     }

@@ -28,7 +28,7 @@ const OPERATIONS: &str = "throttles.operations";
 const ENDPOINTS: &str = "import.endpoint";
 
 /// A list of tables, which no variable can hold.
-const UPSTREAMS: &str = "gateway.upstream";
+pub const UPSTREAMS: &str = "gateway.upstream";
 
 /// Fields of an entry of `import.endpoint`.
 const ENDPOINT_FIELDS: [(&str, Form); 10] = [
@@ -109,14 +109,17 @@ impl Names {
         })
     }
 
-    /// The setting whose name is most like `name`, if one is like it.
+    /// The setting, or the section, whose name is most like `name`, if one is like it.
     pub fn nearest(&self, name: &str) -> Option<String> {
+        let sections = self.0.iter().filter_map(|(known, _)| Some(known.rsplit_once('.')?.0));
         self.0
             .iter()
-            .map(|(known, _)| (strsim::damerau_levenshtein(known, name), known))
+            .map(|(known, _)| known.as_str())
+            .chain(sections)
+            .map(|known| (strsim::damerau_levenshtein(known, name), known))
             .min()
-            .filter(|(distance, known)| *distance <= 3.max(known.len() / 4))
-            .map(|(_, known)| known.clone())
+            .filter(|(distance, known)| *distance <= 3.max(known.len() / 4) && *distance < name.len() / 2)
+            .map(|(_, known)| known.to_owned())
     }
 
     fn nearest_variable(&self, variable: &str) -> Option<String> {

@@ -171,12 +171,19 @@ pub fn changed(settings: &Settings) -> Vec<(String, String)> {
     if let (Ok(now), Ok(default)) = (Value::serialize(settings), Value::serialize(Settings::default())) {
         gather(String::new(), &now, &default, &mut changed);
     }
+    for (index, upstream) in settings.gateway.upstream.iter().enumerate() {
+        if let (Ok(now), Ok(default)) = (Value::serialize(upstream), Value::serialize(Upstream::default())) {
+            gather(format!("{}[{index}]", environment::UPSTREAMS), &now, &default, &mut changed);
+        }
+    }
     changed
 }
 
 /// Adds the values below `name` that differ. Depth is bounded by that of [`Settings`].
 fn gather(name: String, now: &Value, default: &Value, into: &mut Vec<(String, String)>) {
     match (now, default) {
+        // One by one, see above.
+        _ if name == environment::UPSTREAMS => {}
         (Value::Dict(_, now), Value::Dict(_, default)) => {
             for (field, value) in now {
                 let below = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
@@ -218,7 +225,23 @@ fn refusal(error: figment::Error, names: &environment::Names) -> ConfigError {
             ConfigError::Unknown { nearest: names.nearest(&name), name, origin }
         }
         kind if path.is_empty() => ConfigError::Source { origin, problem: kind.to_string() },
-        kind => ConfigError::Value { name: path, origin, problem: kind.to_string() },
+        kind => ConfigError::Value { name: path, origin, problem: in_our_words(kind.to_string()) },
+    }
+}
+
+/// What the standard library says of an address does not tell the next step.
+fn in_our_words(problem: String) -> String {
+    match problem.as_str() {
+        "invalid socket address syntax" => "it must be an address and a port, such as 127.0.0.1:4747".to_owned(),
+        _ => problem,
+    }
+}
+
+/// What is to be said of variables that look like settings.
+pub fn remark((variable, nearest): &environment::Stranger) -> String {
+    match nearest {
+        Some(nearest) => format!("unknown variable {variable}; did you mean {nearest}?"),
+        None => format!("variable {variable} is no setting and is passed over"),
     }
 }
 

@@ -229,6 +229,24 @@ fn only_settings_that_are_not_at_their_defaults_are_named() {
     let settings = Setup::new().flag("query.memory", "3GiB").flag("throttles.operations.StartQuery", "3").load();
     let named = [("query.memory", "3GiB"), ("throttles.operations.StartQuery", "3")];
     assert_eq!(changed(&settings), named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+
+    let upstreams =
+        "[[gateway.upstream]]\nservice = \"*\"\nurl = \"http://h\"\nsts = { secret_access_key = \"staple\" }\n";
+    let named = [
+        ("gateway.upstream[0].service", "*"),
+        ("gateway.upstream[0].sts.secret_access_key", "(hidden)"),
+        ("gateway.upstream[0].url", "http://h"),
+    ];
+    let settings = toml::from_str::<Settings>(upstreams).unwrap();
+    assert_eq!(changed(&settings), named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn a_misspelt_section_is_told_with_the_nearest_one_and_an_address_with_an_example() {
+    let refusal = Setup::new().file("querry = 3\n").refusal();
+    assert!(refusal.contains("unknown setting querry") && refusal.contains("did you mean query?"), "{refusal}");
+    let refusal = Setup::new().flag("listen", "4747").refusal();
+    assert!(refusal.ends_with("it must be an address and a port, such as 127.0.0.1:4747"), "{refusal}");
 }
 
 #[test]

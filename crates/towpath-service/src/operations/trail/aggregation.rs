@@ -1,5 +1,4 @@
-//! Event configuration of trails: how data events are to be aggregated. It is kept and shown; nothing that Towpath
-//! records by itself is aggregated.
+//! Event configuration of trails: how the data events that a trail delivers are aggregated.
 
 use towpath_model::{AggregationConfiguration, Trail};
 use towpath_wire::{ApiError, cloudtrail as wire, errors};
@@ -42,6 +41,12 @@ pub(crate) async fn put_configuration(
         .change(|state, change| {
             let current = state.trail(id).ok_or_else(|| name.not_found(context.caller))?;
             require_changeable(context, state, current)?;
+            if !aggregations.is_empty() && !current.selectors.take_data_events() {
+                return Err(invalid(
+                    "the trail delivers no data events that could be aggregated; add a selector of data events with \
+                     PutEventSelectors first",
+                ));
+            }
             let mut trail = Trail::clone(current);
             trail.aggregations = aggregations;
             trail.updated = context.caller.now;

@@ -20,6 +20,10 @@ pub struct Trail {
     /// How often digests are made; whole seconds, parts count as one.
     #[serde(with = "duration")]
     pub digest_interval: Duration,
+    /// How long after five minutes are over their data events are still counted before aggregated events are made of
+    /// them; whole seconds, parts count as one.
+    #[serde(with = "duration")]
+    pub aggregation_delay: Duration,
     /// Text of a log file before compression; a fuller file is closed and another begun.
     #[serde(with = "size")]
     pub file_size: u64,
@@ -82,6 +86,7 @@ impl Default for Trail {
         Self {
             delivery_interval: 300 * SECOND,
             digest_interval: HOUR,
+            aggregation_delay: 60 * SECOND,
             file_size: 50_000_000,
             give_up: 30 * DAY,
             regions: Vec::new(),

@@ -76,6 +76,7 @@ pub fn trail(settings: &Settings) -> TrailSettings {
     TrailSettings {
         cadence_seconds: seconds(trail.delivery_interval),
         digest_seconds: seconds(trail.digest_interval),
+        aggregation_seconds: seconds(trail.aggregation_delay),
         file_bytes: trail.file_size,
         give_up_days: seconds(trail.give_up).div_ceil(86_400),
         regions: trail.regions.clone(),
