@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep, timeout};
@@ -36,8 +37,8 @@ pub struct AnswerBody {
 }
 
 enum Form {
-    /// A body that is there already; with an error if it ends early.
-    Whole { bytes: Option<Bytes>, broken: Option<Breaking> },
+    /// A body that is there already, with what trails it; with an error if it ends early.
+    Whole { bytes: Option<Bytes>, trailers: Option<HeaderMap>, broken: Option<Breaking> },
     /// A body that comes from the upstream.
     Passing(Box<Passing>),
 }
@@ -56,6 +57,10 @@ pub struct Passing {
     durable: bool,
     /// The announced bytes that have not come yet, if a length was announced.
     rest: Option<u64>,
+    /// Whether trailers may follow all of the announced bytes, as in HTTP/2.
+    trails: bool,
+    /// The last of the announced bytes, until it is known whether trailers follow.
+    filled: Option<Frame<Bytes>>,
     waiting: Option<Pin<Box<Sleep>>>,
     held: Option<Held>,
     breaking: Option<Breaking>,
@@ -63,9 +68,13 @@ pub struct Passing {
 }
 
 struct Held {
-    last: Option<Frame<Bytes>>,
+    last: Last,
     recorded: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
+
+/// The last frames of an answer, in their order.
+#[derive(Default)]
+struct Last(Option<Frame<Bytes>>, Option<Frame<Bytes>>);
 
 /// Why an answer ends early. Ends the client's connection, so that the client does not take the part for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -106,15 +115,26 @@ impl AnswerBody {
     /// A body that is there.
     pub fn whole(bytes: Bytes) -> Self {
         Self {
-            form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken: None },
+            form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), trailers: None, broken: None },
             _running: None,
         }
     }
 
+    /// A body that is there, and what trails it.
+    pub fn gathered(gathered: Gathered) -> Self {
+        let Gathered { bytes, trailers, whole } = gathered;
+        if !whole {
+            return Self::broken(bytes);
+        }
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self { form: Form::Whole { bytes, trailers, broken: None }, _running: None }
+    }
+
     /// The first part of a body whose rest will not come.
-    pub fn broken(bytes: Bytes) -> Self {
+    fn broken(bytes: Bytes) -> Self {
         let broken = Some(Breaking::of(AnswerError::Broken));
-        Self { form: Form::Whole { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), broken }, _running: None }
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        Self { form: Form::Whole { bytes, trailers: None, broken }, _running: None }
     }
 
     /// A body that passes.
@@ -129,14 +149,23 @@ impl AnswerBody {
     }
 }
 
+/// An answer that was taken in.
+pub struct Gathered {
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+    whole: bool,
+}
+
 impl Passing {
-    /// Passes `body` on. The upstream may be silent for `pause`; the end waits for the record if `durable`.
+    /// Passes `body` on. The upstream may be silent for `pause`; the end waits for the record if `durable`. `trails` says
+    /// whether trailers may follow all of the announced bytes.
     pub fn new(
         body: Incoming,
         call: Call,
         lease: Lease,
         pause: Duration,
         durable: bool,
+        trails: bool,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let rest = body.size_hint().exact();
@@ -148,6 +177,8 @@ impl Passing {
             pause,
             durable,
             rest,
+            trails,
+            filled: None,
             waiting: None,
             held: None,
             breaking: None,
@@ -155,18 +186,21 @@ impl Passing {
         }
     }
 
-    /// Takes in all of a body that is known to be short; true if it came whole. Nothing is passed on.
-    pub async fn gather(mut self) -> (Bytes, bool, Option<Acknowledgement>) {
-        let mut bytes = Vec::new();
+    /// Takes in all of a body that is known to be short. Nothing is passed on.
+    pub async fn gather(mut self) -> (Gathered, Option<Acknowledgement>) {
+        let (mut bytes, mut trailers) = (Vec::new(), None);
         let whole = loop {
             match std::future::poll_fn(|cx| self.poll_upstream(cx)).await {
-                Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => bytes.extend_from_slice(&data),
+                    Err(other) => trailers = other.into_trailers().ok(),
+                },
                 Some(Err(_)) => break false,
                 None => break true,
             }
         };
         let acknowledgement = self.close(whole);
-        (bytes.into(), whole, acknowledgement)
+        (Gathered { bytes: bytes.into(), trailers, whole }, acknowledgement)
     }
 
     /// The next frame from the upstream, noted for the record.
@@ -197,7 +231,7 @@ impl Passing {
 
     /// True if no further frame can come.
     fn is_last(&self) -> bool {
-        self.rest == Some(0) || self.body.as_ref().is_none_or(Body::is_end_stream)
+        (self.rest == Some(0) && !self.trails) || self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// Hands the call over to the recording.
@@ -215,7 +249,7 @@ impl Passing {
     }
 
     /// The answer is over but for `last`.
-    fn end(&mut self, last: Option<Frame<Bytes>>) -> Option<Frame<Bytes>> {
+    fn end(&mut self, last: Last) -> Option<Frame<Bytes>> {
         let acknowledgement = self.close(true);
         match acknowledgement.filter(|_| self.durable) {
             Some(acknowledgement) => {
@@ -223,10 +257,19 @@ impl Passing {
                 self.held = Some(Held { last, recorded: Box::pin(recorded) });
                 None
             }
-            None => {
-                self.ended = true;
-                last
+            None => self.tell(last),
+        }
+    }
+
+    /// The first of the last frames; the other one follows.
+    fn tell(&mut self, Last(first, second): Last) -> Option<Frame<Bytes>> {
+        self.ended = true;
+        match first {
+            Some(_) => {
+                self.filled = second;
+                first
             }
+            None => second,
         }
     }
 
@@ -234,10 +277,9 @@ impl Passing {
         loop {
             if let Some(held) = &mut self.held {
                 let recorded = ready!(held.recorded.as_mut().poll(cx));
-                let last = self.held.take().and_then(|held| held.last);
+                let last = self.held.take().map(|held| held.last).unwrap_or_default();
                 if recorded {
-                    self.ended = true;
-                    return Poll::Ready(last.map(Ok));
+                    return Poll::Ready(self.tell(last).map(Ok));
                 }
                 self.breaking = Some(Breaking::of(AnswerError::NotRecorded));
             }
@@ -245,10 +287,15 @@ impl Passing {
                 return breaking.poll(cx).map(|error| error.map(Err));
             }
             if self.ended {
-                return Poll::Ready(None);
+                return Poll::Ready(self.filled.take().map(Ok));
             }
             let last = match ready!(self.poll_upstream(cx)) {
                 Some(Ok(frame)) if frame.is_data() && !self.is_last() => {
+                    // With all announced bytes a client may think that it has the whole answer.
+                    if self.durable && self.rest == Some(0) && self.filled.is_none() {
+                        self.filled = Some(frame);
+                        continue;
+                    }
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Some(Ok(last)) => Some(last),
@@ -258,6 +305,10 @@ impl Passing {
                     continue;
                 }
                 None => None,
+            };
+            let last = match self.filled.take() {
+                None => Last(last, None),
+                filled => Last(filled, last),
             };
             if let Some(last) = self.end(last) {
                 return Poll::Ready(Some(Ok(last)));
@@ -275,7 +326,7 @@ impl Drop for Passing {
         }
         let (Some(call), Some(lease)) = (self.call.take(), self.lease.take()) else { return };
         let (Some(body), Some(place)) = (self.body.take(), self.place.take()) else { return };
-        let rest = Self::new(body, call, lease, REST_WITHIN, false, place);
+        let rest = Self::new(body, call, lease, REST_WITHIN, false, self.trails, place);
         runtime.spawn(async move { drop(timeout(REST_WITHIN, rest.gather()).await) });
     }
 }
@@ -287,18 +338,18 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match &mut self.form {
             Form::Passing(passing) => passing.poll_frame(cx),
-            Form::Whole { bytes, broken } => match (bytes.take(), broken) {
+            Form::Whole { bytes, trailers, broken } => match (bytes.take(), broken) {
                 (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 (None, Some(broken)) => broken.poll(cx).map(|error| error.map(Err)),
-                (None, None) => Poll::Ready(None),
+                (None, None) => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
             },
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.form {
-            Form::Passing(passing) => passing.ended,
-            Form::Whole { bytes, broken } => bytes.is_none() && broken.is_none(),
+            Form::Passing(passing) => passing.ended && passing.filled.is_none(),
+            Form::Whole { bytes, trailers, broken } => bytes.is_none() && trailers.is_none() && broken.is_none(),
         }
     }
 

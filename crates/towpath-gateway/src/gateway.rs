@@ -286,18 +286,14 @@ impl Gateway {
             let refusal = Refusal::bad_gateway("the upstream speaks no WebSocket here");
             return own(&refusal, asked, service.as_deref());
         }
+        let trails = head.version == Version::HTTP_2;
         headers::to_client(&mut head, version);
         let announced = body.size_hint().exact();
-        let passing = Passing::new(body, call, lease, served.upstream.limits.body_pause, durable, place);
+        let passing = Passing::new(body, call, lease, served.upstream.limits.body_pause, durable, trails, place);
         let body = match announced {
-            Some(0) => {
-                let (_, _, acknowledgement) = passing.gather().await;
-                recorded(acknowledgement, durable).await.map(|()| AnswerBody::whole(Bytes::new()))
-            }
-            Some(..=SHORT) if durable => {
-                let (bytes, whole, acknowledgement) = passing.gather().await;
-                let body = if whole { AnswerBody::whole } else { AnswerBody::broken };
-                recorded(acknowledgement, durable).await.map(|()| body(bytes))
+            Some(length) if length == 0 || (durable && length <= SHORT) => {
+                let (gathered, acknowledgement) = passing.gather().await;
+                recorded(acknowledgement, durable).await.map(|()| AnswerBody::gathered(gathered))
             }
             _ => Ok(AnswerBody::passing(passing)),
         };

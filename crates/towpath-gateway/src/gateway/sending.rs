@@ -99,7 +99,7 @@ impl Drop for Sending {
                 Ok(Ok((response, lease))) => {
                     call.answered_by(&response);
                     // Dropped at once: what is short is read to its end for the record.
-                    drop(Passing::new(response.into_body(), call, lease, LINGER, false, place));
+                    drop(Passing::new(response.into_body(), call, lease, LINGER, false, false, place));
                 }
                 Ok(Err(error)) => drop(call.broken(with_causes(&error))),
                 Err(_) => drop(call),

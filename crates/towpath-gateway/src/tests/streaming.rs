@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::harness::*;
+use crate::Policy;
 
 const LENGTH: u64 = 64 << 20;
 
@@ -228,6 +229,37 @@ async fn http_2_clients_reach_upstreams_of_http_1_and_of_http_2() {
         }
         let seen = gateway.seen(5).await;
         assert!(seen.iter().all(|seen| &seen.sent.kept[..] == b"asked"));
+    }
+}
+
+#[tokio::test]
+async fn trailers_that_nobody_announced_pass_over_http_2_whatever_the_length_and_the_policy() {
+    use http_body_util::{Empty, Full};
+    let upstream = http_upstream(move |request| {
+        let trailers = [(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("7"))];
+        let trailers = async move { Some(Ok(http::HeaderMap::from_iter(trailers))) };
+        let length = request.uri().path().trim_start_matches('/').parse().unwrap();
+        http::Response::new(Full::new(Bytes::from(vec![b'x'; length])).with_trailers(trailers))
+    })
+    .await;
+    for policy in [Policy::FailOpen, Policy::FailClosed] {
+        let gateway = TestGateway::with(upstream, |setup| {
+            setup.origin().http2 = true;
+            setup.policy(policy);
+        })
+        .await;
+        let stream = TokioIo::new(gateway.connect().await);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        for length in [0, 3, 200_000] {
+            let request = http::Request::get(format!("http://api.example.org/{length}"));
+            let answer = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+            let body = answer.into_body().collect().await.unwrap();
+            assert_eq!(body.trailers().unwrap()["x-sum"], "7", "{policy:?} {length}");
+            assert_eq!(body.to_bytes().len(), length);
+            assert!(gateway.one().await.answered().1.whole);
+        }
     }
 }
 
