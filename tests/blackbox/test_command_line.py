@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, audit_event, new_activity_store, new_channel, new_store, scalar, store_id, unique
+from conftest import BINARY, SHARED, audit_event, new_activity_store, new_channel, new_store, scalar, store_id, unique
+from terminal import on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,41 @@ def test_a_wrong_query_says_where(server, filled):
     done = server.towpath("query", f"SELECT evntid FROM {table}", check=False)
     assert done.returncode != 0 and done.stdout == ""
     assert "eventid" in done.stderr.lower() and "1:8" in done.stderr
+
+
+def test_a_store_is_named_in_sql_as_it_is_called_and_the_place_of_an_error_is_marked(server, filled):
+    name, _, _ = filled
+    assert "-" in name
+    done = server.towpath("query", f"SELECT count(*) AS n FROM {name}", "--output", "csv")
+    assert done.stdout.split() == ["n", "3"]
+    statement = f"SELECT 1 FROM {name} WHERE evntid = ''"
+    done = server.towpath("query", statement, check=False)
+    column = statement.index("evntid") + 1
+    assert f"line 1:{column}: unknown column" in done.stderr
+    marked = done.stderr.splitlines()
+    line = next(index for index, text in enumerate(marked) if text.endswith(statement))
+    assert marked[line + 1].index("^") == marked[line].index("evntid")
+
+
+def test_a_narrow_terminal_shows_a_list_of_cells_instead_of_shreds(server, filled):
+    name, table, _ = filled
+    for columns, listed in [(220, False), (70, True)]:
+        status, lines = on_terminal([BINARY, "stores"], columns, server.cli_environment())
+        assert status == 0 and all(len(line) <= columns for line in lines), lines
+        assert lines[0].startswith("─ 1 ──") == listed, lines
+    assert any(line.split() == ["name", name] for line in lines), lines
+    assert any(line.split() == ["id", table] for line in lines), lines
+
+
+def test_a_terminal_shows_how_far_an_import_is(server):
+    if not (SHARED / "data/cloudtrail").is_dir():
+        pytest.skip("the shared data folder is missing")
+    store = unique("history")
+    server.towpath("stores", "create", store, "--retention", "3653")
+    command = [BINARY, "import", SHARED / "data/cloudtrail/sans504-s3-ransomware.json.gz", "--event-data-store", store]
+    status, lines = on_terminal(command, 90, server.cli_environment())
+    assert status == 0 and "23,981 events imported" in lines[-1], lines
+    assert any("/s" in line and " left" in line for line in lines[:-1]), lines
 
 
 def test_stores_are_shown(server, filled):
@@ -94,5 +130,15 @@ def test_help_and_completions(server, arguments):
 def test_errors_say_the_next_step(server, tmp_path):
     done = server.towpath("import", tmp_path / "nothing", "--event-data-store", "nowhere", check=False)
     assert done.returncode != 0 and done.stderr.strip()
+    (tmp_path / "file").write_text("{}")
+    done = server.towpath("import", tmp_path, "--event-data-store", "nowhere", check=False)
+    assert "there is no event data store nowhere in" in done.stderr and "towpath stores create" in done.stderr
     done = server.towpath("query", "SELECT 1", check=False, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert done.returncode != 0 and "127.0.0.1:9" in done.stderr
+    assert done.stderr.count("because:") == 1 and "towpath serve" in done.stderr
+    done = server.towpath("stores", check=False, AWS_ENDPOINT_URL=server.endpoint.replace("http:", "https:"))
+    assert done.returncode != 0 and "TLS" in done.stderr
+    done = server.towpath("lookup", "--event-name", "NoSuchEventName")
+    assert "no such event" in done.stderr
+    done = server.towpath("iam", "account", "create", "12", check=False)
+    assert done.returncode != 0 and "twelve digits" in done.stderr and "line 1" not in done.stderr

@@ -19,9 +19,11 @@ const INTERRUPTED: u8 = 130;
 #[derive(Debug, Parser)]
 #[command(name = "towpath", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "\
-Commands other than serve talk to a running server. They find it, and the key to sign with, as AWS's own tools do:
-AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE, AWS_REGION, or --endpoint, --profile, --region.
-With none of these they try http://127.0.0.1:4747 and the root key in ./towpath-data/credentials.")]
+Commands other than serve talk to a running server. They find it, and the key to
+sign with, as AWS's own tools do: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_PROFILE, AWS_REGION; or --endpoint, --profile, --region.
+With none of these they try http://127.0.0.1:4747 and the root key in
+./towpath-data/credentials.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -110,6 +112,8 @@ pub fn told(error: &dyn Error) -> String {
     let mut last = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
+        // What the layers of the HTTP client say between them helps nobody.
+        let cause = if cause.is::<reqwest::Error>() { innermost(cause) } else { cause };
         let said = cause.to_string();
         if !last.contains(&said) {
             text.push_str(&format!("\n  because: {}", crate::output::visible_lines(&said)));
@@ -118,6 +122,14 @@ pub fn told(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The last of the causes.
+pub fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error
 }
 
 #[cfg(test)]
@@ -193,6 +205,8 @@ mod tests {
             "towpath iam policy put --name reader --document policy.json",
             "towpath iam policy put --user a --role b --name reader --document policy.json",
             "towpath completions cmd",
+            "towpath iam account create 12",
+            "towpath organization add-account twelve",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

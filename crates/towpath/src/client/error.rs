@@ -104,7 +104,14 @@ impl ClientError {
     /// The next step, where there is one to name.
     pub fn hint(&self) -> Option<String> {
         let code = match self {
-            Self::Unreachable { endpoint, .. } => {
+            Self::Unreachable { endpoint, cause } => {
+                let why = crate::cli::innermost(cause).to_string();
+                if why.contains("InvalidContentType") {
+                    return Some(format!("does {endpoint} speak TLS? without it the address begins with http://"));
+                }
+                if why.contains("UnknownIssuer") {
+                    return Some("name the certificate of the server's authority in AWS_CA_BUNDLE".to_owned());
+                }
                 return Some(format!(
                     "is the server running? start it with \"towpath serve\", or name another one than {endpoint} with \
                      --endpoint or AWS_ENDPOINT_URL"

@@ -27,7 +27,7 @@ pub struct Iam {
     #[command(subcommand)]
     action: Action,
     /// Act on another account; only the first account may
-    #[arg(long, alias = "account", global = true, value_name = "NUMBER")]
+    #[arg(long, alias = "account", global = true, value_name = "NUMBER", value_parser = super::account_id)]
     account_id: Option<String>,
     /// Form of the answer
     #[arg(long, short, value_enum, default_value_t, global = true)]

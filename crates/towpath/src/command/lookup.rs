@@ -106,6 +106,9 @@ impl Lookup {
             Format::Json => print_records(&events)?,
             format => output::print(rows(&events), format)?,
         }
+        if events.is_empty() {
+            eprintln!("there is no such event in the event history of {}", client.connection().region);
+        }
         if more {
             eprintln!("there are more events; --max or --all shows them");
         }

@@ -118,6 +118,11 @@ fn shown(value: &Value, member: &str) -> String {
     }
 }
 
+/// Reads the number of an account; for clap.
+fn account_id(text: &str) -> Result<String, String> {
+    text.parse::<towpath_model::AccountId>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 /// A whole number with separators: `1,234,567`.
 fn counted(number: u64) -> String {
     let digits = number.to_string();

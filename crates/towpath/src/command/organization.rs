@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::stores::print_members;
 use super::time::shown_seconds;
-use super::{Failure, connect, shown};
+use super::{Failure, account_id, connect, shown};
 use crate::client::{Api, ConnectionArgs, Retry};
 use crate::output::{self, Format, Rows};
 
@@ -28,7 +28,7 @@ enum Action {
     /// Make an organization around a management account
     Create {
         /// The management account, twelve digits [default: the caller's]
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = account_id)]
         management: Option<String>,
         /// The id, o- and 10 to 32 letters and digits [default: a new one]
         #[arg(long, value_name = "ID")]
@@ -44,11 +44,13 @@ enum Action {
     /// Take an account in
     AddAccount {
         /// Twelve digits
+        #[arg(value_parser = account_id)]
         account: String,
     },
     /// Let an account go
     RemoveAccount {
         /// Twelve digits
+        #[arg(value_parser = account_id)]
         account: String,
     },
     /// Let the members share everything

@@ -33,21 +33,22 @@ pub async fn reference(client: &Client, written: &str) -> Result<String, Failure
     if written.starts_with("arn:") || is_id(written) {
         return Ok(written.to_owned());
     }
-    find(&all(client).await?, written).map(|store| store.arn.clone())
+    find(client, &all(client).await?, written).map(|store| store.arn.clone())
 }
 
-/// The store of that name, id or ARN.
-pub fn find<'a>(stores: &'a [Store], written: &str) -> Result<&'a Store, Failure> {
+/// The store of that name, id or ARN among those that the client found.
+pub fn find<'a>(client: &Client, stores: &'a [Store], written: &str) -> Result<&'a Store, Failure> {
     let matches = |store: &&Store| store.name == written || store.arn == written || store.id() == written;
     if let Some(store) = stores.iter().find(matches) {
         return Ok(store);
     }
     let names: Vec<_> = stores.iter().map(|store| store.name.as_str()).collect();
     let hint = match names.as_slice() {
-        [] => "this account has no event data store in this region; make one with \"towpath stores create\"".to_owned(),
-        names => format!("there are: {}", names.join(", ")),
+        [] => "there is none at all in this region; one is made with: towpath stores create NAME".to_owned(),
+        names => format!("there are: {}; one more is made with: towpath stores create NAME", names.join(", ")),
     };
-    Err(Failure::plain(format!("there is no event data store {written} in this region"), hint))
+    let region = &client.connection().region;
+    Err(Failure::plain(format!("there is no event data store {written} in {region}"), hint))
 }
 
 /// True for the form of an id: 8-4-4-4-12 hexadecimal digits.

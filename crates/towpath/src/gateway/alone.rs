@@ -27,7 +27,8 @@ const DEFAULT_CA: &str = "./towpath-gateway/ca";
 /// Flags of `towpath gateway`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Clients are sent through it by AWS_ENDPOINT_URL=http://127.0.0.1:4749. What it stands in front of is in the configuration file:
+Clients are sent through it by AWS_ENDPOINT_URL=http://127.0.0.1:4749.
+What it stands in front of is in the configuration file:
 
   [[gateway.upstream]]
   service = \"s3\"
@@ -76,6 +77,7 @@ impl GatewayAlone {
         let settings = loaded.settings;
         if self.check {
             Knowledge::load(&settings).await.map_err(failure)?;
+            loaded.strangers.iter().for_each(|stranger| eprintln!("warning: {}", config::remark(stranger)));
             print_line(settings.to_string().trim_end());
             return Ok(());
         }

@@ -35,10 +35,43 @@ evil\\u{1b}[2J\\u{7f}\\u{9b}1m\\u{202e}  0   x\\ny
 }
 
 #[test]
-fn a_table_wraps_to_the_width_of_the_terminal() {
+fn a_table_wraps_long_cells_to_the_width_of_the_terminal_and_leaves_short_ones_whole() {
+    let mut rows = Rows::new(&["time", "event", "resources"]);
+    let arn = "arn:aws:cloudtrail:eu-central-1:000000000000:eventdatastore/05506ff2-a58f-4001-ba79-f7d1742eb37b";
+    rows.push(["2026-11-20 10:00:00", "GetEventDataStore", arn].map(str::to_owned).to_vec());
+    let table = written(Format::Table, Width::Columns(70), true, vec![rows]);
+    assert!(table.lines().all(|line| line.chars().count() <= 70), "{table}");
+    assert!(table.contains("\n2026-11-20 10:00:00  GetEventDataStore  arn:aws:cloudtrail:"), "{table}");
+    assert!(table.lines().count() > 4, "{table}");
+}
+
+#[test]
+fn rows_without_room_for_their_columns_are_lists_of_cells() {
     let table = written(Format::Table, Width::Columns(30), true, vec![rows()]);
-    assert!(table.lines().all(|line| line.chars().count() <= 30), "{table}");
-    assert!(table.contains("ConsoleLogin"));
+    assert_eq!(
+        table,
+        "\
+─ 1 ──────────────────────────
+eventName  ConsoleLogin
+n          17
+n          a
+─ 2 ──────────────────────────
+eventName  Say \"hi\", all
+n          3
+n
+─ 3 ──────────────────────────
+eventName  evil\\u{1b}[2J\\u{7f}
+           \\u{9b}1m\\u{202e}
+n          0
+n          x\\ny
+"
+    );
+    let one = || {
+        let mut rows = Rows::new(&["eventjson"]);
+        rows.push(vec!["x".repeat(70)]);
+        rows
+    };
+    assert!(written(Format::Table, Width::Columns(30), true, vec![one()]).starts_with("eventjson\n────"));
 }
 
 #[test]

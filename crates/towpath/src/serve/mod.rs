@@ -129,6 +129,7 @@ impl Serve {
         let (loaded, file) = self.load()?;
         let settings = loaded.settings;
         if self.check {
+            loaded.strangers.iter().for_each(|stranger| eprintln!("warning: {}", config::remark(stranger)));
             print_line(settings.to_string().trim_end());
             return Ok(());
         }

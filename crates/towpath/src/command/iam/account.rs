@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::account_id;
 use super::{Parts, Show};
 
 /// The columns of a list.
@@ -12,6 +13,7 @@ pub(super) enum Account {
     /// Make an account
     Create {
         /// Twelve digits
+        #[arg(value_parser = account_id)]
         account: String,
         /// What people call it
         #[arg(long)]
@@ -22,6 +24,7 @@ pub(super) enum Account {
     /// Delete an account
     Delete {
         /// Twelve digits
+        #[arg(value_parser = account_id)]
         account: String,
     },
 }

@@ -35,7 +35,7 @@ impl Bucket<'_> {
     /// Starts the import and waits for its end.
     pub async fn import(&self, client: &Client, report: &mut Report) -> Result<(), Failure> {
         let stores = store_name::all(client).await?;
-        let store = store_name::find(&stores, self.store)?;
+        let store = store_name::find(client, &stores, self.store)?;
         let answer = client.call(Api::CloudTrail, "StartImport", &self.input(client, &store.arn)).await?;
         report.import_id = text(&answer, "ImportId").to_owned();
         eprintln!("import {} runs on the server; Ctrl-C stops waiting, not the import", report.import_id);

@@ -24,8 +24,9 @@ use crate::output::{self, Format, Rows};
 /// Flags of `towpath import`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Log files may be gzip or plain: {\"Records\":[...]}, bare arrays, single records, one record a line, or the answer of
-LookupEvents. Events that the store has are not stored twice. After a stop, the same command goes on where it was.
+Log files may be gzip or plain: {\"Records\":[...]}, bare arrays, single records, one
+record a line, or the answer of LookupEvents. Events that the store has are not
+stored twice. After a stop, the same command goes on where it was.
   towpath import ./AWSLogs --event-data-store audit
   towpath import s3://bucket/prefix --event-data-store audit --start 2026-01-01")]
 pub struct Import {
@@ -84,6 +85,9 @@ impl Import {
                 ReportFormat::Json => output::print_json(&report.json())?,
                 ReportFormat::Text => report.write(&mut std::io::stderr().lock(), started.elapsed().as_secs_f64())?,
             }
+        }
+        if matches!(outcome, Err(Failure::Interrupted)) && !path.starts_with("s3://") {
+            eprintln!("stopped; the same command goes on where it was");
         }
         outcome?;
         if report.is_success() { Ok(()) } else { Err(Failure::Told) }

@@ -1,16 +1,19 @@
 //! `towpath query`: asks a question in SQL and prints the answer.
 
 mod names;
+mod place;
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::store_name::{self, Store};
 use super::{Failure, connect, counted, progress, text};
-use crate::client::{Api, Client, ConnectionArgs, Retry};
+use crate::client::{Api, Client, ClientError, ConnectionArgs, Retry};
 use crate::config::size;
 use crate::output::{Format, RowWriter, Rows};
 
@@ -27,11 +30,14 @@ const MAX_STATEMENT: u64 = 1 << 20;
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(1000);
 
+/// How long a query runs before a terminal shows that it does.
+const SILENCE: Duration = Duration::from_millis(300);
+
 /// Flags of `towpath query`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A table is an event data store: its id, or its name as it is or in double quotes.
-  towpath query 'SELECT eventName, count(*) AS n FROM audit GROUP BY eventName ORDER BY n DESC LIMIT 10'
+  towpath query 'SELECT eventName, count(*) AS n FROM audit GROUP BY 1 ORDER BY 2 DESC'
   towpath query --store audit --output csv 'SELECT * FROM $EDS_ID' > events.csv")]
 pub struct Query {
     /// The statement; - reads it from standard input
@@ -55,12 +61,14 @@ impl Query {
     pub async fn run(self) -> Result<(), Failure> {
         let sql = self.statement()?;
         let client = connect(&self.connection, Retry::PROMPT)?;
-        let (sql, remarks) = resolve_names(&client, &sql, self.store.as_deref()).await?;
+        let (replacements, remarks) = resolve_names(&client, &sql, self.store.as_deref()).await?;
         for remark in remarks {
             eprintln!("{remark}");
         }
         let started = Instant::now();
-        let answer = client.call(Api::CloudTrail, "StartQuery", &json!({ "QueryStatement": sql })).await?;
+        let input = json!({ "QueryStatement": names::replace(&sql, &replacements) });
+        let answer = client.call(Api::CloudTrail, "StartQuery", &input).await;
+        let answer = answer.map_err(|error| with_place(error, &sql, &replacements))?;
         let id = text(&answer, "QueryId").to_owned();
         let mut writer = RowWriter::stdout(self.output);
         tokio::select! {
@@ -101,18 +109,25 @@ impl Query {
     }
 }
 
-/// The statement with names of stores replaced by ids, and what was replaced.
-async fn resolve_names(client: &Client, sql: &str, store: Option<&str>) -> Result<(String, Vec<String>), Failure> {
+/// Ranges of a statement, and the ids that stand for them.
+type Replacements = Vec<(Range<usize>, String)>;
+
+/// Which names of stores in the statement become which ids, and what to say about it.
+async fn resolve_names(
+    client: &Client,
+    sql: &str,
+    store: Option<&str>,
+) -> Result<(Replacements, Vec<String>), Failure> {
     let tables = names::table_names(sql);
     if tables.is_empty() {
-        return Ok((sql.to_owned(), Vec::new()));
+        return Ok((Vec::new(), Vec::new()));
     }
     let stores = store_name::all(client).await?;
     let mut replacements = Vec::new();
     let mut remarks: Vec<String> = Vec::new();
     for table in tables {
         let found = if table.name == names::PLACEHOLDER {
-            Some(placeholder(&stores, store)?)
+            Some(placeholder(client, &stores, store)?)
         } else {
             // What is no store is left to the server, whose message names the position.
             stores.iter().find(|store| store.name == table.name)
@@ -124,12 +139,23 @@ async fn resolve_names(client: &Client, sql: &str, store: Option<&str>) -> Resul
         }
         replacements.push((table.range, found.id().to_owned()));
     }
-    Ok((names::replace(sql, &replacements), remarks))
+    Ok((replacements, remarks))
 }
 
-fn placeholder<'a>(stores: &'a [Store], wanted: Option<&str>) -> Result<&'a Store, Failure> {
+/// A refused statement is shown with a mark where it is wrong.
+fn with_place(error: ClientError, sql: &str, replacements: &[(Range<usize>, String)]) -> ClientError {
+    match error {
+        ClientError::Refused { operation, status, code, message } if code == "InvalidQueryStatementException" => {
+            let message = place::told(&message, sql, replacements);
+            ClientError::Refused { operation, status, code, message }
+        }
+        error => error,
+    }
+}
+
+fn placeholder<'a>(client: &Client, stores: &'a [Store], wanted: Option<&str>) -> Result<&'a Store, Failure> {
     match (wanted, stores) {
-        (Some(wanted), stores) => store_name::find(stores, wanted),
+        (Some(wanted), stores) => store_name::find(client, stores, wanted),
         (None, [only]) => Ok(only),
         (None, stores) => {
             let names: Vec<_> = stores.iter().map(|store| store.name.as_str()).collect();
@@ -181,17 +207,23 @@ async fn answer_of<W: std::io::Write>(
 }
 
 async fn wait(client: &Client, id: &str) -> Result<Value, Failure> {
-    let spinner = progress::spinner("running");
+    let started = Instant::now();
+    let mut spinner: Option<ProgressBar> = None;
     let mut pause = FIRST_LOOK;
     loop {
         let described = client.call(Api::CloudTrail, "DescribeQuery", &json!({ "QueryId": id })).await?;
-        match text(&described, "QueryStatus") {
-            "QUEUED" => spinner.set_message("queued"),
-            "RUNNING" => spinner.set_message("running"),
+        let state = match text(&described, "QueryStatus") {
+            "QUEUED" => "queued",
+            "RUNNING" => "running",
             _ => {
-                spinner.finish_and_clear();
+                if let Some(spinner) = spinner {
+                    spinner.finish_and_clear();
+                }
                 return Ok(described);
             }
+        };
+        if started.elapsed() >= SILENCE {
+            spinner.get_or_insert_with(|| progress::spinner(state)).set_message(state);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_LOOK);

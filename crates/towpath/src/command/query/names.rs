@@ -32,21 +32,26 @@ pub fn table_names(sql: &str) -> Vec<TableName> {
     // For each open parenthesis, whether a FROM clause is being read inside it.
     let mut from = vec![false];
     let mut expected = false;
-    for (index, (range, token)) in tokens.iter().enumerate() {
+    let mut index = 0;
+    while let Some((range, token)) = tokens.get(index) {
+        let mut range = range.clone();
         let name = match token {
-            Token::Word(word) if expected && !is_keyword(word) => Some((*word).to_owned()),
+            Token::Word(word) if expected && !is_keyword(word) => {
+                (range, index) = whole_name(&tokens, index);
+                Some(sql[range.clone()].to_owned())
+            }
             Token::Quoted(name) if expected => Some(name.clone()),
             _ => None,
         };
         let followed_by = |offset: usize| tokens.get(index + offset).map(|(_, token)| token);
         if let Some(name) = name {
-            // name.other is no table of ours; name(...) is a function.
-            let plain = !matches!(followed_by(1), Some(Token::Other('.' | '(' | '-')));
-            let store_id = super::super::store_name::is_id(&name);
-            if plain && !store_id && !name.starts_with(|c: char| c.is_ascii_digit()) {
-                found.push(TableName { range: range.clone(), name });
+            // name(...) is a function.
+            let plain = !matches!(followed_by(1), Some(Token::Other('.' | '(')));
+            if plain && !super::super::store_name::is_id(&name) {
+                found.push(TableName { range, name });
             }
             expected = false;
+            index += 1;
             continue;
         }
         if let (Token::Word(_) | Token::Quoted(_), Some(Token::Word(word)), Some(Token::Other('('))) =
@@ -82,9 +87,24 @@ pub fn table_names(sql: &str) -> Vec<TableName> {
             }
             _ => {}
         }
+        index += 1;
     }
     found.retain(|table| !defined.iter().any(|name| name.eq_ignore_ascii_case(&table.name)));
     found
+}
+
+/// A name from its first word on, and the index of its last token. Dashes and dots belong to it, as in names and ids of
+/// stores, as long as no blank stands between.
+fn whole_name(tokens: &[(Range<usize>, Token<'_>)], first: usize) -> (Range<usize>, usize) {
+    let (mut range, mut last) = (tokens[first].0.clone(), first);
+    while let [(mark, Token::Other('-' | '.')), (word, Token::Word(_)), ..] = &tokens[last + 1..]
+        && mark.start == range.end
+        && word.start == mark.end
+    {
+        range.end = word.end;
+        last += 2;
+    }
+    (range, last)
 }
 
 /// Replaces ranges, which are in order and apart, by texts.
@@ -98,6 +118,23 @@ pub fn replace(sql: &str, replacements: &[(Range<usize>, String)]) -> String {
     }
     text.push_str(&sql[at..]);
     text
+}
+
+/// Where in the text before [`replace`] that stands which stands at `place` after it, in bytes; for a place within a
+/// replacement, where what was replaced begins.
+pub fn before(place: usize, replacements: &[(Range<usize>, String)]) -> usize {
+    let mut grown = 0isize;
+    for (range, replacement) in replacements {
+        let start = range.start.saturating_add_signed(grown);
+        if place < start {
+            break;
+        }
+        if place < start + replacement.len() {
+            return range.start;
+        }
+        grown += replacement.len() as isize - range.len() as isize;
+    }
+    place.saturating_add_signed(-grown)
 }
 
 /// Words that end a FROM clause.
@@ -195,6 +232,8 @@ mod tests {
             ("SELECT 1 FROM a UNION ALL SELECT 2 FROM b", vec!["a", "b"]),
             ("SELECT * FROM a WHERE x IN (SELECT x FROM b) AND y IN (1, two)", vec!["a", "b"]),
             ("SELECT * FROM $EDS_ID", vec!["$EDS_ID"]),
+            ("SELECT * FROM app-events WHERE a-b = 1", vec!["app-events"]),
+            ("SELECT * FROM 2026.audit-log l, b -- c", vec!["2026.audit-log", "b"]),
         ] {
             assert_eq!(names(sql), expected, "{sql}");
         }
@@ -209,7 +248,7 @@ mod tests {
             "SELECT 1 /* FROM orders */",
             "SELECT x FROM UNNEST(ARRAY[1, 2]) AS t(x)",
             "WITH orders AS (SELECT 1 AS x) SELECT x FROM orders",
-            "SELECT 1 FROM catalog.orders",
+            "SELECT 1 FROM \"catalog\".orders",
             "SELECT 1",
             "",
         ] {
@@ -224,6 +263,17 @@ mod tests {
         assert_eq!(tables[0].name, "my\"store");
         let replacements: Vec<_> = tables.into_iter().map(|table| (table.range, "ID".to_owned())).collect();
         assert_eq!(replace(sql, &replacements), "SELECT a FROM ID JOIN ID o");
+    }
+
+    #[test]
+    fn a_place_in_the_new_text_is_found_in_the_old_one() {
+        let sql = "SELECT a\nFROM \"x\", y WHERE ä = b";
+        let replacements: Vec<_> =
+            table_names(sql).into_iter().map(|table| (table.range, "ID-12".to_owned())).collect();
+        let new = replace(sql, &replacements);
+        for (found, place) in [("SELECT", 0), ("ID-12", 14), ("12", 14), (", ", 17), ("WHERE", 21), ("= b", 30)] {
+            assert_eq!(before(new.find(found).unwrap(), &replacements), place, "{found}");
+        }
     }
 
     proptest! {

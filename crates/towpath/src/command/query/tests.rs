@@ -75,21 +75,38 @@ async fn a_query_that_failed_says_why() {
 async fn names_become_ids_and_it_is_said() {
     let fake = Fake::start(|_| (200, stores())).await;
     let client = fake.client();
-    let (sql, remarks) =
-        resolve_names(&client, "SELECT 1 FROM \"audit\" a JOIN $EDS_ID b, unknown", None).await.unwrap();
-    assert_eq!(sql, format!("SELECT 1 FROM {ID} a JOIN {ID} b, unknown"));
+    let sql = "SELECT 1 FROM \"audit\" a JOIN $EDS_ID b, unknown";
+    let (replacements, remarks) = resolve_names(&client, sql, None).await.unwrap();
+    assert_eq!(names::replace(sql, &replacements), format!("SELECT 1 FROM {ID} a JOIN {ID} b, unknown"));
     assert_eq!(remarks, [format!("audit is event data store {ID}"), format!("$EDS_ID is event data store {ID}")]);
     let refusal = resolve_names(&client, "SELECT 1 FROM $EDS_ID", Some("other")).await.unwrap_err();
-    assert_eq!(refusal.to_string(), "there is no event data store other in this region");
-    assert_eq!(refusal.hint().unwrap(), "there are: audit");
+    assert_eq!(refusal.to_string(), "there is no event data store other in eu-west-1");
+    assert_eq!(refusal.hint().unwrap(), "there are: audit; one more is made with: towpath stores create NAME");
 }
 
 #[tokio::test]
 async fn a_statement_without_names_is_sent_as_it_is() {
     let fake = Fake::answering(vec![error(400, "Unexpected", "nobody should ask")]).await;
     let sql = format!("SELECT 1 FROM {ID}");
-    assert_eq!(resolve_names(&fake.client(), &sql, None).await.unwrap().0, sql);
+    assert_eq!(resolve_names(&fake.client(), &sql, None).await.unwrap().0, []);
     assert!(fake.seen().is_empty());
+}
+
+#[test]
+fn a_refused_statement_is_shown_with_a_mark_where_it_is_wrong() {
+    let refused = |code: &str| ClientError::Refused {
+        operation: "StartQuery".to_owned(),
+        status: http::StatusCode::BAD_REQUEST,
+        code: code.to_owned(),
+        message: "line 1:8: unknown column: evntname".to_owned(),
+    };
+    let told = |code| with_place(refused(code), "SELECT evntName FROM audit", &[(21..26, ID.to_owned())]).to_string();
+    assert_eq!(
+        told("InvalidQueryStatementException"),
+        "StartQuery was refused: InvalidQueryStatementException: line 1:8: unknown column: evntname\n  \
+         SELECT evntName FROM audit\n         ^"
+    );
+    assert!(!told("InactiveQueryException").contains('^'));
 }
 
 #[test]

@@ -34,8 +34,9 @@ const LINE_WAIT: Duration = Duration::from_millis(200);
 /// Flags of `towpath send`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A line is an event as PutAuditEvents takes it in eventData, or an entry: {\"id\", \"eventData\", \"eventDataChecksum\"?}.
-The same file may be sent again: what the server has is not stored twice (within its retry window).
+A line is an event as PutAuditEvents takes it in eventData, or an entry:
+{\"id\", \"eventData\", \"eventDataChecksum\"?}. The same file may be sent again: what the
+server has is not stored twice (within its retry window).
   towpath send --channel shop events.ndjson
   tail -F audit.log | towpath send --channel shop")]
 pub struct Send {

@@ -25,7 +25,7 @@ const KEY_DAYS: i64 = 20;
 /// Flags of `towpath verify query-results`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-  towpath verify query-results s3://bucket/prefix/AWSLogs/000000000000/CloudTrail-Lake/Query/2026/11/21/<query id>
+  towpath verify query-results s3://results/AWSLogs/.../CloudTrail-Lake/Query/2026/11/21/ID
   towpath verify query-results ./copy --public-keys keys.json
 The exit status is 0 only if everything is valid.")]
 pub struct VerifyQueryResults {

@@ -22,10 +22,10 @@ use crate::client::{ConnectionArgs, Retry};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 In a bucket, or without a server in a folder that it was copied to:
-  towpath verify trail arn:aws:cloudtrail:eu-central-1:000000000000:trail/audit --start 30d
-  towpath verify public-keys arn:aws:cloudtrail:eu-central-1:000000000000:trail/audit > keys.json
+  towpath verify trail arn:aws:cloudtrail:eu-west-1:000000000000:trail/audit --start 30d
+  towpath verify public-keys arn:aws:cloudtrail:eu-west-1:000000000000:trail/audit > keys
   aws s3 sync s3://audit-logs ./copy
-  towpath verify trail --folder ./copy --public-keys keys.json
+  towpath verify trail --folder ./copy --public-keys keys
 The exit status is 0 only if everything is valid.")]
 pub struct VerifyTrailArgs {
     /// ARN of the trail; with --folder it may be left out, and every trail in the folder is verified

@@ -81,6 +81,11 @@ impl Endpoints {
         Some(deliveries(builder, client, endpoint.owner_acl))
     }
 
+    /// True if a service of the settings is asked for the bucket; otherwise it is AWS.
+    pub fn serve(&self, bucket: &str) -> bool {
+        self.of(bucket).is_some()
+    }
+
     fn of(&self, bucket: &str) -> Option<&Endpoint> {
         let naming = self.named.iter().find(|endpoint| endpoint.buckets.iter().any(|name| name == bucket));
         naming.or_else(|| self.named.iter().find(|endpoint| endpoint.buckets.is_empty()))

@@ -80,8 +80,21 @@ impl ImportSources {
                     gzip_only: true,
                 });
             }
+            if !self.endpoints.serve(bucket) {
+                return self.endpoints.open(source).await.map_err(|error| of_aws(error, bucket));
+            }
         }
         self.endpoints.open(source).await
+    }
+}
+
+/// A bucket that only AWS can have: what to do if it was meant to be elsewhere.
+fn of_aws(error: SourceError, bucket: &str) -> SourceError {
+    match error {
+        SourceError::Refused(why) => SourceError::Refused(format!(
+            "{why}; AWS was asked, since this server has no bucket {bucket} and no import.endpoint of its settings serves it"
+        )),
+        error => error,
     }
 }
 
