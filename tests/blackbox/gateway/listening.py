@@ -13,11 +13,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Listening:
-    """Serves requests by a handler class, on a port of its own."""
+class Serving:
+    """Lets a server of the standard library's kind take requests until it is stopped."""
 
-    def __init__(self, handler):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    def __init__(self, server):
+        self.server = server
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -25,3 +25,10 @@ class Listening:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Listening(Serving):
+    """Serves requests by a handler class, on a port of its own."""
+
+    def __init__(self, handler):
+        super().__init__(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))

@@ -1,11 +1,12 @@
 """moto's server as an upstream that keeps what it received and what it answered, byte for byte."""
 
 import re
-import threading
 
 import pytest
 import werkzeug.serving
 from moto.server import DomainDispatcherApplication, create_backend_app
+
+from gateway.listening import Serving
 
 MARK = re.compile(r"call/(\w+)")
 
@@ -20,7 +21,7 @@ class Seen:
         self.request_body, self.status, self.answer_headers, self.answer_body = body, None, [], b""
 
 
-class Moto:
+class Moto(Serving):
     """A moto server. `seen` has the last call of each mark that a client put into its user agent."""
 
     def __init__(self):
@@ -48,14 +49,7 @@ class Moto:
             self.seen[mark.group(1)] = seen
             return chunks
 
-        self.server = werkzeug.serving.make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(werkzeug.serving.make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet))
 
 
 class Replay:
