@@ -18,6 +18,7 @@ from gateway.client import Calls
 from gateway.expected import differences
 from gateway.server import ACCOUNT, KEY, GatewayServer
 from gateway.stub import Stub, message, value
+from trails import wait_for
 
 pytestmark = pytest.mark.timeout(200)
 SERVICES = ["partnercentral-account", "marketplace-catalog", "repostspace", "support-app", "trustedadvisor"]
@@ -219,6 +220,11 @@ def streamed(calls, service, operation, member, **parameters):
     return events, None
 
 
+def record_at_the_end(gateway, store, made):
+    """The record of a call whose client does not wait for the end of the answer."""
+    return wait_for("the record", lambda: gateway.records(store, f"useragent LIKE '%call/{made.mark}'"))[0]
+
+
 def test_a_stream_of_events_passes_and_the_exception_that_ends_it_is_recorded(gateway, stub, store):
     calls = Calls(gateway.gateway, KEY)
     event = lambda kind, payload: message(json.dumps(payload).encode(), message_type="event", event_type=kind, content_type="application/json")
@@ -229,7 +235,7 @@ def test_a_stream_of_events_passes_and_the_exception_that_ends_it_is_recorded(ga
 
     stub.stream("SubscribeToShard", first, records)
     assert streamed(calls, "kinesis", "SubscribeToShard", "EventStream", **shard)[1] is None
-    passed = record_of(gateway, store, calls.made[-1])
+    passed = record_at_the_end(gateway, store, calls.made[-1])
     assert passed["eventName"] == "SubscribeToShard" and passed["requestParameters"]["shardId"] == "s"
     assert "errorCode" not in passed and passed["responseElements"] is None
 
@@ -238,14 +244,14 @@ def test_a_stream_of_events_passes_and_the_exception_that_ends_it_is_recorded(ga
     stub.stream("SubscribeToShard", first, *long, failed("KMSAccessDeniedException", {"message": "not with this key"}))
     events, code = streamed(calls, "kinesis", "SubscribeToShard", "EventStream", **shard)
     assert (len(events), code) == (5000, "KMSAccessDeniedException")
-    record = record_of(gateway, store, calls.made[-1])
+    record = record_at_the_end(gateway, store, calls.made[-1])
     assert (record["errorCode"], record["errorMessage"]) == ("KMSAccessDeniedException", "not with this key")
     assert record["responseElements"] is None and "s3cr3t" not in json.dumps(record)
 
     stub.stream("ConverseStream", event("messageStart", {"role": "assistant"}), failed("throttlingException", {"message": "slow down"}))
     events, code = streamed(calls, "bedrock-runtime", "ConverseStream", "stream", modelId="m")
     assert (len(events), code) == (1, "throttlingException")
-    record = record_of(gateway, store, calls.made[-1])
+    record = record_at_the_end(gateway, store, calls.made[-1])
     assert (record["errorCode"], record["errorMessage"]) == ("ThrottlingException", "slow down")
 
 

@@ -61,7 +61,7 @@ class Calls:
     def answered(self, http_response, model, **_):
         made = self.made[-1]
         made.status, made.headers = http_response.status_code, http_response.headers
-        if not model.has_streaming_output:
+        if not (model.has_streaming_output or model.has_event_stream_output):
             made.content = http_response.content
 
     def __call__(self, service, operation, error=None, record=None, **parameters):
