@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 use towpath_meta::MetaError;
 use towpath_model::{StoreId, StoreKind};
 
@@ -88,26 +89,37 @@ impl QueryEngine {
 
         let shared = self.shared.clone();
         let now = self.shared.clock.now();
-        let planning = self.workers.spawn(async move { shared.planner.plan(&query, &stores, now) });
-        let planned = planning.await.map_err(|_| QueryError::invalid("the statement cannot be planned"))??;
-
-        let record = QueryRecord {
-            id: QueryId::random(),
-            scope,
-            stores: ids,
-            statement,
-            status: QueryStatus::Queued,
-            error: None,
-            created: now,
-            columns: planned.columns().to_vec(),
-            statistics: QueryStatistics::default(),
-        };
-        let live = LiveQuery::new(record, self.shared.stop.child_token());
-        self.shared.live.add(&live, self.shared.quotas.concurrent_queries)?;
-        // No waiting from here on: a caller that goes away leaves no query that never runs.
-        let added = self.shared.ledger_writer.add(live.record.clone()).boxed();
-        self.workers.spawn(run(self.shared.clone(), live.clone(), planned, seen));
-        Ok(Started { live, added })
+        let (tell, told) = oneshot::channel();
+        // Planned and run on one thread, without a change in between: a short query takes no longer than some of those.
+        self.workers.spawn(async move {
+            let accept = || {
+                let planned = shared.planner.plan(&query, &stores, now)?;
+                let record = QueryRecord {
+                    id: QueryId::random(),
+                    scope,
+                    stores: ids,
+                    statement,
+                    status: QueryStatus::Queued,
+                    error: None,
+                    created: now,
+                    columns: planned.columns().to_vec(),
+                    statistics: QueryStatistics::default(),
+                };
+                let live = LiveQuery::new(record, shared.stop.child_token());
+                shared.live.add(&live, shared.quotas.concurrent_queries)?;
+                Ok((live, planned))
+            };
+            let (live, planned) = match accept() {
+                Ok(accepted) => accepted,
+                // Whoever asked may be gone.
+                Err(refused) => return drop(tell.send(Err(refused))),
+            };
+            // From here on it runs, though the caller may go away: no query is left that never ends.
+            let added = shared.ledger_writer.add(live.record.clone()).boxed();
+            let _ = tell.send(Ok(Started { live: live.clone(), added }));
+            run(shared, live, planned, seen).await;
+        });
+        told.await.unwrap_or_else(|_| Err(QueryError::invalid("the statement cannot be planned")))
     }
 
     /// The query as it is now, or as it is in [a moment](Shared::record_soon) if that is its end.
@@ -169,9 +181,9 @@ impl QueryEngine {
             None => 0,
         };
         let file = match live {
-            // The record was read after: rows that it counts may be in the file alone.
-            Some(live) if record.status.is_open() => live.rows().map(RowSource::Live),
-            _ if record.status == QueryStatus::Failed || record.status.is_open() => None,
+            // Taken after the record: all rows that it counts are there.
+            Some(live) if record.status != QueryStatus::Failed => live.rows().map(RowSource::Live),
+            _ if !record.has_rows() => None,
             _ => Some(RowSource::File(self.shared.result_path(record.id), record.statistics.rows)),
         };
         let page = match file {

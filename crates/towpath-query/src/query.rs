@@ -149,8 +149,8 @@ pub struct QueryRecord {
 }
 
 impl QueryRecord {
-    /// True when the query has ended with rows that can be read.
+    /// True when the query has ended with rows that can be read. One that was cancelled before its turn has not even a file.
     pub(crate) fn has_rows(&self) -> bool {
-        !self.status.is_open() && self.status != QueryStatus::Failed
+        !self.status.is_open() && self.status != QueryStatus::Failed && self.statistics.rows > 0
     }
 }

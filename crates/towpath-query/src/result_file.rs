@@ -19,7 +19,7 @@
 mod tests;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub(crate) struct ResultWriter {
 pub(crate) struct ResultIndex {
     entries: Vec<(u64, u64)>,
     rows: u64,
+    /// Where the last chunk ends.
+    end: u64,
 }
 
 impl ResultIndex {
@@ -80,8 +82,7 @@ impl ResultIndex {
 impl ResultWriter {
     /// Creates the file for rows of so many columns, replacing one of the same name.
     pub(crate) fn create(path: &Path, columns: usize) -> io::Result<Self> {
-        let mut file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        file.write_all(MAGIC)?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(Self {
             file: Arc::new(file),
             columns,
@@ -89,7 +90,7 @@ impl ResultWriter {
             chunk_rows: 0,
             row_end: 0,
             index: ResultIndex::default(),
-            written: MAGIC.len() as u64,
+            written: 0,
             text_bytes: 0,
         })
     }
@@ -148,7 +149,12 @@ impl ResultWriter {
     /// Writes the index and how the query ended, after which the file is whole.
     pub(crate) fn finish(mut self, ending: &[u8]) -> io::Result<()> {
         self.finish_rows()?;
-        let mut tail = Vec::with_capacity(self.index.entries.len() * ENTRY + TAIL);
+        let mut tail = Vec::with_capacity(self.index.entries.len() * ENTRY + ending.len() + TAIL);
+        if self.written == 0 {
+            // Without rows this is the whole file.
+            self.file.write_all_at(MAGIC, 0)?;
+            self.written = MAGIC.len() as u64;
+        }
         for (offset, first) in &self.index.entries {
             tail.extend_from_slice(&offset.to_le_bytes());
             tail.extend_from_slice(&first.to_le_bytes());
@@ -167,15 +173,20 @@ impl ResultWriter {
             return Ok(());
         }
         let body = lz4_flex::compress_prepend_size(&self.chunk);
-        let mut bytes = Vec::with_capacity(CHUNK_HEAD + body.len());
+        let mut bytes = Vec::with_capacity(MAGIC.len() + CHUNK_HEAD + body.len());
+        if self.written == 0 {
+            bytes.extend_from_slice(MAGIC);
+        }
+        let magic = bytes.len();
         bytes.extend_from_slice(&(self.chunk_rows as u32).to_le_bytes());
         bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc32c(&body).to_le_bytes());
         bytes.extend_from_slice(&body);
         self.file.write_all_at(&bytes, self.written)?;
-        self.index.entries.push((self.written, self.index.rows));
+        self.index.entries.push((self.written + magic as u64, self.index.rows));
         self.index.rows += self.chunk_rows as u64;
         self.written += bytes.len() as u64;
+        self.index.end = self.written;
         self.text_bytes += self.chunk.len() as u64;
         self.chunk.clear();
         self.chunk_rows = 0;
@@ -197,6 +208,8 @@ struct Index {
     entries: Vec<(u64, u64)>,
     ending: Vec<u8>,
     rows: u64,
+    /// Where the last chunk ends.
+    end: u64,
 }
 
 impl Index {
@@ -221,6 +234,7 @@ impl Index {
             entries: bytes[..entries].chunks_exact(ENTRY).map(|entry| (u64_at(entry, 0), u64_at(entry, 8))).collect(),
             ending: bytes[entries..entries + ending].to_vec(),
             rows: u64_at(&tail, 8),
+            end: index_at,
         })
     }
 }
@@ -235,11 +249,11 @@ impl ResultReader {
     /// Opens a finished file of so many rows.
     pub(crate) fn open(path: &Path, rows: u64) -> io::Result<Self> {
         let file = File::open(path)?;
-        let Index { rows: found, entries, .. } = Index::read(&file)?;
+        let Index { rows: found, entries, end, .. } = Index::read(&file)?;
         if found != rows {
             return Err(damaged("file is of another result"));
         }
-        Ok(Self { file: Arc::new(file), index: ResultIndex { entries, rows } })
+        Ok(Self { file: Arc::new(file), index: ResultIndex { entries, rows, end } })
     }
 
     /// Reads what a writer has written so far.
@@ -250,6 +264,11 @@ impl ResultReader {
     /// Rows that can be read.
     pub(crate) fn rows(&self) -> u64 {
         self.index.rows
+    }
+
+    /// Bytes of the file that they are in.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.index.end
     }
 
     /// Reads rows from `first` on: at most `max_rows`, and no more after `max_bytes` of text (but at least one).

@@ -16,6 +16,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
@@ -109,7 +110,9 @@ impl Planner {
         let template = SessionStateBuilder::new()
             .with_config(config(settings))
             .with_runtime_env(Arc::new(runtime.clone()))
-            .with_default_features()
+            // Statements name Trino's functions, which towpath_trino brings. Each query copies what is registered here, so
+            // it is what the optimizer asks for alone.
+            .with_aggregate_functions(vec![first_value_udaf()])
             .with_physical_optimizer_rules(physical_rules())
             .build();
         Ok(Self { template, runtime, kept, memory, memory_per_query: settings.memory_bytes_per_query })
@@ -169,8 +172,10 @@ fn not_plannable(error: DataFusionError) -> QueryError {
 }
 
 fn config(settings: &QuerySettings) -> SessionConfig {
-    let mut config =
-        SessionConfig::new().with_target_partitions(settings.thread_count()).with_information_schema(false);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.thread_count())
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;

@@ -10,6 +10,10 @@ use tokio::task::JoinHandle;
 /// How much nicer the threads of queries are than the rest of the process, in steps of the operating system.
 const NICENESS: i32 = 5;
 
+/// Stack of a thread in bytes: as much as planning makes sure of, so that none need be made for each statement. Only what
+/// is used takes memory.
+const STACK: usize = 24 << 20;
+
 /// The threads of queries. Dropping it stops them without waiting.
 pub(crate) struct Workers {
     runtime: Option<Runtime>,
@@ -22,6 +26,7 @@ impl Workers {
             .worker_threads(threads.max(1))
             .max_blocking_threads(threads.max(1) * 8)
             .thread_name("towpath-query")
+            .thread_stack_size(STACK)
             .enable_all()
             .on_thread_start(be_nice)
             .build()?;

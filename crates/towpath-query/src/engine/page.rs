@@ -22,6 +22,9 @@ pub struct ResultsRequest {
     pub next_token: Option<String>,
 }
 
+/// Bytes of a result that is read where it is asked for.
+const READ_HERE: u64 = 256 << 10;
+
 /// A page of a result.
 #[derive(Clone, Debug)]
 pub struct ResultsPage {
@@ -77,6 +80,8 @@ pub(super) async fn read_page(
     max_rows: usize,
     max_bytes: usize,
 ) -> io::Result<(Vec<Row>, u64)> {
+    // Few rows that were written moments ago are in memory, and sooner read than handed to another thread.
+    let here = matches!(&source, RowSource::Live(reader) if reader.bytes() <= READ_HERE);
     let read = move || {
         let reader = match source {
             RowSource::Live(reader) => reader,
@@ -84,6 +89,9 @@ pub(super) async fn read_page(
         };
         Ok((reader.read(first, max_rows, max_bytes)?, reader.rows()))
     };
+    if here {
+        return read();
+    }
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|cause| Err(io::Error::other(cause)))
 }
 
