@@ -1,12 +1,17 @@
-//! Which rows of a row group have one of some texts, told by the codes of a column that has a dictionary.
+//! Which rows of a row group have one of some texts, and which texts some rows have, told by the codes of a column that
+//! has a dictionary.
 //!
 //! Such a column lists its texts once and has a code for each row. A text is looked up in the list, and its code among the
-//! codes: nothing is put together for the rows that have another. The layout is Parquet's
+//! codes: nothing is put together for the rows that have another. The other way round, the code of a row is found by its
+//! number; the rows between are not decoded. The layout is Parquet's
 //! (<https://parquet.apache.org/docs/file-format/data-pages/encodings/>); all pages are of the first form, which is what
 //! the lake writes.
 
+mod numbers;
+
 use std::ops::Range;
 
+use arrow::array::{StringArray, StringBuilder};
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
@@ -50,6 +55,82 @@ pub(crate) fn rows_with(
     Ok(Some(rows.0))
 }
 
+/// The texts of rows, which rise; `None` when the pages are of another form.
+pub(crate) fn texts_at(
+    mut pages: impl PageReader,
+    leaf: &ColumnDescriptor,
+    rows: &[Range<usize>],
+) -> Result<Option<StringArray>> {
+    let Some(Page::DictionaryPage { buf, num_values, .. }) = pages.get_next_page()? else { return Ok(None) };
+    let dictionary = texts_of(&buf, num_values as usize)?;
+    let count = rows.iter().map(Range::len).sum();
+    let mut texts = StringBuilder::with_capacity(count, count * 16);
+    let mut wanted = rows.iter().cloned().peekable();
+    let (mut first, mut here) = (0, Vec::new());
+    while let Some(next) = wanted.peek() {
+        let Some(rows) = pages.peek_next_page()?.and_then(|page| page.num_rows) else { return Ok(None) };
+        if next.start >= first + rows {
+            pages.skip_next_page()?;
+            first += rows;
+            continue;
+        }
+        let Some(Page::DataPage { buf, num_values, encoding, def_level_encoding, .. }) = pages.get_next_page()? else {
+            return Ok(None);
+        };
+        let coded = matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+        if !coded || num_values as usize != rows || (leaf.max_def_level() > 0 && def_level_encoding != Encoding::RLE) {
+            return Ok(None);
+        }
+        // What is wanted of this page, counted from its first row.
+        here.clear();
+        while let Some(next) = wanted.peek_mut().filter(|next| next.start < first + rows) {
+            here.push(next.start - first..next.end.min(first + rows) - first);
+            next.start = first + rows;
+            if next.start >= next.end {
+                wanted.next();
+            }
+        }
+        let (levels, values) = split_page(&buf, leaf.max_def_level() as u64)?;
+        numbers::at(levels, leaf.max_def_level() as u64, values, &here, &mut |code| {
+            match code {
+                None => texts.append_null(),
+                Some(code) => {
+                    let text = usize::try_from(code).ok().and_then(|code| dictionary.get(code)).ok_or_else(cut)?;
+                    texts.append_value(std::str::from_utf8(text)?);
+                }
+            }
+            Ok(())
+        })?;
+        first += rows;
+    }
+    Ok(Some(texts.finish()))
+}
+
+/// The texts of a dictionary, by code.
+fn texts_of(mut dictionary: &[u8], count: usize) -> Result<Vec<&[u8]>> {
+    let mut texts = Vec::with_capacity(count.min(dictionary.len() / 4));
+    for _ in 0..count {
+        let (text, rest) = next_text(dictionary)?;
+        texts.push(text);
+        dictionary = rest;
+    }
+    Ok(texts)
+}
+
+fn next_text(dictionary: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (length, rest) = dictionary.split_first_chunk::<4>().ok_or_else(cut)?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(cut)
+}
+
+/// The levels of a page, if it has some, and what comes after them.
+fn split_page(page: &[u8], defined: u64) -> Result<(Option<&[u8]>, &[u8])> {
+    if defined == 0 {
+        return Ok((None, page));
+    }
+    let (levels, values) = next_text(page)?;
+    Ok((Some(levels), values))
+}
+
 /// Rows in order, neighbours together.
 #[derive(Default)]
 struct Rows(Vec<Range<usize>>);
@@ -67,12 +148,7 @@ impl Rows {
 fn codes_of(mut dictionary: &[u8], count: usize, texts: &[Vec<u8>]) -> Result<Vec<u64>> {
     let mut codes = Vec::new();
     for code in 0..count {
-        let (length, rest) = dictionary.split_first_chunk::<4>().ok_or_else(cut)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > rest.len() {
-            return Err(cut());
-        }
-        let (text, rest) = rest.split_at(length);
+        let (text, rest) = next_text(dictionary)?;
         if texts.iter().any(|wanted| wanted == text) {
             codes.push(code as u64);
         }
@@ -83,18 +159,7 @@ fn codes_of(mut dictionary: &[u8], count: usize, texts: &[Vec<u8>]) -> Result<Ve
 
 /// Tells the rows of a page of `count` rows that have one of these codes.
 fn search(page: &[u8], count: usize, defined: u64, codes: &[u64], tell: &mut dyn FnMut(Range<usize>)) -> Result<()> {
-    let (levels, values) = match defined {
-        0 => (None, page),
-        _ => {
-            let (length, rest) = page.split_first_chunk::<4>().ok_or_else(cut)?;
-            let length = u32::from_le_bytes(*length) as usize;
-            if length > rest.len() {
-                return Err(cut());
-            }
-            let (levels, values) = rest.split_at(length);
-            (Some(levels), values)
-        }
-    };
+    let (levels, values) = split_page(page, defined)?;
     let Some((width, runs)) = values.split_first() else { return Ok(()) };
     // Rows without a value have no code either. How many there are is not known yet: the last codes may be fillers.
     let mut found = Vec::new();
@@ -275,6 +340,7 @@ mod tests {
     use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
     use parquet::basic::Compression;
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
     use parquet::file::properties::WriterProperties;
     use parquet::file::reader::FileReader;
     use parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReader};
@@ -297,6 +363,13 @@ mod tests {
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.into_inner().unwrap().into()
+    }
+
+    /// Where the pages of the only column are.
+    fn paged(file: &Bytes) -> Vec<parquet::file::page_index::offset_index::PageLocation> {
+        let metadata = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+        let metadata = metadata.parse_and_finish(file).unwrap();
+        metadata.offset_index().unwrap()[0][0].page_locations().clone()
     }
 
     fn found_in(file: Bytes, texts: &[&str]) -> Result<Option<Vec<Range<usize>>>> {
@@ -343,6 +416,33 @@ mod tests {
         }
 
         #[test]
+        fn codes_tell_the_texts_of_rows_by_their_numbers(
+            rows in any_rows(),
+            rows_a_page in prop::sample::select(vec![7usize, 64, 1000]),
+            chosen in prop::collection::vec(any::<prop::sample::Index>(), 1..30),
+            lengths in prop::collection::vec(1..12usize, 30),
+        ) {
+            prop_assume!(rows.iter().any(|row| row.as_ref().is_some_and(Option::is_some)));
+            let mut wanted: Vec<Range<usize>> = Vec::new();
+            let mut starts: Vec<_> = chosen.iter().map(|index| index.index(rows.len())).collect();
+            starts.sort_unstable();
+            for (start, length) in starts.into_iter().zip(lengths) {
+                let start = wanted.last().map_or(start, |last| start.max(last.end));
+                if start < rows.len() {
+                    wanted.push(start..(start + length).min(rows.len()));
+                }
+            }
+            let file = file_of(&rows, rows_a_page);
+            let metadata = SerializedFileReader::new(file.clone()).unwrap().metadata().clone();
+            let leaf = metadata.file_metadata().schema_descr().column(0);
+            let (group, index) = (metadata.row_group(0), paged(&file));
+            let pages = SerializedPageReader::new(Arc::new(file), group.column(0), rows.len(), Some(index)).unwrap();
+            let found = texts_at(pages, &leaf, &wanted).unwrap().unwrap();
+            let plain: Vec<_> = wanted.into_iter().flatten().map(|row| rows[row].clone().flatten()).collect();
+            prop_assert_eq!(found.iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>(), plain);
+        }
+
+        #[test]
         fn pages_of_any_bytes_are_an_error_or_an_answer(
             page in prop::collection::vec(any::<u8>(), 0..200), count in 0..500usize, defined in 0..4u64,
         ) {
@@ -352,6 +452,15 @@ mod tests {
                 last = rows.end;
             });
             let _ = codes_of(&page, count, &[b"x".to_vec()]);
+            let _ = texts_of(&page, count);
+            if let Ok((levels, values)) = split_page(&page, defined) {
+                let (mut told, rows) = (0, [0..count / 3, count / 2..count]);
+                let ended = numbers::at(levels, defined, values, &rows, &mut |_| {
+                    told += 1;
+                    Ok(())
+                });
+                assert!(ended.is_err() || told == rows.iter().map(Range::len).sum::<usize>());
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Pages of data files, decompressed, as many as fit in memory.
+//! Pages of data files, decompressed, as many as fit in memory, and which rows were found by them.
 //!
 //! A question about few rows reads few pages, and the questions that follow it read many of the same: those of the column
-//! that it searches, and dictionaries. They are kept by where they lie in which file; a file never changes.
+//! that it searches, and dictionaries. They are kept by where they lie in which file; a file never changes. Whoever asks
+//! about a key asks more than once, so the rows that have it are kept too.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,17 +27,27 @@ const PAGE_OVERHEAD: usize = 256;
 /// A file's content and where in it a page lies.
 type Place = (Uuid, i64);
 
+/// What was looked for: a file's content, a row group of it, a column, and texts.
+type Search = (Uuid, usize, usize, Arc<[Vec<u8>]>);
+
+/// What part of the cache is for rows that were found.
+const FOUND_PART: usize = 16;
+/// What the rows of a search take beside their numbers, about.
+const SEARCH_OVERHEAD: usize = 256;
+
 /// Pages that were read lately. One for the process.
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    // Held for a few lines.
+    // Each held for a few lines.
     kept: Mutex<Kept<Place, Page>>,
+    found: Mutex<Kept<Search, Arc<[Range<usize>]>>>,
 }
 
 impl PageCache {
     /// Keeps up to so many bytes.
     pub(crate) fn new(most_bytes: usize) -> Self {
-        Self { kept: Mutex::new(Kept::new(most_bytes)) }
+        let found = most_bytes / FOUND_PART;
+        Self { kept: Mutex::new(Kept::new(most_bytes - found)), found: Mutex::new(Kept::new(found)) }
     }
 }
 
@@ -72,6 +84,29 @@ impl PagedGroup {
     /// What the footer says of it.
     pub(crate) fn metadata(&self) -> &RowGroupMetaData {
         self.file.metadata.row_group(self.index)
+    }
+
+    /// The rows that have one of the texts in a column, if they were found before. The column counts as read.
+    pub(crate) fn found(&self, column: usize, texts: &Arc<[Vec<u8>]>) -> Option<Arc<[Range<usize>]>> {
+        let search = (self.file.content, self.index, column, texts.clone());
+        let found = self.file.cache.found.lock().get(&search)?;
+        self.file.counters.read(self.metadata().column(column).compressed_size().unsigned_abs());
+        Some(found)
+    }
+
+    /// Keeps rows that were found. None are not: that a dictionary does not have a text is soon seen.
+    pub(crate) fn keep_found(
+        &self,
+        column: usize,
+        texts: &Arc<[Vec<u8>]>,
+        rows: Arc<[Range<usize>]>,
+    ) -> Arc<[Range<usize>]> {
+        if !rows.is_empty() {
+            let search = (self.file.content, self.index, column, texts.clone());
+            let bytes = SEARCH_OVERHEAD + size_of_val::<[_]>(&rows) + texts.iter().map(Vec::len).sum::<usize>();
+            self.file.cache.found.lock().put(search, rows.clone(), bytes);
+        }
+        rows
     }
 
     /// The pages of a column, the dictionary first.

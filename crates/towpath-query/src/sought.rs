@@ -29,7 +29,7 @@ pub(crate) struct Sought {
     /// The column and the members below it.
     pub(crate) path: Vec<String>,
     /// A row that passes has one of these there.
-    pub(crate) texts: Vec<Vec<u8>>,
+    pub(crate) texts: Arc<[Vec<u8>]>,
     /// What else must hold.
     pub(crate) rest: Option<Arc<dyn PhysicalExpr>>,
 }
@@ -41,7 +41,7 @@ impl Sought {
         let found = parts.iter().enumerate().find_map(|(at, part)| Some((at, texts_of(part, schema)?)));
         let (at, (path, texts)) = found?;
         parts.remove(at);
-        Some(Self { path, texts, rest: conjunction_opt(parts) })
+        Some(Self { path, texts: texts.into(), rest: conjunction_opt(parts) })
     }
 }
 

@@ -276,7 +276,7 @@ impl Reading {
         let mut batches = Vec::new();
         for (group, rows) in selected.into_iter().filter(|(_, rows)| !rows.is_empty()) {
             looked_at -= rows.iter().map(Range::len).sum::<usize>();
-            batches.extend(columns.read(&group, rows, self.batch_rows)?);
+            batches.extend(columns.read(&group, &rows, self.batch_rows)?);
         }
         self.rows_left.add(looked_at);
         Ok(Some(batches))

@@ -101,3 +101,23 @@ async fn a_name_that_most_rows_have_is_read_in_the_common_way_with_the_same_rows
     assert_eq!(rows.len(), 1000);
     assert_eq!((record.statistics.events_matched, record.statistics.events_scanned), (1000, 3000));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_were_found_are_found_again_and_count_as_read() {
+    let test = days().await;
+    let ask = async |keys: &str| {
+        let statement =
+            format!("SELECT eventID, eventTime, errorCode FROM $ WHERE userIdentity.accessKeyId IN ({keys})");
+        let (mut rows, record) = test.ask(&format!("{statement} ORDER BY eventTime")).await;
+        rows.sort();
+        (rows, record.statistics)
+    };
+    // Has the filters of the files in memory, but looks for something else.
+    let (more, _) = ask(&format!("'{KEY}', 'AKIA0000000000000018'")).await;
+    let (rows, searched) = ask(&format!("'{KEY}'")).await;
+    let (again, found) = ask(&format!("'{KEY}'")).await;
+    assert!(!rows.is_empty() && rows.len() < more.len());
+    assert_eq!(rows, again);
+    assert_eq!((searched.bytes_scanned, searched.files_scanned), (found.bytes_scanned, found.files_scanned));
+    assert_eq!((searched.events_scanned, searched.events_matched), (found.events_scanned, found.events_matched));
+}
