@@ -17,6 +17,7 @@
 //!   had begun and were in nobody's hands.
 //! - A record that is sent twice has the same `eventID` and is one event.
 
+mod folder;
 mod gap;
 mod gap_record;
 mod kept;
@@ -55,6 +56,7 @@ pub use work::Describe;
 
 use crate::identity::Identities;
 use crate::sink::RecordSink;
+use folder::{HeldFolder, NotHeld};
 use gap::Gaps;
 use kept::Kept;
 use room::Room;
@@ -79,6 +81,17 @@ pub enum RecordingError {
         #[source]
         cause: io::Error,
     },
+    /// Another recording has the folder.
+    #[error(
+        "the folder {} is in use by {holder}; stop that process, or set gateway.recording.folder to another folder",
+        .folder.display()
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Who has it, as far as is known.
+        holder: String,
+    },
     /// The key of gap records.
     #[error(transparent)]
     Key(#[from] GapKeyError),
@@ -99,6 +112,8 @@ pub struct Recording {
 
 /// What ends when the recording is closed.
 struct Running {
+    // Nobody else records in the folder until this recording is closed.
+    folder: Option<HeldFolder>,
     workers: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -116,11 +131,14 @@ impl Recording {
         clock: Arc<dyn Clock>,
         settings: RecordingSettings,
     ) -> Result<Self, RecordingError> {
-        let (key, kept) = match &settings.folder {
-            None => (GapKey::ephemeral()?, None),
+        let (key, kept, held) = match &settings.folder {
+            None => (GapKey::ephemeral()?, None, None),
             Some(folder) => {
                 let failed = |cause| RecordingError::Folder { folder: folder.clone(), cause };
-                std::fs::create_dir_all(folder).map_err(failed)?;
+                let held = HeldFolder::take(folder).map_err(|error| match error {
+                    NotHeld::InUse(holder) => RecordingError::InUse { folder: folder.clone(), holder },
+                    NotHeld::Io(cause) => failed(cause),
+                })?;
                 let key = GapKey::open(&folder.join(KEY_FILE))?;
                 let notes: Arc<dyn LogStorage> = Arc::new(FileLogStorage::open(folder).map_err(failed)?);
                 let spill: Arc<dyn LogStorage> =
@@ -128,10 +146,15 @@ impl Recording {
                 (
                     key,
                     Some(Kept::open(notes, spill, &clock, &settings, tally::boot()).map_err(|error| error.of(folder))?),
+                    Some(held),
                 )
             }
         };
-        Self::run(describe, identities, sink, clock, settings, key, kept)
+        let recording = Self::run(describe, identities, sink, clock, settings, key, kept)?;
+        if let Some(running) = recording.running.lock().as_mut() {
+            running.folder = held;
+        }
+        Ok(recording)
     }
 
     /// The key that signs the gap records of a recording in `folder`, made if there is none.
@@ -204,7 +227,7 @@ impl Recording {
         if let Some(spill) = spill {
             tasks.push(tokio::spawn(place.replay(spill)));
         }
-        Ok(Self { shared, running: Arc::new(Mutex::new(Some(Running { workers, tasks }))) })
+        Ok(Self { shared, running: Arc::new(Mutex::new(Some(Running { folder: None, workers, tasks }))) })
     }
 
     /// Takes room for a call, before it is forwarded.
@@ -287,5 +310,6 @@ impl Recording {
         {
             tracing::warn!(%cause, "cannot take the marker of a running recording away; the next start tells a gap");
         }
+        drop(running.folder);
     }
 }

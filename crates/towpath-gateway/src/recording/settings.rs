@@ -20,6 +20,9 @@ pub struct RecordingSettings {
     pub workers: usize,
     /// Appends to the log that may be under way at once.
     pub appends: usize,
+    /// How long records are gathered that nobody waits for, or that wait while another append is under way. Each append
+    /// costs a turn of the disk and a share of whatever reads the log, for one record as for a hundred.
+    pub gather: Duration,
     /// Most records of one append.
     pub batch_records: usize,
     /// Bytes of one append, unless a single call's records are larger.
@@ -45,6 +48,7 @@ impl Default for RecordingSettings {
             queue_bytes: 64 << 20,
             workers: 1,
             appends: 4,
+            gather: Duration::from_millis(3),
             batch_records: 500,
             batch_bytes: 1 << 20,
             spill_bytes: 1 << 30,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::sink::SinkError;
 
+mod gathered;
 mod killed;
 mod lost;
 
@@ -232,6 +233,12 @@ async fn a_folder_that_cannot_be_used_is_refused_at_the_start() {
     let settings = RecordingSettings { folder: Some(folder.path().to_owned()), ..super::tests::settings() };
     let started = Recording::start(Arc::new(ByPath), Arc::default(), log.clone(), Arc::new(SystemClock), settings);
     let recording = started.unwrap();
+
+    let settings = RecordingSettings { folder: Some(folder.path().to_owned()), ..super::tests::settings() };
+    let second = Recording::start(Arc::new(ByPath), Arc::default(), log.clone(), Arc::new(SystemClock), settings);
+    let refusal = second.err().unwrap().to_string();
+    assert!(refusal.contains(&format!("is in use by process {}", std::process::id())), "{refusal}");
+
     let key = Recording::key_in(folder.path()).unwrap();
     assert_eq!(key.public_key(), recording.key().public_key());
     recording.close(LONG).await;

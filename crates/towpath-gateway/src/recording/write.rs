@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use towpath_capture::CapturedRecord;
 use towpath_model::Clock;
@@ -15,10 +16,6 @@ use super::settings::RecordingSettings;
 use super::spill::Spill;
 use super::work::{Group, Waiting};
 use crate::sink::{RecordSink, SinkError};
-
-/// How long records that nobody waits for are gathered. Each append costs a turn of the disk and a share of whatever reads
-/// the log, for one record as for a hundred.
-const GATHER: Duration = Duration::from_millis(3);
 
 /// Who gap records name for records that were lost between the spill and the log.
 const SPILL: &str = "spill";
@@ -101,10 +98,12 @@ impl Place {
             batch.add(first);
             spare = self.fill(&mut batch, &mut groups);
             if spare.is_none() && !batch.is_awaited() {
-                tokio::select! {
-                    () = tokio::time::sleep(GATHER) => {}
-                    () = self.urgent.notified() => {}
-                }
+                let _ = timeout(self.settings.gather, self.urgent.notified()).await;
+                spare = self.fill(&mut batch, &mut groups);
+            }
+            if spare.is_none() && batch.is_awaited() {
+                // Under load this makes few large appends of many small ones, which costs less of everything.
+                let _ = timeout(self.settings.gather, self.one_ends(&appends)).await;
                 spare = self.fill(&mut batch, &mut groups);
             }
             let place = self.clone();
@@ -112,6 +111,14 @@ impl Place {
                 place.make_durable(batch).await;
                 drop(permit);
             });
+        }
+    }
+
+    /// Returns when one of the appends that are under way ends; at once if there are none. One place is the caller's.
+    async fn one_ends(&self, appends: &Semaphore) {
+        let free = appends.available_permits();
+        if free + 1 < self.settings.appends.max(1) {
+            let _one_more = appends.acquire_many(u32::try_from(free + 1).unwrap_or(u32::MAX)).await;
         }
     }
 
