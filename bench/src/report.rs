@@ -161,11 +161,14 @@ fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
         let speed = |way: &str| speed(&format!("{place}/{way}"));
         writeln!(
             out,
-            "\n{:.0} MiB {how}: up {:.0} MiB/s direct, {:.0} through the gateway; down {:.0} and {:.0}.",
+            "\n{:.0} MiB {how}: up {:.0} MiB/s direct, {:.0} through a bare TCP relay, {:.0} through the gateway; \
+             down {:.0}, {:.0} and {:.0}.",
             number(measured, "/megabytes"),
             speed("upload_direct"),
+            speed("upload_relay"),
             speed("upload"),
             speed("download_direct"),
+            speed("download_relay"),
             speed("download"),
         )?;
     }

@@ -58,9 +58,19 @@ pub struct Own {
 #[derive(Debug, Serialize)]
 pub struct Bodies {
     pub upload_direct: f64,
+    pub upload_relay: f64,
     pub upload: f64,
     pub download_direct: f64,
+    pub download_relay: f64,
     pub download: f64,
+}
+
+impl Bodies {
+    /// None has passed.
+    pub fn none() -> Self {
+        let [upload_direct, upload_relay, upload, download_direct, download_relay, download] = [f64::INFINITY; 6];
+        Self { upload_direct, upload_relay, upload, download_direct, download_relay, download }
+    }
 }
 
 /// The verdicts over what was measured: name, target, measured, met.
@@ -92,10 +102,11 @@ pub fn verdicts(measured: &Value) -> Vec<(String, String, String, bool)> {
     for (place, speed) in [("", ", as fast as memory is copied"), ("/network", &at_network)] {
         for way in ["upload", "download"] {
             let share = number(&format!("{place}/{way}_direct")) / number(&format!("{place}/{way}"));
+            let bare = number(&format!("{place}/{way}_direct")) / number(&format!("{place}/{way}_relay"));
             verdicts.push((
                 format!("gateway: {way} of {:.0} MiB{speed}", number("/megabytes")),
                 format!("{:.0} % of the direct speed or more", SHARE * 100.0),
-                format!("{:.0} %", share * 100.0),
+                format!("{:.0} % (a bare TCP relay: {:.0} %)", share * 100.0, bare * 100.0),
                 share >= SHARE,
             ));
         }

@@ -3,6 +3,7 @@
 mod bodies;
 mod calls;
 mod measured;
+mod relay;
 mod sender;
 mod upstream;
 mod wire;
@@ -52,6 +53,14 @@ pub struct GatewayBench {
     models: Option<String>,
 }
 
+/// The ways to the upstream.
+#[derive(Clone, Copy)]
+struct Ways {
+    direct: SocketAddr,
+    relay: SocketAddr,
+    gateway: SocketAddr,
+}
+
 impl GatewayBench {
     /// Measures direct calls and both policies, one after the other.
     pub async fn run(&self) -> anyhow::Result<()> {
@@ -64,8 +73,9 @@ impl GatewayBench {
         let folder = tempfile::Builder::new().prefix("gateway").tempdir_in(scratch()?)?;
         let (server, gateway) = self.start(folder.path(), "fail-open", upstream)?;
         let memory_before = server.peak_memory()?;
-        let loopback = self.bodies(upstream, gateway, None).await?;
-        let network = self.bodies(upstream, gateway, Some(NETWORK)).await?;
+        let ways = Ways { direct: upstream, relay: relay::start(upstream)?, gateway };
+        let loopback = self.bodies(ways, None).await?;
+        let network = self.bodies(ways, Some(NETWORK)).await?;
         let memory = server.peak_memory()?;
         server.stop()?;
         let (rate, megabytes, gigabits) = (self.rate, self.megabytes, NETWORK * 8.0 / 1e9);
@@ -84,18 +94,20 @@ impl GatewayBench {
         results::save("gateway", &measured)
     }
 
-    /// Long bodies to and from the upstream, straight and through the gateway, in turn.
-    async fn bodies(&self, upstream: SocketAddr, gateway: SocketAddr, pace: Option<f64>) -> anyhow::Result<Bodies> {
+    /// Long bodies to and from the upstream: straight, through a bare relay and through the gateway, in turn.
+    async fn bodies(&self, ways: Ways, pace: Option<f64>) -> anyhow::Result<Bodies> {
         let length = self.megabytes << 20;
         let measured = tokio::task::spawn_blocking(move || {
-            let [mut upload_direct, mut uploaded, mut download_direct, mut downloaded] = [f64::INFINITY; 4];
+            let mut best = Bodies::none();
             for _ in 0..3 {
-                upload_direct = upload_direct.min(upload(upstream, length, pace)?);
-                uploaded = uploaded.min(upload(gateway, length, pace)?);
-                download_direct = download_direct.min(download(upstream, length, pace)?);
-                downloaded = downloaded.min(download(gateway, length, pace)?);
+                best.upload_direct = best.upload_direct.min(upload(ways.direct, length, pace)?);
+                best.upload_relay = best.upload_relay.min(upload(ways.relay, length, pace)?);
+                best.upload = best.upload.min(upload(ways.gateway, length, pace)?);
+                best.download_direct = best.download_direct.min(download(ways.direct, length, pace)?);
+                best.download_relay = best.download_relay.min(download(ways.relay, length, pace)?);
+                best.download = best.download.min(download(ways.gateway, length, pace)?);
             }
-            anyhow::Ok(Bodies { upload_direct, upload: uploaded, download_direct, download: downloaded })
+            anyhow::Ok(best)
         });
         let measured = measured.await??;
         eprintln!("{}", serde_json::to_string(&measured)?);
