@@ -102,7 +102,8 @@ pub(super) async fn list_pending(context: &Context<'_>, input: PendingInput) -> 
         return Err(ApiError::validation(format!("Files must name at most {MAX_FILES} files")));
     }
     let upload = find(context, &input.import_id).await?;
-    let marks: Vec<_> = input.files.into_iter().map(|Object(file)| mark(file.name, file.version)).collect::<Result<_, _>>()?;
+    let marks: Vec<_> =
+        input.files.into_iter().map(|Object(file)| mark(file.name, file.version)).collect::<Result<_, _>>()?;
     let pending = upload.pending(&marks).await.map_err(refused)?;
     let pending = marks.into_iter().zip(pending).filter(|(_, pending)| *pending).map(|(mark, _)| mark.name);
     Ok(PendingOutput { pending: pending.collect() })
