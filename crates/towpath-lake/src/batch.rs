@@ -4,6 +4,7 @@
 //! text as it was received, in its [stored form](crate::record). Of members with the same name the last one counts, and one in the record's proper spelling
 //! counts before one that differs in case.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryBuilder, RecordBatch, TimestampMicrosecondBuilder, UInt64Builder};
@@ -113,7 +114,7 @@ impl BatchBuilder {
     pub fn push(&mut self, row: &Row) {
         let Self { kind, tape, members, event_id, record, positions, admitted, keys, scratch } = self;
         // Admission refuses what is not UTF-8; should it ever come here, the row still appears.
-        let json = String::from_utf8_lossy(&row.json);
+        let json = std::str::from_utf8(&row.json).map_or_else(|_| String::from_utf8_lossy(&row.json), Cow::Borrowed);
         let value = tape.read(&json).ok().filter(|value| value.kind() == Kind::Object);
         match value {
             Some(value) if *kind == StoreKind::History => scratch.found.derive(value),

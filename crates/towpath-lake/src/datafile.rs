@@ -40,7 +40,7 @@ pub struct DataFile {
     /// Of files that several stores have, byte for byte the same: the id of one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Uuid>,
-    /// How often its rows were rewritten: 0 for a file from the hot tail.
+    /// How often its rows were rewritten to last: 0 for a file from the hot tail, and for one that was joined in haste.
     pub level: u8,
     /// When it was written.
     pub created: Timestamp,

@@ -56,6 +56,8 @@ const VALUES: &[&str] = &[
 ];
 /// Texts that repeat, but for some that take most of the room (`x-amz-id-2`).
 const MIXED: &[&str] = &["additionaleventdata.key_value.value"];
+/// Other texts that compress well and take room.
+const LONG: &[&str] = &["errormessage"];
 /// Texts that queries look for and whose values a file has too many of to list, each with how often in its filter a
 /// value seems to be that is not: who acted and from where is looked for through years of files, an id of a request in
 /// those of its day.
@@ -77,7 +79,8 @@ const FILTERS: &[(&str, f64)] = &[
 /// How hard a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Rows straight from the hot tail: soon rewritten.
+    /// Rows that will soon be rewritten: from the hot tail, or joined in haste. Only texts that make up most of a file are
+    /// compressed: to begin compressing, for writing and for reading, costs more than a small column saves.
     Quick,
     /// Rows that stay as they are.
     Lasting,
@@ -92,9 +95,13 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
     let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level that zstd has"));
     let schema = schema::file_schema(kind);
     let time = schema.index_of(EVENT_TIME).expect("every kind has eventtime");
+    let others = match effort {
+        Effort::Quick => Compression::UNCOMPRESSED,
+        Effort::Lasting => zstd(level),
+    };
     let mut properties = WriterProperties::builder()
         .set_created_by("towpath".to_owned())
-        .set_compression(zstd(level))
+        .set_compression(others)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_data_page_row_count_limit(PAGE_ROWS)
@@ -120,6 +127,9 @@ fn properties(kind: StoreKind, effort: Effort, rows: u64) -> WriterProperties {
     }
     for name in VALUES {
         properties = properties.set_column_data_page_size_limit(path(name), VALUE_PAGE_BYTES);
+    }
+    for name in VALUES.iter().chain(MIXED).chain(LONG) {
+        properties = properties.set_column_compression(path(name), zstd(level));
     }
     for name in [EVENT_TIME, POSITION, ADMITTED] {
         properties = properties

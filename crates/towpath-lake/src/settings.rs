@@ -21,6 +21,9 @@ pub struct LakeSettings {
     pub file_raw_bytes: u64,
     /// Most files rewritten into one at a time. Each takes about ten megabytes of memory meanwhile.
     pub compact_files: usize,
+    /// Files that may wait to be joined before joining is more urgent than what comes in. Each takes some kilobytes of
+    /// memory, and every query looks at it. From half as many on joining is hurried.
+    pub most_waiting: usize,
     /// Seconds without a new file after which a day's small files are joined, however few they are.
     pub settle_seconds: u64,
     /// Seconds between two rounds of expiry, compaction and clean-up.
@@ -52,6 +55,7 @@ impl Default for LakeSettings {
             file_bytes: 128 << 20,
             file_raw_bytes: 1 << 30,
             compact_files: 8,
+            most_waiting: 8_000,
             settle_seconds: 600,
             maintain_seconds: 10,
             orphan_seconds: 3600,

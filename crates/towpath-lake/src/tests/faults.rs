@@ -1,9 +1,13 @@
 //! Every call to storage fails in turn; then a seeded simulation fails them at random, with crashes in between.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use towpath_meta::{Fault, MetaStoreExt};
+use towpath_model::{Position, StoreKind};
 
+use crate::DataFile;
 use crate::commit::names;
 use crate::testing::{ObjectFault, TODAY, TestLake, made_up, store};
 
@@ -136,6 +140,63 @@ async fn any_failing_object_call_loses_nothing_and_shows_nothing_twice() {
     }
 }
 
+/// A lake that joins in a hurry as soon as anything waits.
+async fn hurried() -> TestLake {
+    TestLake::with(|settings| settings.most_waiting = 0).await
+}
+
+/// So many small files of two days that several wait to be joined.
+async fn hurried_scenario(test: &mut TestLake) {
+    for round in 0..8u64 {
+        test.append((round * 6..round * 6 + 12).map(|id| made_up(id, TODAY - (id % 2) as i64, 5, &[store(0)])));
+        let _ = test.apply().await;
+        let _ = test.lake.flush().await;
+    }
+    let _ = test.lake.maintain().await;
+}
+
+#[tokio::test]
+async fn what_was_joined_in_a_hurry_is_joined_to_last_once_its_day_is_quiet() {
+    let mut test = hurried().await;
+    hurried_scenario(&mut test).await;
+    let files = async |test: &TestLake| {
+        let snapshot = test.lake.snapshot(&[(store(0), StoreKind::CloudTrail)], Position::ZERO).await.unwrap();
+        snapshot.stores[0].files.to_vec()
+    };
+    let joined_in_haste = |file: &Arc<DataFile>| file.level == 0 && file.rows > 6;
+    assert!(files(&test).await.iter().any(joined_in_haste));
+    test.check().await;
+    test.clock.advance(std::time::Duration::from_secs(3600));
+    test.lake.maintain().await.unwrap();
+    let files = files(&test).await;
+    assert_eq!(files.len(), 2);
+    assert!(files.iter().all(|file| file.level > 0));
+    check_after(test).await;
+}
+
+#[tokio::test]
+async fn any_failing_call_of_hurried_joins_loses_nothing_and_shows_nothing_twice() {
+    let mut plain = hurried().await;
+    let first = plain.meta.calls();
+    hurried_scenario(&mut plain).await;
+    for call in first..plain.meta.calls() {
+        for fault in [Fault::Before, Fault::After] {
+            let mut test = hurried().await;
+            test.meta.fail_at(call, fault);
+            hurried_scenario(&mut test).await;
+            check_after(test).await;
+        }
+    }
+    for call in plain.objects.worth_failing() {
+        for fault in [ObjectFault::Before, ObjectFault::After] {
+            let mut test = hurried().await;
+            test.objects.fail_at(call, fault);
+            hurried_scenario(&mut test).await;
+            check_after(test).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn random_work_with_random_faults_and_crashes_keeps_every_row_once() {
     let first = std::env::var("TOWPATH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
@@ -143,7 +204,11 @@ async fn random_work_with_random_faults_and_crashes_keeps_every_row_once() {
     for seed in first..first + count {
         println!("seed {seed}");
         let mut random = StdRng::seed_from_u64(seed);
-        let mut test = if seed % 2 == 0 { TestLake::new().await } else { in_steps().await };
+        let mut test = match seed % 3 {
+            0 => TestLake::new().await,
+            1 => in_steps().await,
+            _ => hurried().await,
+        };
         let mut next = 0u64;
         for _ in 0..40 {
             match random.random_range(0..10) {
