@@ -106,15 +106,42 @@ fn create_folder(path: &Path) -> Result<(), OpenError> {
     std::fs::create_dir_all(path).map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })
 }
 
+/// Removes what a folder holds. What goes away meanwhile is as good as removed: an engine that ends, of a restart within
+/// one process, takes its own files along.
 fn empty_folder(path: &Path) -> Result<(), OpenError> {
     create_folder(path)?;
     let failed = |cause| OpenError::Folder { path: path.to_owned(), cause };
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let is_folder = entry.file_type().map_err(failed)?.is_dir();
-        let removed =
-            if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
-        removed.map_err(failed)?;
+        let removed = entry.file_type().and_then(|kind| {
+            if kind.is_dir() { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) }
+        });
+        match removed {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
+            _ => {}
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_else_empties_too_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            for number in 0..40 {
+                let inner = folder.path().join(number.to_string());
+                std::fs::create_dir_all(&inner).unwrap();
+                std::fs::write(inner.join("spilled"), b"rows").unwrap();
+            }
+            std::thread::scope(|threads| {
+                let others = [(); 3].map(|()| threads.spawn(|| empty_folder(folder.path()).map_err(drop)));
+                assert!(others.into_iter().all(|other| other.join().unwrap().is_ok()));
+            });
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
 }
