@@ -176,16 +176,20 @@ async fn scenario(world: &World, crash: bool) -> (Trail, Vec<String>) {
             2 => expected.extend(stop(world, &mut main, &process).await),
             _ => {}
         }
-        if crash {
-            while process.step().await.is_err() {
-                process = world.process().await;
-            }
-        } else {
-            process.settle().await;
-        }
+        go_on(world, &mut process, crash).await;
         world.advance(HOUR);
     }
     (main, expected)
+}
+
+/// One round of everything, until it succeeds: by processes that die of a failure, or by one that recovers from it.
+async fn go_on(world: &World, process: &mut Process, crash: bool) {
+    if !crash {
+        return process.settle().await;
+    }
+    while process.step().await.is_err() {
+        *process = world.process().await;
+    }
 }
 
 async fn check_day(world: &World, main: &Trail, expected: Vec<String>, what: &str) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use towpath_meta::Fault;
 use towpath_model::{AggregationConfiguration, Trail};
 
-use super::{HOUR, check_day, sorted, stop, verified};
+use super::{HOUR, check_day, go_on, sorted, stop, verified};
 use crate::testing::{Process, World, trail};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -140,13 +140,7 @@ async fn scenario(world: &World, crash: bool) -> (Trail, Vec<String>) {
             }
             _ => {}
         }
-        if crash {
-            while process.step().await.is_err() {
-                process = world.process().await;
-            }
-        } else {
-            process.settle().await;
-        }
+        go_on(world, &mut process, crash).await;
         world.advance(if part < 3 { 2 * MINUTE } else { HOUR });
     }
     (main, expected)
