@@ -21,6 +21,7 @@ mod host;
 mod identity;
 mod kept;
 mod measure;
+mod neighbour;
 mod outbound;
 mod outgoing;
 mod proving;

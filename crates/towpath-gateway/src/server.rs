@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use crate::call::Caller;
 use crate::gateway::{From, Gateway};
+use crate::neighbour;
 use crate::settings::ClientLimits;
 
 /// Calls of one HTTP/2 connection at a time.
@@ -107,6 +108,7 @@ impl Connection {
         let _open = Open::new();
         let (peer, watch) = (self.peer, Arc::clone(&self.watch));
         let (first, idle) = (self.gateway.limits().header_timeout, self.gateway.limits().idle_timeout);
+        neighbour::bound(&stream);
         let stream = watch.over(stream);
         let served = async move {
             match tls {

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
+use crate::neighbour;
 use crate::outgoing::Outgoing;
 use crate::upstream::Origin;
 
@@ -118,6 +119,7 @@ impl Connector {
     async fn attempt(&self) -> Result<Link, ConnectError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ConnectError::Tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::Tcp)?;
+        neighbour::bound(&stream);
         match &self.tls {
             None => self.speak(stream).await,
             Some((connector, name)) => {
