@@ -5,6 +5,8 @@ use std::time::Instant;
 use http::StatusCode;
 use metrics::{Counter, Histogram};
 
+use crate::recording;
+
 /// The measurements of one upstream, looked up once and not for each call.
 pub struct Measures {
     by_class: [Counter; 5],
@@ -15,6 +17,7 @@ pub struct Measures {
 impl Measures {
     /// The measurements of the upstream called `name`.
     pub fn of(name: &str) -> Self {
+        recording::measure::show_upstream(name);
         let class = |status: &'static str| metrics::counter!("towpath_gateway_calls_total", "upstream" => name.to_owned(), "status" => status);
         Self {
             by_class: [class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],

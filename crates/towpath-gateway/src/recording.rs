@@ -13,20 +13,18 @@
 //! - A call that was acknowledged has its record in the log or on disk in the spill.
 //! - Memory is bounded by calls and bytes, the spill by bytes. When both are full, calls are refused or counted.
 //! - Whatever passed without a record is counted, and told by a signed gap record: by whom, from when to when, at least how
-//!   many. After an unclean stop the time from the last durable record to the restart is such a gap, with as many calls as
-//!   had begun and were in nobody's hands.
+//!   many. What was not told yet outlives the process and the machine. After an unclean stop the time from the last durable
+//!   record to the restart is such a gap, after a kill with as many calls as had begun and were in nobody's hands.
 //! - A record that is sent twice has the same `eventID` and is one event.
 
-mod folder;
 mod gap;
 mod gap_record;
 mod kept;
-mod marker;
+pub(crate) mod measure;
 mod room;
 mod settings;
 mod shared;
 mod spill;
-mod tally;
 mod ticket;
 mod upstream;
 mod work;
@@ -45,23 +43,22 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use towpath_admit::{GapKey, GapKeyError};
+use towpath_gap::{HeldFolder, NotHeld};
 use towpath_log::{FileLogStorage, LogStorage, OpenError};
 use towpath_model::Clock;
 
-pub use gap::{Gap, Reason};
 pub use settings::RecordingSettings;
 pub use ticket::{Acknowledgement, NotDurable, Ticket, Unrecordable};
+pub use towpath_gap::{Gap, Reason};
 pub use upstream::{Policy, RecordedUpstream, Routed};
 pub use work::Describe;
 
 use crate::identity::Identities;
 use crate::sink::RecordSink;
-use folder::{HeldFolder, NotHeld};
 use gap::Gaps;
 use kept::Kept;
 use room::Room;
 use shared::Shared;
-use tally::Tally;
 use write::Place;
 
 /// The file of the key that signs gap records, in the folder of the recording.
@@ -145,7 +142,10 @@ impl Recording {
                     Arc::new(FileLogStorage::open(folder.join(SPILL_FOLDER)).map_err(failed)?);
                 (
                     key,
-                    Some(Kept::open(notes, spill, &clock, &settings, tally::boot()).map_err(|error| error.of(folder))?),
+                    Some(
+                        Kept::open(notes, spill, &clock, &settings, towpath_gap::boot())
+                            .map_err(|error| error.of(folder))?,
+                    ),
                     Some(held),
                 )
             }
@@ -177,14 +177,18 @@ impl Recording {
         kept: Option<Kept>,
     ) -> Result<Self, RecordingError> {
         let (groups, written) = mpsc::unbounded_channel();
-        let (spill, marker, left, tally) = match kept {
-            None => (None, None, Vec::new(), Tally::in_memory()),
-            Some(kept) => (Some(kept.spill), Some(kept.marker), kept.gaps, kept.tally),
+        let (spill, gaps, left) = match kept {
+            None => (None, towpath_gap::Gaps::in_memory(), Vec::new()),
+            Some(kept) => (Some(kept.spill), kept.gaps, kept.left),
         };
-        let gaps = Arc::new(Gaps::new(tally));
+        let gaps = Arc::new(Gaps::new(gaps));
+        measure::show();
         for gap in left {
-            tracing::warn!(upstream = %gap.upstream, from = %gap.from, to = %gap.to, at_least = gap.at_least, "the last run did not stop in order");
-            gaps.put_back(gap);
+            tracing::warn!(upstream = %gap.upstream, reason = gap.reason.as_str(), from = %gap.from, to = %gap.to, at_least = gap.at_least, "the last run left a gap");
+            if gap.reason == Reason::Killed {
+                // Others were counted by the run that lost the calls.
+                measure::lost(&gap.upstream, gap.reason, gap.at_least);
+            }
         }
         let place = Arc::new(Place {
             sink,
@@ -206,7 +210,6 @@ impl Recording {
             gaps,
             place: place.clone(),
             key,
-            marker,
             noted: RwLock::default(),
             stopping: AtomicBool::new(false),
             jobs: RwLock::default(),
@@ -243,8 +246,7 @@ impl Recording {
         let taken = if hopeless { None } else { shared.room.take() };
         if taken.is_none() {
             if closed {
-                metrics::counter!("towpath_gateway_calls_refused_total", "upstream" => upstream.name.to_string())
-                    .increment(1);
+                measure::refused(&upstream.name);
                 return Err(if stopping { Unrecordable::Stopping } else { Unrecordable::Full });
             }
             let reason = if stopping { Reason::Stopped } else { Reason::Full };
@@ -287,7 +289,11 @@ impl Recording {
         let mut settled = false;
         while !settled && tokio::time::Instant::now() < deadline {
             if shared.room.load().0 == 0 {
-                shared.tell(shared.gaps.take());
+                let open = shared.gaps.take();
+                if !open.is_empty() {
+                    shared.gaps.keep_for_good(None).await;
+                }
+                shared.tell(open);
                 settled = shared.gaps.is_empty();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -301,13 +307,18 @@ impl Recording {
         if let Some(spill) = &shared.place.spill {
             spill.close().await;
         }
-        shared.gaps.tally.note();
         if !settled {
-            let (calls, _) = shared.room.load();
-            tracing::error!(calls, "recording stopped before all was durable; the next start tells the gap");
-        } else if let Some(marker) = &shared.marker
-            && let Err(cause) = marker.remove()
-        {
+            // What was given up just now is counted as it is dropped.
+            let counted = async {
+                while shared.room.load().0 > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let all_counted = tokio::time::timeout(Duration::from_secs(1), counted).await.is_ok();
+            shared.gaps.tally.note();
+            tracing::error!(all_counted, "recording stopped before all was durable; the next start tells the gap");
+            shared.gaps.leave(all_counted).await;
+        } else if let Err(cause) = shared.gaps.end() {
             tracing::warn!(%cause, "cannot take the marker of a running recording away; the next start tells a gap");
         }
         drop(running.folder);

@@ -64,24 +64,31 @@ impl Connection {
         head.uri = path.map_err(|_| EndpointError::Address(head.uri.to_string()))?;
         let whole = || Request::from_parts(head.clone(), Full::new(body.clone()));
         let kept = self.open.lock().await.take().filter(SendRequest::is_ready);
-        if let Some(mut kept) = kept
-            && let Ok(answer) = kept.send_request(whole()).await
-        {
-            *self.open.lock().await = Some(kept);
-            return Ok(answer);
+        let mut broke_off = false;
+        if let Some(mut kept) = kept {
+            match kept.send_request(whole()).await {
+                Ok(answer) => {
+                    *self.open.lock().await = Some(kept);
+                    return Ok(answer);
+                }
+                // It was closed before any of the request left.
+                Err(cause) => broke_off = !cause.is_canceled(),
+            }
         }
-        let mut made = self.connect().await?;
+        let made = self.connect().await;
+        let mut made =
+            made.map_err(|error| if broke_off { EndpointError::Network(error.to_string()) } else { error })?;
         let answer = made.send_request(whole()).await.map_err(network)?;
         *self.open.lock().await = Some(made);
         Ok(answer)
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, EndpointError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(network)?;
-        stream.set_nodelay(true).map_err(network)?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
         match &self.tls {
             None => speak(stream).await,
-            Some((connector, name)) => speak(connector.connect(name.clone(), stream).await.map_err(network)?).await,
+            Some((connector, name)) => speak(connector.connect(name.clone(), stream).await.map_err(unreachable)?).await,
         }
     }
 }
@@ -90,7 +97,7 @@ async fn speak<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, EndpointError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(network)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
     tokio::spawn(async move {
         if let Err(cause) = connection.await {
             tracing::debug!(%cause, "the connection to the server failed");
@@ -121,13 +128,23 @@ fn connector(authorities: &Authorities) -> Result<TlsConnector, EndpointError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// An error with all that caused it.
+/// A conversation that broke off.
 pub(crate) fn network(error: impl std::error::Error) -> EndpointError {
+    EndpointError::Network(with_causes(error))
+}
+
+/// A connection that was not made.
+fn unreachable(error: impl std::error::Error) -> EndpointError {
+    EndpointError::Unreachable(with_causes(error))
+}
+
+/// An error with all that caused it.
+fn with_causes(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
         text = format!("{text}: {next}");
         cause = next.source();
     }
-    EndpointError::Network(text)
+    text
 }

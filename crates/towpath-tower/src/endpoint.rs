@@ -30,18 +30,37 @@ pub enum EndpointError {
     /// The request cannot be signed.
     #[error("cannot sign the request")]
     Sign(#[source] sigv4::SignError),
-    /// The server cannot be reached, or the conversation broke off.
+    /// The server cannot be reached; it was sent nothing.
+    #[error("cannot reach the server: {0}")]
+    Unreachable(String),
+    /// The conversation broke off. The server may have taken what was sent.
     #[error("cannot talk to the server: {0}")]
     Network(String),
     /// The server refuses the call.
     #[error("the server refuses the call: {code}: {message}")]
     Refused {
+        /// Such as 403.
+        status: StatusCode,
         /// Such as `AccessDeniedException`.
         code: String,
         /// What it says.
         message: String,
     },
 }
+
+impl EndpointError {
+    /// True if the server has taken nothing for sure.
+    pub(crate) fn took_nothing(&self) -> bool {
+        match self {
+            Self::Network(_) => false,
+            Self::Refused { status, .. } => status.is_client_error(),
+            Self::Address(_) | Self::Authorities(_) | Self::Sign(_) | Self::Unreachable(_) => true,
+        }
+    }
+}
+
+/// A record that the server will never take: its place among those that were sent, and why.
+pub(crate) type Never = (usize, String);
 
 /// A Towpath server, in whose name events are sent, and whose they are.
 #[derive(Clone)]
@@ -63,6 +82,7 @@ struct Verdicts {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Verdict {
+    index: usize,
     error_code: String,
     error_message: String,
 }
@@ -97,8 +117,8 @@ impl Endpoint {
         Ok(Self { connection, ..self })
     }
 
-    /// Sends records; answers what the server says of those that it will never take.
-    pub(crate) async fn put(&self, records: &[Bytes]) -> Result<Vec<String>, EndpointError> {
+    /// Sends records; answers those that the server will never take.
+    pub(crate) async fn put(&self, records: impl Iterator<Item = &Bytes>) -> Result<Vec<Never>, EndpointError> {
         let request = towpath_request(&self.url, "PutRecords", &Value::Null);
         let (mut parts, _) = request.map_err(|_| EndpointError::Address(self.url.clone()))?.into_parts();
         let body = body_of(records);
@@ -109,17 +129,19 @@ impl Endpoint {
         let body = read.map_err(|error| EndpointError::Network(error.to_string()))?.to_bytes();
         if head.status != StatusCode::OK {
             let error = failure(head.status, &head.headers, &body);
-            return Err(EndpointError::Refused { code: error.code().to_owned(), message: error.message().to_owned() });
+            let (code, message) = (error.code().to_owned(), error.message().to_owned());
+            return Err(EndpointError::Refused { status: head.status, code, message });
         }
         let verdicts: Verdicts = serde_json::from_slice(&body).map_err(network)?;
-        Ok(verdicts.failed.into_iter().map(|it| format!("{}: {}", it.error_code, it.error_message)).collect())
+        let never = |it: Verdict| (it.index, format!("{}: {}", it.error_code, it.error_message));
+        Ok(verdicts.failed.into_iter().map(never).collect())
     }
 }
 
-fn body_of(records: &[Bytes]) -> Bytes {
-    let mut body = BytesMut::with_capacity(records.iter().map(|record| record.len() + 1).sum::<usize>() + 16);
+fn body_of<'a>(records: impl Iterator<Item = &'a Bytes>) -> Bytes {
+    let mut body = BytesMut::with_capacity(4096);
     body.put_slice(b"{\"Records\":[");
-    for (number, record) in records.iter().enumerate() {
+    for (number, record) in records.enumerate() {
         if number > 0 {
             body.put_u8(b',');
         }

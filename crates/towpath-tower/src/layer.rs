@@ -1,4 +1,4 @@
-//! The layer: an event for each request that was answered.
+//! The layer: an event for each request, whether it was answered, failed or was given up.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,12 +12,13 @@ use tower_service::Service;
 use crate::event::Event;
 use crate::recorder::Recorder;
 
-/// A request that was answered.
+/// A request that has ended.
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// The request's method, URI, headers and extensions.
     pub request: &'a request::Parts,
-    /// The answer's status, headers and extensions; `None` if the service failed.
+    /// The answer's status, headers and extensions; `None` if there was none: the service failed, or the client went away
+    /// before the answer. What the request was to do may have been done.
     pub response: Option<&'a response::Parts>,
 }
 
@@ -32,7 +33,8 @@ pub struct EventLayer {
 }
 
 impl EventLayer {
-    /// Records by `describe`, which runs as each request has its answer and should be quick.
+    /// Records by `describe`, which runs as each request ends and should be quick. Of a request that ends in a panic of the
+    /// service no event is made; it is counted, and told as a gap.
     pub fn new(recorder: Recorder, describe: impl Fn(&Seen<'_>) -> Option<Event> + Send + Sync + 'static) -> Self {
         Self { recorder, describe: Arc::new(describe) }
     }
@@ -70,22 +72,51 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let kept = head.clone();
+        let asked = Asked { layer: self.layer.clone(), request: head.clone(), ended: false };
         let answering = self.inner.call(Request::from_parts(head, body));
-        let layer = self.layer.clone();
         Box::pin(async move {
-            let answered = answering.await;
-            let (result, head) = match answered {
+            match answering.await {
                 Ok(response) => {
                     let (head, body) = response.into_parts();
-                    (Ok(Response::from_parts(head.clone(), body)), Some(head))
+                    asked.end(Some(&head));
+                    Ok(Response::from_parts(head, body))
                 }
-                Err(error) => (Err(error), None),
-            };
-            if let Some(event) = (layer.describe)(&Seen { request: &kept, response: head.as_ref() }) {
-                layer.recorder.record(&event);
+                Err(error) => {
+                    asked.end(None);
+                    Err(error)
+                }
             }
-            result
         })
+    }
+}
+
+/// A request that is under way. Dropped before its end, it is recorded all the same.
+struct Asked {
+    layer: EventLayer,
+    request: request::Parts,
+    ended: bool,
+}
+
+impl Asked {
+    fn end(mut self, response: Option<&response::Parts>) {
+        self.record(response);
+    }
+
+    fn record(&mut self, response: Option<&response::Parts>) {
+        self.ended = true;
+        if let Some(event) = (self.layer.describe)(&Seen { request: &self.request, response }) {
+            self.layer.recorder.record(&event);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        match self.ended {
+            true => {}
+            // A second panic would end the process.
+            false if std::thread::panicking() => self.layer.recorder.given_up(),
+            false => self.record(None),
+        }
     }
 }

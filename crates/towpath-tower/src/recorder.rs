@@ -1,91 +1,150 @@
-//! From events to the server: a bounded queue, batches, and patience.
+//! Takes events: a bounded queue that nobody waits for, and what becomes of those that it has no room for.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
-use towpath_admit::{GapKey, GapRecord};
-use uuid::Uuid;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use towpath_admit::{GapKey, GapKeyError};
+use towpath_gap::{Gap, Gaps, HeldFolder, NotHeld, Reason};
+use towpath_log::{FileLogStorage, LogStorage};
 
 use crate::endpoint::Endpoint;
 use crate::event::Event;
+use crate::sender;
+use crate::settings::RecorderSettings;
 
-/// Most records of one call, and most bytes of them together.
-const BATCH: (usize, usize) = (500, 1 << 20);
+/// The file of the key that signs gap records, in the recorder's folder.
+const KEY_FILE: &str = "gap.key";
 
-/// How much may wait, and how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecorderSettings {
-    /// Events that may wait for the server. Further ones are dropped and counted.
-    pub queue_events: usize,
-    /// Bytes of such events.
-    pub queue_bytes: usize,
-    /// How long an event may wait for others, so that they go together.
-    pub gather: Duration,
-    /// How long an answer of the server is waited for.
-    pub patience: Duration,
-    /// The first pause after the server did not take events; doubles with each further failure.
-    pub first_pause: Duration,
-    /// The longest such pause.
-    pub longest_pause: Duration,
-}
-
-impl Default for RecorderSettings {
-    fn default() -> Self {
-        Self {
-            queue_events: 10_000,
-            queue_bytes: 16 << 20,
-            gather: Duration::from_millis(100),
-            patience: Duration::from_secs(10),
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(10),
-        }
-    }
+/// Why a recorder does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// The folder cannot be used.
+    #[error("cannot use the folder {}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// Another recorder has the folder.
+    #[error("the folder {} is in use by {holder}; each process needs a folder of its own", .folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Who has it, as far as is known.
+        holder: String,
+    },
+    /// The key of gap records.
+    #[error(transparent)]
+    Key(#[from] GapKeyError),
 }
 
 /// Takes events and sees that they reach the server. Cloning is cheap; clones are the same recorder.
 #[derive(Clone)]
 pub struct Recorder {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    running: Arc<Mutex<Option<Running>>>,
 }
 
-struct Shared {
-    endpoint: Endpoint,
-    settings: RecorderSettings,
-    key: GapKey,
-    queue: mpsc::UnboundedSender<Bytes>,
+/// What ends when the recorder is closed.
+struct Running {
+    tasks: Vec<JoinHandle<()>>,
+    // Nobody else records in the folder until then.
+    _folder: Option<HeldFolder>,
+}
+
+/// An event on its way.
+pub(crate) struct Queued {
+    pub(crate) record: Bytes,
+    pub(crate) at: Timestamp,
+}
+
+pub(crate) struct Shared {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) settings: RecorderSettings,
+    pub(crate) key: GapKey,
+    pub(crate) gaps: Arc<Gaps>,
+    /// The service, as the upstream of its own gaps.
+    pub(crate) service: Arc<str>,
+    /// Set once no more events are taken.
+    pub(crate) closing: AtomicBool,
+    /// Events that the server may have by now, though it has not said so.
+    pub(crate) handed_over: AtomicUsize,
+    /// Up to when all events are with the server, in milliseconds since 1970.
+    pub(crate) sent_until: AtomicI64,
+    queue: mpsc::UnboundedSender<Queued>,
     events: AtomicUsize,
     bytes: AtomicUsize,
     dropped: AtomicU64,
-    // What was dropped and not told yet: from when to when, and how many. Held for a few lines.
-    gap: Mutex<Option<(Timestamp, Timestamp, u64)>>,
-    closing: AtomicBool,
 }
 
 impl Recorder {
-    /// Starts to send events to `endpoint`. `key` signs gap records: one that is kept in a file ([`GapKey::open`]) proves
-    /// over restarts who told a gap to whoever has its public key from elsewhere; one of this process alone
-    /// ([`GapKey::ephemeral`]) that the record was not changed since. Must be called within a Tokio runtime.
+    /// Starts to send events to `endpoint`, and forgets all with the process: what waits then is lost, and nobody is told.
+    /// See [`Recorder::open`] for one that remembers. `key` signs gap records; [`GapKey::ephemeral`] proves no more than
+    /// that a record was not changed since. Must be called within a Tokio runtime.
     pub fn start(endpoint: Endpoint, settings: RecorderSettings, key: GapKey) -> Self {
+        Self::run(endpoint, settings, key, Gaps::in_memory(), None)
+    }
+
+    /// Starts to send events to `endpoint`. In `folder` stands what must outlive the process: the key that signs gap records
+    /// (`gap.key`, whose public part is worth keeping elsewhere), and notes by which the next start tells what this process
+    /// took along should it be killed. The folder belongs to one process at a time and is made if it is not there. Must be
+    /// called within a Tokio runtime; reads and writes files.
+    ///
+    /// # Errors
+    /// See [`RecorderError`].
+    pub fn open(endpoint: Endpoint, settings: RecorderSettings, folder: &Path) -> Result<Self, RecorderError> {
+        let failed = |cause| RecorderError::Folder { folder: folder.to_owned(), cause };
+        let held = HeldFolder::take(folder).map_err(|error| match error {
+            NotHeld::InUse(holder) => RecorderError::InUse { folder: folder.to_owned(), holder },
+            NotHeld::Io(cause) => failed(cause),
+        })?;
+        let key = GapKey::open(&folder.join(KEY_FILE))?;
+        let notes: Arc<dyn LogStorage> = Arc::new(FileLogStorage::open(folder).map_err(failed)?);
+        let (gaps, left) = Gaps::open(&notes, Timestamp::now(), towpath_gap::boot()).map_err(failed)?;
+        for gap in left {
+            tracing::warn!(reason = gap.reason.as_str(), from = %gap.from, to = %gap.to, at_least = gap.at_least, "the last run left a gap");
+        }
+        // Before the first event, since no request waits for the disk.
+        gaps.watch(&endpoint.source.as_str().into(), endpoint.account, &endpoint.region).map_err(failed)?;
+        Ok(Self::run(endpoint, settings, key, gaps, Some(held)))
+    }
+
+    fn run(
+        endpoint: Endpoint,
+        settings: RecorderSettings,
+        key: GapKey,
+        gaps: Gaps,
+        folder: Option<HeldFolder>,
+    ) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
+            service: endpoint.source.as_str().into(),
             endpoint,
             settings,
             key,
+            gaps: Arc::new(gaps),
+            closing: AtomicBool::new(false),
+            handed_over: AtomicUsize::new(0),
+            sent_until: AtomicI64::new(Timestamp::now().as_millisecond()),
             queue,
             events: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-            gap: Mutex::default(),
-            closing: AtomicBool::new(false),
         });
-        tokio::spawn(send(Arc::clone(&shared), waiting));
-        Self { shared }
+        let tasks =
+            vec![tokio::spawn(sender::send(Arc::clone(&shared), waiting)), tokio::spawn(sender::tick(shared.clone()))];
+        Self { shared, running: Arc::new(Mutex::new(Some(Running { tasks, _folder: folder }))) }
     }
 
     /// Takes an event. Never waits: an event that there is no room for is dropped and counted.
@@ -94,16 +153,19 @@ impl Recorder {
         let (now, endpoint) = (Timestamp::now(), &shared.endpoint);
         let record = event.record(&endpoint.source, endpoint.account, &endpoint.region, now);
         let size = record.len();
+        shared.gaps.tally.begin(&shared.service, 1);
         let events = shared.events.fetch_add(1, Ordering::Relaxed);
         let bytes = shared.bytes.fetch_add(size, Ordering::Relaxed);
+        let closing = shared.closing.load(Ordering::Relaxed);
         let fits = events < shared.settings.queue_events && bytes + size <= shared.settings.queue_bytes;
-        if !fits || shared.closing.load(Ordering::Relaxed) || shared.queue.send(record).is_err() {
+        if closing || !fits || shared.queue.send(Queued { record, at: now }).is_err() {
             shared.done(1, size);
-            shared.drop_at(now, 1);
+            shared.lost(1, now, now, if closing { Reason::Stopped } else { Reason::Full });
         }
     }
 
-    /// How many events were dropped since the start: for want of room, or because the server refuses them.
+    /// How many events were dropped since the start: for want of room, because the server refuses them, or because the
+    /// recorder was closed before they were sent.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -113,108 +175,98 @@ impl Recorder {
         self.shared.events.load(Ordering::Relaxed)
     }
 
-    /// Takes no more events and waits, at most so long, until the server has those that were taken and the gap record of
-    /// those that were not. True if it has.
+    /// The key that signs gap records.
+    pub fn key(&self) -> &GapKey {
+        &self.shared.key
+    }
+
+    /// Takes no more events and waits, at most so long, until the server has those that were taken and the gap records of
+    /// those that were not. True if it has. Otherwise what waits is given up, and told at the next start if this recorder
+    /// has a folder. Call it when the service takes no more requests: what is recorded later is dropped.
     pub async fn close(&self, patience: Duration) -> bool {
-        self.shared.closing.store(true, Ordering::Relaxed);
+        let shared = &self.shared;
+        shared.closing.store(true, Ordering::Relaxed);
+        let Some(running) = self.running.lock().take() else { return self.waiting() == 0 };
         let deadline = Instant::now() + patience;
-        let settled = || self.waiting() == 0 && self.shared.gap.lock().is_none();
+        let settled = || self.waiting() == 0 && shared.gaps.is_empty();
         while !settled() && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
-        settled()
+        for task in running.tasks {
+            task.abort();
+            // Until it has ended: what it had in its hands is counted below.
+            drop(task.await);
+        }
+        if settled() {
+            let gaps = Arc::clone(&shared.gaps);
+            if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || gaps.end()).await {
+                tracing::warn!(%cause, "cannot take the marker of a running service away; the next start tells a gap");
+            }
+            return true;
+        }
+        let waiting = shared.events.swap(0, Ordering::Relaxed);
+        shared.bytes.store(0, Ordering::Relaxed);
+        // The server may have what was handed over, so that it is not claimed to be missing.
+        let given_up = waiting.saturating_sub(shared.handed_over.load(Ordering::Relaxed));
+        tracing::error!(waiting, given_up, "closed before the server had all events");
+        if waiting > 0 {
+            let from = Timestamp::from_millisecond(shared.sent_until.load(Ordering::Relaxed));
+            let now = Timestamp::now();
+            shared.lost(given_up as u64, from.unwrap_or(now).min(now), now, Reason::Stopped);
+        }
+        shared.gaps.tally.note();
+        let gaps = Arc::clone(&shared.gaps);
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || gaps.stop()).await {
+            tracing::warn!(%cause, "cannot note which events have no record");
+        }
+        false
+    }
+
+    /// Counts a request of which no event could be made.
+    pub(crate) fn given_up(&self) {
+        let now = Timestamp::now();
+        self.shared.gaps.tally.begin(&self.shared.service, 1);
+        self.shared.lost(1, now, now, Reason::Broken);
+    }
+
+    /// Ends as a kill would.
+    #[cfg(test)]
+    pub(crate) async fn kill(&self) {
+        let running = self.running.lock().take();
+        for task in running.unwrap().tasks {
+            task.abort();
+            let _ = task.await;
+        }
     }
 }
 
 impl Shared {
-    fn done(&self, events: usize, bytes: usize) {
+    pub(crate) fn done(&self, events: usize, bytes: usize) {
         self.events.fetch_sub(events, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    fn drop_at(&self, at: Timestamp, count: u64) {
-        self.dropped.fetch_add(count, Ordering::Relaxed);
-        let mut gap = self.gap.lock();
-        *gap = Some(match *gap {
-            None => (at, at, count),
-            Some((from, to, dropped)) => (from.min(at), to.max(at), dropped + count),
-        });
+    pub(crate) fn is_idle(&self) -> bool {
+        self.events.load(Ordering::Relaxed) == 0 && self.gaps.is_empty()
     }
 
-    /// The record of what was dropped, if anything was.
-    fn gap_record(&self) -> Option<(Bytes, (Timestamp, Timestamp, u64))> {
-        let gap = (*self.gap.lock())?;
-        let (from, to, at_least) = gap;
-        let Endpoint { source, account, region, .. } = &self.endpoint;
-        let record = GapRecord {
-            source,
-            teller: source,
-            upstream: source,
-            reason: "QUEUE_FULL",
-            account: *account,
-            region,
-            from,
-            to,
-            at_least,
-        };
-        Some((record.json(&self.key, Uuid::new_v4()), gap))
+    /// Counts events that have no record.
+    pub(crate) fn lost(&self, events: u64, from: Timestamp, to: Timestamp, reason: Reason) {
+        self.dropped.fetch_add(events, Ordering::Relaxed);
+        let Endpoint { account, region, .. } = &self.endpoint;
+        let (upstream, account, region) = (Arc::clone(&self.service), *account, region.clone());
+        self.gaps.put_back(Gap { upstream, account, region, reason, from, to, at_least: events });
     }
 
-    /// Takes a gap that was told off what is to be told.
-    fn told(&self, (_, told_to, told): (Timestamp, Timestamp, u64)) {
-        let mut gap = self.gap.lock();
-        *gap = gap.filter(|(_, _, count)| *count > told).map(|(_, to, count)| (told_to, to, count - told));
-    }
-
-    /// Sends until the server has taken, or refused for good, every record.
-    async fn deliver(&self, records: &[Bytes]) {
-        let mut pause = self.settings.first_pause;
-        loop {
-            let problem = match timeout(self.settings.patience, self.endpoint.put(records)).await {
-                Ok(Ok(refused)) => {
-                    if let Some(why) = refused.first() {
-                        tracing::error!(events = refused.len(), %why, "the server refuses events");
-                        self.drop_at(Timestamp::now(), refused.len() as u64);
-                    }
-                    return;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the server does not answer in time".to_owned(),
-            };
-            tracing::warn!(events = records.len(), %problem, "events wait");
-            sleep(pause).await;
-            pause = (pause * 2).min(self.settings.longest_pause);
+    /// Has the disk know the open gaps and, if one is given, up to when all was sent.
+    pub(crate) async fn keep(&self, until: Option<Timestamp>) {
+        if until.is_none() && self.gaps.is_kept() {
+            return;
         }
-    }
-}
-
-/// Sends what waits, for as long as the process lives.
-async fn send(shared: Arc<Shared>, mut waiting: mpsc::UnboundedReceiver<Bytes>) {
-    loop {
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        let gather = Instant::now() + shared.settings.gather;
-        while records.len() < BATCH.0 && bytes < BATCH.1 {
-            tokio::select! {
-                next = waiting.recv() => match next {
-                    Some(record) => {
-                        bytes += record.len();
-                        records.push(record);
-                    }
-                    None => return,
-                },
-                () = tokio::time::sleep_until(gather) => break,
-            }
-        }
-        let count = records.len();
-        if count > 0 {
-            shared.deliver(&records).await;
-            shared.done(count, bytes);
-        }
-        // After what was queued before it, and only once the server takes records again.
-        if let Some((record, gap)) = shared.gap_record() {
-            shared.deliver(&[record]).await;
-            shared.told(gap);
+        let gaps = Arc::clone(&self.gaps);
+        // Should that fail, what is told may be told again after a crash.
+        if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || gaps.keep(until)).await {
+            tracing::warn!(%cause, "cannot note which events have no record, and up to when all were sent");
         }
     }
 }

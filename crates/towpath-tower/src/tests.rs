@@ -30,6 +30,8 @@ struct Server {
     records: Mutex<Vec<Value>>,
     calls: AtomicUsize,
     away: AtomicBool,
+    // Takes records and answers nothing.
+    mute: AtomicBool,
 }
 
 impl Server {
@@ -67,12 +69,29 @@ impl Server {
         assert_eq!(head.headers["x-amz-target"], "Towpath_20261120.PutRecords");
         let mut input: Value = serde_json::from_slice(&body).unwrap();
         let records = std::mem::take(input["Records"].as_array_mut().unwrap());
-        let (bad, good): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| record["eventName"] == "Bad");
+        let bad: Vec<_> = (0..records.len()).filter(|at| records[*at]["eventName"] == "Bad").collect();
+        let good: Vec<_> = records.into_iter().filter(|record| record["eventName"] != "Bad").collect();
         let failed: Vec<_> =
-            bad.iter().map(|_| json!({ "Index": 0, "ErrorCode": "InvalidRecord", "ErrorMessage": "bad" })).collect();
+            bad.iter().map(|at| json!({ "Index": at, "ErrorCode": "InvalidRecord", "ErrorMessage": "bad" })).collect();
         let answer = json!({ "Accepted": good.len(), "Failed": failed });
         self.records.lock().extend(good);
+        if self.mute.load(Ordering::Relaxed) {
+            tokio::time::sleep(LONG).await;
+        }
         told(StatusCode::OK, answer.to_string())
+    }
+
+    /// Reason and count of each gap record, each with a signature that is right.
+    fn gaps(&self) -> Vec<(String, u64)> {
+        let told = self.named("RecordingGap");
+        assert!(told.iter().all(is_signed), "{told:?}");
+        let mut gaps: Vec<_> = told
+            .iter()
+            .map(|gap| &gap["serviceEventDetails"])
+            .map(|gap| (gap["reason"].as_str().unwrap().to_owned(), gap["atLeast"].as_u64().unwrap()))
+            .collect();
+        gaps.sort();
+        gaps
     }
 
     fn named(&self, name: &str) -> Vec<Value> {
@@ -94,6 +113,7 @@ fn settings() -> RecorderSettings {
         gather: Duration::from_millis(5),
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(20),
+        gap_quiet: Duration::from_millis(20),
         ..RecorderSettings::default()
     }
 }
@@ -265,19 +285,143 @@ async fn an_event_that_the_server_refuses_is_counted_and_holds_up_no_other() {
     ["A", "Bad", "A"].into_iter().for_each(|name| recorder.record(&event(name)));
     assert!(recorder.close(LONG).await);
     assert_eq!((server.named("A").len(), recorder.dropped()), (2, 1));
-    assert_eq!(server.named("RecordingGap").len(), 1);
+    assert_eq!(server.gaps(), gaps([("RECORD_REFUSED", 1)]));
 }
 
 #[tokio::test]
 async fn with_a_wrong_key_events_wait_and_closing_says_so() {
     let (server, address) = Server::start().await;
-    let recorder = Recorder::start(endpoint(address, "wrong"), settings(), key());
+    let patient = RecorderSettings { first_pause: LONG, longest_pause: LONG, ..settings() };
+    let recorder = Recorder::start(endpoint(address, "wrong"), patient, key());
     recorder.record(&event("A"));
-    assert!(!recorder.close(Duration::from_millis(200)).await);
+    until("the refusal", || server.calls.load(Ordering::Relaxed) == 1 && handed_over(&recorder) == 0).await;
     assert_eq!(recorder.waiting(), 1);
+    assert!(!recorder.close(Duration::from_millis(10)).await);
     assert!(server.records.lock().is_empty());
+    assert_eq!((recorder.waiting(), recorder.dropped()), (0, 1), "what waited is given up");
     recorder.record(&event("B"));
-    assert_eq!(recorder.dropped(), 1, "a closed recorder takes nothing");
+    assert_eq!(recorder.dropped(), 2, "a closed recorder takes nothing");
+}
+
+fn handed_over(recorder: &Recorder) -> usize {
+    recorder.shared.handed_over.load(Ordering::Relaxed)
+}
+
+fn gaps<const N: usize>(gaps: [(&str, u64); N]) -> Vec<(String, u64)> {
+    gaps.map(|(reason, count)| (reason.to_owned(), count)).into()
+}
+
+async fn until(what: &str, met: impl Fn() -> bool) {
+    let met = async {
+        while !met() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LONG, met).await.unwrap_or_else(|_| panic!("{what} did not happen"));
+}
+
+/// Takes records in a folder.
+fn open(address: SocketAddr, folder: &std::path::Path, settings: RecorderSettings) -> Recorder {
+    Recorder::open(endpoint(address, "secret"), settings, folder).unwrap()
+}
+
+#[tokio::test]
+async fn after_a_kill_the_next_start_tells_how_many_events_went_along() {
+    let (server, address) = Server::start().await;
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let away = nobody.local_addr().unwrap();
+    drop(nobody);
+    let folder = tempfile::tempdir().unwrap();
+    let few = RecorderSettings { queue_events: 7, ..settings() };
+    let recorder = open(away, folder.path(), few);
+    let public = recorder.key().public_key().to_owned();
+    (0..10).for_each(|_| recorder.record(&event("A")));
+    assert_eq!((recorder.waiting(), recorder.dropped()), (7, 3));
+    until("the notes", || recorder.shared.gaps.is_kept()).await;
+    let second = Recorder::open(endpoint(address, "secret"), settings(), folder.path());
+    let told = second.err().unwrap().to_string();
+    assert!(told.contains(&format!("is in use by process {}", std::process::id())), "{told}");
+    recorder.kill().await;
+
+    let recorder = open(address, folder.path(), settings());
+    assert_eq!(recorder.key().public_key(), public);
+    until("the gap records", || server.gaps().len() == 2).await;
+    assert_eq!(server.gaps(), gaps([("QUEUE_FULL", 3), ("UNCLEAN_STOP", 7)]));
+    assert!(recorder.close(LONG).await);
+    // They were told, and are not told again.
+    assert!(open(address, folder.path(), settings()).close(LONG).await);
+    assert_eq!((server.gaps().len(), server.named("A").len()), (2, 0));
+}
+
+#[tokio::test]
+async fn what_a_recorder_gives_up_as_it_is_closed_is_told_by_the_next_one() {
+    let (server, address) = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let patient = RecorderSettings { first_pause: LONG, longest_pause: LONG, ..settings() };
+    let recorder = Recorder::open(endpoint(address, "wrong"), patient, folder.path()).unwrap();
+    (0..5).for_each(|_| recorder.record(&event("A")));
+    until("the refusal", || server.calls.load(Ordering::Relaxed) == 1 && handed_over(&recorder) == 0).await;
+    assert!(!recorder.close(Duration::from_millis(10)).await);
+    let recorder = open(address, folder.path(), settings());
+    until("the gap record", || !server.gaps().is_empty()).await;
+    assert!(recorder.close(LONG).await);
+    assert_eq!(server.gaps(), gaps([("STOPPED", 5)]));
+}
+
+#[tokio::test]
+async fn what_the_server_may_have_is_not_claimed_to_be_missing() {
+    let (server, address) = Server::start().await;
+    server.mute.store(true, Ordering::Relaxed);
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = open(address, folder.path(), settings());
+    recorder.record(&event("A"));
+    until("the event", || server.named("A").len() == 1).await;
+    recorder.kill().await;
+    server.mute.store(false, Ordering::Relaxed);
+    let recorder = open(address, folder.path(), settings());
+    until("the gap record", || !server.gaps().is_empty()).await;
+    assert!(recorder.close(LONG).await);
+    assert_eq!(server.gaps(), gaps([("UNCLEAN_STOP", 0)]));
+}
+
+/// Answers never, or panics where the path says so.
+#[derive(Clone)]
+struct Stuck;
+
+impl Service<Request<()>> for Stuck {
+    type Response = Response<&'static str>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let panics = request.uri().path() == "/panic";
+        Box::pin(async move {
+            assert!(!panics, "as the test wants");
+            std::future::pending().await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_an_event_or_told_in_a_gap() {
+    let (server, address) = Server::start().await;
+    let recorder = Recorder::start(endpoint(address, "secret"), settings(), key());
+    let layer = EventLayer::new(recorder.clone(), |seen: &Seen<'_>| {
+        assert!(seen.response.is_none());
+        Some(event("GivenUp"))
+    });
+    let mut service = layer.layer(Stuck);
+    let waiting = service.call(Request::new(()));
+    assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
+    let panics = service.call(Request::builder().uri("/panic").body(()).unwrap());
+    assert!(tokio::spawn(panics).await.unwrap_err().is_panic());
+    assert!(recorder.close(LONG).await);
+    assert_eq!(server.named("GivenUp").len(), 1);
+    assert_eq!(server.gaps(), gaps([("CALL_GIVEN_UP", 1)]));
 }
 
 #[test]

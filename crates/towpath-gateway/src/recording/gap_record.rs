@@ -2,9 +2,8 @@
 
 use towpath_admit::{GapKey, GapRecord};
 use towpath_capture::CapturedRecord;
+use towpath_gap::Gap;
 use uuid::Uuid;
-
-use super::gap::Gap;
 
 /// Who makes gap records: `eventSource`, `sourceIPAddress`, `userAgent` and `invokedBy`, as for Towpath's own calls.
 const SOURCE: &str = "towpath";

@@ -3,22 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
+use towpath_gap::{Gaps, Left};
 use towpath_log::{LogStorage, OpenError};
 use towpath_model::Clock;
 
 use super::RecordingError;
-use super::gap::Gap;
-use super::marker::Marker;
 use super::settings::RecordingSettings;
 use super::spill::Spill;
-use super::tally::Tally;
 
 /// What outlives the process.
 pub(super) struct Kept {
     pub(super) spill: Arc<Spill>,
-    pub(super) marker: Arc<Marker>,
-    pub(super) gaps: Vec<Gap>,
-    pub(super) tally: Tally,
+    pub(super) gaps: Gaps,
+    pub(super) left: Left,
 }
 
 /// Why the folder cannot be used, before it has its name.
@@ -46,12 +43,8 @@ impl Kept {
         settings: &RecordingSettings,
         boot: Option<String>,
     ) -> Result<Self, KeptError> {
-        let (marker, mut gaps) = Marker::open(notes.clone(), clock.now()).map_err(KeptError::Io)?;
-        let (tally, left) = Tally::open(&notes, boot).map_err(KeptError::Io)?;
-        for gap in &mut gaps {
-            gap.at_least = left.get(&*gap.upstream).copied().unwrap_or(0);
-        }
+        let (gaps, left) = Gaps::open(&notes, clock.now(), boot).map_err(KeptError::Io)?;
         let spill = Spill::open(spill, notes, settings.spill_bytes, clock.clone()).map_err(KeptError::Spill)?;
-        Ok(Self { spill: Arc::new(spill), marker: Arc::new(marker), gaps, tally })
+        Ok(Self { spill: Arc::new(spill), gaps, left })
     }
 }

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use towpath_admit::GapKey;
+use towpath_gap::Gap;
 use towpath_model::Clock;
 use uuid::Uuid;
 
-use super::gap::{Gap, Gaps};
+use super::gap::Gaps;
 use super::gap_record;
-use super::marker::Marker;
 use super::room::Room;
 use super::upstream::RecordedUpstream;
 use super::work::{Describe, Group, Job, Waiting};
@@ -34,7 +34,6 @@ pub(crate) struct Shared {
     pub(super) gaps: Arc<Gaps>,
     pub(super) place: Arc<Place>,
     pub(super) key: GapKey,
-    pub(super) marker: Option<Arc<Marker>>,
     // Upstreams that have had calls. Written once for each.
     pub(super) noted: RwLock<Vec<Arc<str>>>,
     pub(super) stopping: AtomicBool,
@@ -68,11 +67,10 @@ impl Shared {
     /// Notes on disk that an upstream has calls, before the first of them. False if that cannot be done: then a crash
     /// could lose calls that nobody would tell of.
     pub(super) fn note(&self, upstream: &RecordedUpstream) -> bool {
-        let Some(marker) = &self.marker else { return true };
         if self.noted.read().contains(&upstream.name) {
             return true;
         }
-        if let Err(cause) = marker.note(upstream) {
+        if let Err(cause) = self.gaps.watch(&upstream.name, upstream.account, &upstream.region) {
             tracing::error!(%cause, upstream = %upstream.name, "cannot note that an upstream is recorded");
             return false;
         }
@@ -97,20 +95,23 @@ impl Shared {
             tokio::time::sleep(TICK.min(settings.gap_quiet)).await;
             let now = self.clock.now();
             self.gaps.tally.note();
-            if !self.place.stuck.load(Ordering::Relaxed) {
-                self.tell(self.gaps.due(now, settings.gap_quiet, settings.gap_longest));
-            }
+            let whole = self.gaps.is_empty();
             // With nothing under way, all is durable up to now.
-            let idle = self.room.load().0 == 0 && self.gaps.is_empty();
+            let idle = self.room.load().0 == 0 && whole;
             let until = if idle { now.as_millisecond() } else { self.place.durable_at.load(Ordering::Relaxed) };
             let step = if idle { IDLE_STEP_MILLIS } else { 0 };
-            let due = until > noted + step && self.gaps.is_empty();
-            let Some(marker) = self.marker.clone().filter(|_| due) else { continue };
-            noted = until;
-            let Ok(until) = Timestamp::from_millisecond(until) else { continue };
-            if let Ok(Err(cause)) = tokio::task::spawn_blocking(move || marker.durable_until(until)).await {
-                tracing::warn!(%cause, "cannot note up to when all is durable");
+            let due = until > noted + step && whole;
+            noted = if due { until } else { noted };
+            let until = Timestamp::from_millisecond(until).ok().filter(|_| due);
+            let told = match self.place.stuck.load(Ordering::Relaxed) {
+                true => Vec::new(),
+                false => self.gaps.due(now, settings.gap_quiet, settings.gap_longest),
+            };
+            // Open gaps outlive the machine, and what is told is on disk no more.
+            if until.is_some() || !self.gaps.is_kept() {
+                self.gaps.keep_for_good(until).await;
             }
+            self.tell(told);
         }
     }
 }

@@ -115,6 +115,17 @@ impl Disks {
     fn kill(&self, recording: Recording) {
         self.notes.kill();
         self.spill.kill();
+        Self::end(&recording);
+    }
+
+    /// Takes the power away from all that is not synced.
+    fn cut_power(&self, recording: Recording) {
+        self.notes.power_on();
+        self.spill.power_on();
+        Self::end(&recording);
+    }
+
+    fn end(recording: &Recording) {
         recording.shared.place.stop.cancel();
         let running = recording.running.lock().take().unwrap();
         running.tasks.iter().for_each(tokio::task::JoinHandle::abort);
@@ -131,10 +142,14 @@ fn settings() -> RecordingSettings {
 }
 
 fn start_with(log: &Arc<TestLog>, disks: Option<&Disks>, settings: RecordingSettings) -> Recording {
+    start_in("one boot", log, disks, settings)
+}
+
+fn start_in(boot: &str, log: &Arc<TestLog>, disks: Option<&Disks>, settings: RecordingSettings) -> Recording {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let kept = disks.map(|disks| {
         let (notes, spill) = (disks.notes.process(), disks.spill.process());
-        Kept::open(notes, spill, &clock, &settings, Some("one boot".to_owned())).ok().unwrap()
+        Kept::open(notes, spill, &clock, &settings, Some(boot.to_owned())).ok().unwrap()
     });
     let key = GapKey::ephemeral().unwrap();
     Recording::run(Arc::new(ByPath), Arc::default(), log.clone(), clock, settings, key, kept).unwrap()

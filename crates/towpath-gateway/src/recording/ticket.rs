@@ -8,7 +8,7 @@ use towpath_capture::Exchange;
 use super::room::Taken;
 use super::upstream::{RecordedUpstream, Routed};
 use super::work::{Job, Waiting};
-use super::{Shared, gap};
+use super::{Reason, Shared};
 
 /// Why a call must be refused: it could not be recorded, and its upstream is `fail-closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +78,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.taken.take().is_some() {
-            self.shared.gaps.lost(&self.upstream, 1, self.began, gap::Reason::Broken);
+            self.shared.gaps.lost(&self.upstream, 1, self.began, Reason::Broken);
         }
     }
 }

@@ -10,11 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 use towpath_admit::UserIdentity;
 use towpath_capture::{CapturedRecord, Exchange};
 
-use super::Shared;
-use super::gap::{Gap, Gaps, Reason};
+use super::gap::Gaps;
 use super::room::Taken;
 use super::ticket::NotDurable;
 use super::upstream::{RecordedUpstream, Routed};
+use super::{Gap, Reason, Shared};
 use crate::identity::Identified;
 
 /// Turns calls into records.
@@ -130,7 +130,8 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         match self.what.take() {
             Some(What::Call { upstream, began, tell, .. }) => {
-                self.gaps.lost(&upstream, 1, began, Reason::Stopped);
+                // What was handed over may be durable: that it is missing is not claimed.
+                self.gaps.lost(&upstream, u64::from(!self.handed_over), began, Reason::Stopped);
                 if let Some(tell) = tell {
                     let _ = tell.send(Err(NotDurable::Stopped));
                 }

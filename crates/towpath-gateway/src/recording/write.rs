@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use towpath_capture::CapturedRecord;
 use towpath_model::Clock;
 
-use super::gap::{Gap, Gaps, Reason};
-use super::gap_record;
+use super::gap::Gaps;
 use super::settings::RecordingSettings;
 use super::spill::Spill;
 use super::work::{Group, Waiting};
+use super::{Gap, Reason, gap_record, measure};
 use crate::sink::{RecordSink, SinkError};
 
 /// Who gap records name for records that were lost between the spill and the log.
-const SPILL: &str = "spill";
+pub(super) const SPILL: &str = "spill";
 
 /// Where batches go, and how that is going. Shared by all that write.
 pub(super) struct Place {
@@ -205,6 +205,10 @@ impl Place {
             }
             let sent = std::mem::take(&mut read.records);
             self.send_spilled(sent.clone()).await;
+            if !self.gaps.is_kept() {
+                // What was lost on the way is not passed over before it is sure to be told.
+                self.gaps.keep_for_good(None).await;
+            }
             spill.replayed(&sent, read.end).await;
             self.stuck.store(false, Ordering::Relaxed);
             if spill.is_empty() {
@@ -247,6 +251,7 @@ impl Place {
             metrics::counter!("towpath_gateway_gap_records_refused_total").increment(1);
             return;
         }
+        measure::lost(SPILL, reason, count);
         self.gaps.put_back(Gap {
             upstream: SPILL.into(),
             account: record.account,

@@ -59,6 +59,61 @@ async fn after_a_kill_the_gap_says_how_many_calls_had_begun_at_least() {
 }
 
 #[tokio::test]
+async fn after_a_power_cut_calls_that_were_counted_as_lost_are_told_with_their_reason() {
+    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
+    let (open, closed) = (upstream(Policy::FailOpen), upstream(Policy::FailClosed));
+    {
+        let recording = start_with(&log, Some(&disks), RecordingSettings { queue_calls: 3, ..settings() });
+        timeout(LONG, call(&recording, &closed, 1).durable()).await.unwrap().unwrap();
+        log.away(true);
+        disks.spill.fail(disks.spill.calls(), u64::MAX, Fault::NoSpace);
+        (2..=4).for_each(|number| drop(call(&recording, &open, number)));
+        until("nobody takes records", || recording.is_stuck()).await;
+        for _ in 0..7 {
+            assert!(!recording.begin(&open).unwrap().is_recorded());
+        }
+        until("the note", || recording.shared.gaps.is_kept()).await;
+        disks.cut_power(recording);
+    }
+    disks.spill.heal();
+    log.away(false);
+    let recording = start_in("another boot", &log, Some(&disks), settings());
+    until("the gap records", || log.gaps_in().len() == 3).await;
+    let gap = |upstream: &str, reason: &str, calls| (upstream.to_owned(), reason.to_owned(), calls);
+    let mut told = log.gaps_in();
+    told.sort();
+    let unclean = "UNCLEAN_STOP";
+    assert_eq!(told, [gap("closed", unclean, 0), gap("open", "QUEUE_FULL", 7), gap("open", unclean, 0)]);
+    recording.close(LONG).await;
+    start_in("another boot", &log, Some(&disks), settings()).close(LONG).await;
+    assert_eq!(log.gaps_in().len(), 3, "they are told once");
+}
+
+#[tokio::test]
+async fn records_that_were_lost_between_disk_and_log_are_told_though_the_process_is_killed_before() {
+    let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
+    let closed = upstream(Policy::FailClosed);
+    let slow = || RecordingSettings { gap_quiet: LONG, ..settings() };
+    {
+        let recording = start_with(&log, Some(&disks), slow());
+        *log.never.lock() = Some(Uuid::from_u128(2));
+        log.away(true);
+        for number in 1..=3 {
+            timeout(LONG, call(&recording, &closed, number).durable()).await.unwrap().unwrap();
+        }
+        log.away(false);
+        until("the replay", || !recording.shared.place.spilling.load(Ordering::Relaxed)).await;
+        assert!(log.gaps_in().is_empty());
+        disks.cut_power(recording);
+    }
+    let recording = start_in("another boot", &log, Some(&disks), settings());
+    until("the gap records", || log.gaps_in().len() == 2).await;
+    let told: BTreeSet<_> = log.gaps_in().into_iter().collect();
+    assert!(told.contains(&("spill".to_owned(), "RECORD_REFUSED".to_owned(), 1)), "{told:?}");
+    recording.close(LONG).await;
+}
+
+#[tokio::test]
 async fn a_kill_in_the_middle_of_the_replay_loses_nothing() {
     let disks = Disks::new();
     let closed = upstream(Policy::FailClosed);

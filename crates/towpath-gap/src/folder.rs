@@ -1,4 +1,4 @@
-//! The folder of a recording: it belongs to one process at a time.
+//! The folder of what outlives a process that records: it belongs to one process at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,13 +10,13 @@ const FILE: &str = "LOCK";
 
 /// A folder that is held by this recording, for as long as the value lives.
 #[derive(Debug)]
-pub(super) struct HeldFolder {
+pub struct HeldFolder {
     _lock: File,
 }
 
 /// Why a folder is not held.
 #[derive(Debug)]
-pub(super) enum NotHeld {
+pub enum NotHeld {
     /// By another recording, as far as is known which process.
     InUse(String),
     /// The operating system refused.
@@ -31,7 +31,10 @@ impl From<io::Error> for NotHeld {
 
 impl HeldFolder {
     /// Takes the folder, making it if it is not there. Fails at once if another recording holds it.
-    pub(super) fn take(folder: &Path) -> Result<Self, NotHeld> {
+    ///
+    /// # Errors
+    /// See [`NotHeld`].
+    pub fn take(folder: &Path) -> Result<Self, NotHeld> {
         fs::create_dir_all(folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);

@@ -6,7 +6,8 @@
 //! settled, by what was noted last, are in nobody's hands: the true number is that or more.
 //!
 //! Notes are written and not synced, since that would cost each batch a turn of the disk: they outlive the process, not
-//! the machine. They name the boot that they were written in; after another one nothing is known.
+//! the machine. They name the boot that they were written in; after another one nothing is known but the gaps that the
+//! marker has.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -27,7 +28,7 @@ const DIGEST: usize = 32;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Counts calls. All methods may be called concurrently.
-pub(super) struct Tally {
+pub struct Tally {
     // Written once for each upstream.
     counts: RwLock<BTreeMap<Arc<str>, Count>>,
     boot: Option<String>,
@@ -51,21 +52,31 @@ struct Noted {
 }
 
 impl Tally {
-    /// Begins a tally. The second part says of each upstream how many calls of the last run are in nobody's hands; they are
-    /// the first of this tally's, until [`Tally::settle`] says that they were told.
+    /// Begins a tally. The second part says of each upstream how many calls of the last run are in nobody's hands; they, and
+    /// at least as many as `kept` says of an upstream, are the first of this tally's, until [`Tally::settle`] says that they
+    /// were told.
     ///
     /// `boot` names this boot of the machine. Without it nothing is noted.
-    pub(super) fn open(notes: &Arc<dyn LogStorage>, boot: Option<String>) -> io::Result<(Self, BTreeMap<String, u64>)> {
+    pub(crate) fn open(
+        notes: &Arc<dyn LogStorage>,
+        boot: Option<String>,
+        kept: &BTreeMap<String, u64>,
+    ) -> io::Result<(Self, BTreeMap<String, u64>)> {
         let Some(boot) = boot else { return Ok((Self::in_memory(), BTreeMap::new())) };
         let left = match read(&**notes)? {
             Some(noted) if noted.boot == boot => noted.left(),
             _ => BTreeMap::new(),
         };
-        let begun = |(name, calls): (&String, &u64)| {
+        let mut begun = kept.clone();
+        for (name, calls) in &left {
+            let count = begun.entry(name.clone()).or_default();
+            *count = (*count).max(*calls);
+        }
+        let count = |(name, calls): (&String, &u64)| {
             (Arc::from(name.as_str()), Count { begun: (*calls).into(), settled: AtomicU64::new(0) })
         };
         let tally = Self {
-            counts: RwLock::new(left.iter().map(begun).collect()),
+            counts: RwLock::new(begun.iter().map(count).collect()),
             boot: Some(boot),
             file: Some(Mutex::new(notes.create(FILE)?)),
             broken: AtomicBool::new(false),
@@ -75,12 +86,12 @@ impl Tally {
     }
 
     /// A tally that nobody reads.
-    pub(super) fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self { counts: RwLock::default(), boot: None, file: None, broken: AtomicBool::new(false) }
     }
 
     /// Calls of an upstream have begun. Noted some time later.
-    pub(super) fn begin(&self, upstream: &Arc<str>, calls: u64) {
+    pub fn begin(&self, upstream: &Arc<str>, calls: u64) {
         if self.file.is_none() {
             return;
         }
@@ -94,21 +105,26 @@ impl Tally {
     }
 
     /// Calls of an upstream are settled. To be noted before their records leave.
-    pub(super) fn settle(&self, upstream: &str, calls: u64) {
+    pub fn settle(&self, upstream: &str, calls: u64) {
         if let Some(count) = self.counts.read().get(upstream) {
             count.settled.fetch_add(calls, Ordering::Relaxed);
         }
     }
 
     /// A record that was handed over was refused for good, so that its call is to be told of.
-    pub(super) fn unsettle(&self, upstream: &str) {
+    pub fn unsettle(&self, upstream: &str) {
+        self.take_back(upstream, 1);
+    }
+
+    /// Records that were to be handed over never left.
+    pub fn take_back(&self, upstream: &str, calls: u64) {
         if let Some(count) = self.counts.read().get(upstream) {
-            count.settled.fetch_sub(1, Ordering::Relaxed);
+            count.settled.fetch_sub(calls, Ordering::Relaxed);
         }
     }
 
     /// Notes where it stands.
-    pub(super) fn note(&self) {
+    pub fn note(&self) {
         let (Some(file), Some(boot)) = (&self.file, &self.boot) else { return };
         let file = file.lock();
         // Read within the lock: a later note never says less than an earlier one.
@@ -142,7 +158,7 @@ impl Noted {
 }
 
 /// What names this boot of the machine, where the operating system tells.
-pub(super) fn boot() -> Option<String> {
+pub fn boot() -> Option<String> {
     let id = std::fs::read_to_string(BOOT_ID).ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
@@ -173,7 +189,7 @@ mod tests {
     use super::*;
 
     fn open(disk: &SimDisk, boot: &str) -> (Tally, BTreeMap<String, u64>) {
-        Tally::open(&disk.process(), Some(boot.to_owned())).unwrap()
+        Tally::open(&disk.process(), Some(boot.to_owned()), &BTreeMap::new()).unwrap()
     }
 
     fn left(calls: &[(&str, u64)]) -> BTreeMap<String, u64> {
