@@ -8,6 +8,7 @@ mod named;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderMap;
@@ -53,7 +54,7 @@ pub struct Target {
     pub bucket_domain: Option<String>,
     /// The VPC endpoint that the call came through.
     pub vpc_endpoint: Option<VpcEndpoint>,
-    /// True if a caller of another account gets a copy: only if Towpath keeps that account's events.
+    /// True if a caller of another account gets a copy: only if that account is one of Towpath's, and vouches for the caller.
     pub copy_for_caller: bool,
 }
 
@@ -171,6 +172,9 @@ impl Said {
         self.request_id = request_id;
         match answered {
             Err(failure) => self.failure = Some(named.failure(failure, response)),
+            Ok(_) if response.body.short => {
+                self.failure = Some(Failure::broken("the upstream did not send all of its answer"));
+            }
             Ok(answered) => {
                 self.answered = answered;
                 if !printed {
@@ -180,8 +184,8 @@ impl Said {
                 let mut printed = printer(named, rules, &rules.response, None).print(&formed);
                 for header in &rules.response.headers {
                     let sent = text_of(&response.head.headers, &header.name);
-                    if let Some(value) = sent.or(header.default.as_deref()) {
-                        printed.put_text(&header.name, value);
+                    if let Some(value) = sent.or(header.default.as_deref().map(Cow::Borrowed)) {
+                        printed.put_text(&header.name, &value);
                     }
                 }
                 self.response = printed.parameters();
@@ -265,12 +269,12 @@ impl Event<'_> {
         let invoker = caller.invoker();
         let peer = exchange.peer.to_canonical().to_string();
         let user_agent = text_of(&head.headers, USER_AGENT.as_str())
-            .map(|agent| if named.profile.brackets_user_agent() { format!("[{agent}]") } else { agent.to_owned() });
+            .map(|agent| if named.profile.brackets_user_agent() { Cow::Owned(format!("[{agent}]")) } else { agent });
         let tls = match (&exchange.tls, invoker) {
             (Some(tls), None) => Some(TlsDetails {
                 tls_version: tls.version.clone(),
                 cipher_suite: tls.cipher_suite.clone(),
-                client_provided_host_header: host(exchange).map(str::to_owned),
+                client_provided_host_header: host(exchange).map(Cow::into_owned),
                 key_exchange: tls.key_exchange.clone(),
             }),
             _ => None,
@@ -342,11 +346,12 @@ fn resources<'a>(rules: &'a OperationRules, said: &Said, target: &Target, region
 }
 
 /// The host that a client asked for: the header, or what stands in its place in HTTP/2.
-fn host(exchange: &Exchange) -> Option<&str> {
+fn host(exchange: &Exchange) -> Option<Cow<'_, str>> {
     let head = &exchange.request.head;
-    text_of(&head.headers, HOST.as_str()).or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+    text_of(&head.headers, HOST.as_str()).or_else(|| head.uri.authority().map(|authority| authority.as_str().into()))
 }
 
-fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// The text of a header. Nobody stays out of a record by a byte that is no letter: it becomes a replacement character.
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<Cow<'h, str>> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }

@@ -16,6 +16,8 @@ pub struct Body {
     pub total: u64,
     /// True if the sender ended the body as announced. False for a connection that broke.
     pub whole: bool,
+    /// True if it was the sender who did not go on to the end, and not its receiver who left.
+    pub short: bool,
     /// What a stream of events said in all of its length, if it was read along as it passed. Without it what is kept tells.
     pub stream: Option<Box<StreamSaid>>,
 }
@@ -24,7 +26,7 @@ impl Body {
     /// A body that was kept whole.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
         let kept = bytes.into();
-        Self { total: kept.len() as u64, kept, whole: true, stream: None }
+        Self { total: kept.len() as u64, kept, whole: true, short: false, stream: None }
     }
 
     /// What a body that is a stream of events said.

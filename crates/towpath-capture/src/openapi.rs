@@ -213,7 +213,7 @@ impl Api {
             name: name.or(found.as_ref().map(|(operation, _)| operation.name.as_str())).unwrap_or("UnknownOperation"),
             time: exchange.ended,
             caller,
-            peer: exchange.peer,
+            peer: exchange.peer.to_canonical(),
             user_agent: header_text(&head.headers, "user-agent"),
             host,
             vpc_endpoint: None,

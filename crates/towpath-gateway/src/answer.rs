@@ -237,10 +237,10 @@ impl Passing {
     /// Hands the call over to the recording.
     fn close(&mut self, whole: bool) -> Option<Acknowledgement> {
         let mut call = self.call.take()?;
+        if let Some(got) = call.got() {
+            if whole { got.end() } else { got.fall_short() }
+        }
         if whole {
-            if let Some(got) = call.got() {
-                got.end();
-            }
             if let Some(lease) = self.lease.take() {
                 lease.give_back();
             }

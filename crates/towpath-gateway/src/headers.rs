@@ -15,8 +15,11 @@ use crate::upstream::Origin;
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// Names the operation, in the JSON protocols of AWS.
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
-/// Refuses heads that different readers could understand differently, and methods that are not for a reverse proxy.
+/// Refuses heads that different readers could understand differently, and methods that are not for a reverse proxy: a
+/// record must say of the call what the upstream took it for.
 ///
 /// The HTTP library has refused before: lengths that differ, transfer codings that do not end in `chunked`, whatever
 /// is not a head. Of a length beside a transfer coding it drops the length and closes the connection after the answer.
@@ -24,9 +27,11 @@ pub fn check(head: &Parts, max_bytes: usize) -> Result<(), Refusal> {
     if head.method == Method::CONNECT {
         return Err(Refusal::malformed("this is not a proxy that makes tunnels"));
     }
-    let mut hosts = head.headers.get_all(HOST).iter();
-    if let (Some(_), Some(_)) = (hosts.next(), hosts.next()) {
+    if is_repeated(&head.headers, &HOST) {
         return Err(Refusal::malformed("there is more than one header Host"));
+    }
+    if is_repeated(&head.headers, &TARGET) {
+        return Err(Refusal::malformed("there is more than one header X-Amz-Target"));
     }
     if let (Some(authority), Some(host)) = (head.uri.authority(), head.headers.get(HOST))
         && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
@@ -43,6 +48,11 @@ pub fn check(head: &Parts, max_bytes: usize) -> Result<(), Refusal> {
         return Err(Refusal::head_too_large());
     }
     Ok(())
+}
+
+/// True if a header stands more than once: some readers take the first, some the last, some join them.
+fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
 }
 
 /// True if the request asks for another protocol on this connection, and one that passes: not HTTP/2, which is spoken
@@ -108,6 +118,10 @@ pub fn to_client(head: &mut http::response::Parts, version: Version) {
     let mut stay = Vec::new();
     if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
         stay.extend([CONNECTION, UPGRADE]);
+    }
+    // The length beside a transfer coding is not the body's, which was read by its coding (RFC 9112, 6.3).
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        without(&mut head.headers, &[CONTENT_LENGTH]);
     }
     // How the body is coded is written as the upstream wrote it, where there is HTTP/1.1 on both sides.
     if (head.version, version) == (Version::HTTP_11, Version::HTTP_11) {
@@ -265,6 +279,7 @@ mod tests {
         let refused = |request: http::request::Builder| check(&head(request), 200).is_err();
         assert!(refused(Request::get("/").header("host", "a").header("host", "b")));
         assert!(refused(Request::get("http://a/").header("host", "b")));
+        assert!(refused(Request::post("/").header("x-amz-target", "A.List").header("X-Amz-Target", "A.Delete")));
         assert!(refused(Request::post("/").header("transfer-encoding", "gzip, chunked")));
         assert!(refused(
             Request::post("/").header("transfer-encoding", "chunked").header("transfer-encoding", "chunked, x")
@@ -273,6 +288,18 @@ mod tests {
         assert!(refused(Request::get("/").header("x", "y".repeat(200))));
         assert!(!refused(Request::get("http://A:80/").header("host", "a:80")));
         assert!(!refused(Request::post("/").header("transfer-encoding", "Chunked")));
+    }
+
+    #[test]
+    fn a_length_beside_the_coding_of_an_answer_stays_behind() {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let answer = http::Response::builder().header("x", "y").header("content-length", "3");
+            let mut head = answer.header("transfer-encoding", "chunked").body(()).unwrap().into_parts().0;
+            to_client(&mut head, version);
+            let expected: &[&str] =
+                if version == Version::HTTP_11 { &["x: y", "transfer-encoding: chunked"] } else { &["x: y"] };
+            assert_eq!(listed(&head.headers), expected);
+        }
     }
 
     #[test]

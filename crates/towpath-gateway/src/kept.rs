@@ -18,6 +18,7 @@ pub struct Kept {
     bound: usize,
     total: u64,
     whole: bool,
+    short: bool,
     stream: Option<Box<EventStream>>,
 }
 
@@ -53,6 +54,11 @@ impl Kept {
         self.whole = true;
     }
 
+    /// Takes note that the sender did not send all that it had announced.
+    pub fn fall_short(&mut self) {
+        self.short = true;
+    }
+
     /// Counts bytes that passed without being looked at.
     pub fn count(&mut self, bytes: u64) {
         self.total += bytes;
@@ -63,7 +69,7 @@ impl Kept {
     pub fn into_body(self) -> Body {
         let kept = Bytes::from(self.bytes.into_boxed_slice());
         let stream = self.stream.map(|stream| Box::new(stream.said()));
-        Body { kept, total: self.total, whole: self.whole, stream }
+        Body { kept, total: self.total, whole: self.whole, short: self.short, stream }
     }
 }
 

@@ -30,7 +30,7 @@ pub type TargetServices = HashMap<String, String>;
 pub struct ClientLimits {
     /// Open connections; further ones wait in the operating system's queue.
     pub max_connections: usize,
-    /// Requests that are worked on at a time; further ones are answered with ThrottlingException.
+    /// Requests that are worked on at a time; further ones are answered with ServiceUnavailable.
     pub max_requests: usize,
     /// Bytes of a request's line and headers; at least 8 KiB.
     pub max_header_size: usize,

@@ -19,7 +19,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// No answer came. `ConnectionBroken` is Towpath's own: no service uses the name.
+    /// No answer came, or not all of it. `ConnectionBroken` is Towpath's own: no service uses the name.
     pub(crate) fn broken(reason: &str) -> Self {
         Self { code: "ConnectionBroken".to_owned(), message: Some(reason.to_owned()) }
     }

@@ -3,6 +3,8 @@
 //! `bucketName`, `Host` and `key`, the query parameters and headers that the profile lists, and the request's XML under
 //! the name of its root. Answers print headers alone, which profiles list themselves.
 
+use std::borrow::Cow;
+
 use http::header::HOST;
 
 use super::xml;
@@ -46,7 +48,7 @@ pub(crate) fn request(
         put("bucketName", text(bucket));
     }
     if let Some(host) = host(request) {
-        put("Host", text(host));
+        put("Host", text(&host));
     }
     for (name, value) in form_urlencoded::parse(request.head.uri.query().unwrap_or_default().as_bytes()) {
         if listed(&name) {
@@ -54,8 +56,8 @@ pub(crate) fn request(
         }
     }
     for (name, value) in &request.head.headers {
-        if let (true, Ok(value)) = (listed(name.as_str()), value.to_str()) {
-            put(name.as_str(), text(value));
+        if listed(name.as_str()) {
+            put(name.as_str(), text(&String::from_utf8_lossy(value.as_bytes())));
         }
     }
     for (name, value) in fields {
@@ -81,9 +83,9 @@ pub(crate) fn response() -> Value {
     Value::empty()
 }
 
-fn host(request: &Request) -> Option<&str> {
+fn host(request: &Request) -> Option<Cow<'_, str>> {
     match request.head.headers.get(HOST) {
-        Some(host) => host.to_str().ok(),
-        None => request.head.uri.authority().map(http::uri::Authority::as_str),
+        Some(host) => Some(String::from_utf8_lossy(host.as_bytes())),
+        None => request.head.uri.authority().map(|authority| authority.as_str().into()),
     }
 }

@@ -49,7 +49,9 @@ impl Secrets {
     pub(crate) fn of_head(head: &Parts) -> Self {
         let mut secrets = Self::default();
         for name in HEADERS {
-            for value in head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
+            for value in head.headers.get_all(name) {
+                // Read as whoever repeats it in an error would have to: texts are UTF-8.
+                let value = &*String::from_utf8_lossy(value.as_bytes());
                 secrets.add(value);
                 // A scheme or device and its credentials: `Bearer x`, `Credential=a, Signature=b`, `a=1; b=2`.
                 for (at, part) in value.split([' ', ',', ';']).enumerate() {

@@ -172,6 +172,44 @@ fn refused_and_broken_calls_say_so() {
 }
 
 #[test]
+fn an_answer_that_fell_short_is_no_success_and_one_that_the_caller_left_is() {
+    let Some(capture) = capture() else { return };
+    let call = Wire::json("TrentService.CreateKey", "kms", &json!({})).answer_header("x-amzn-requestid", "r-1");
+    let cut = |call: &Wire, short| {
+        let mut exchange = call.exchange();
+        let Ending::Answered(response) = &mut exchange.ending else { panic!("no answer") };
+        (response.body.whole, response.body.short) = (false, short);
+        let records = capture.records(&exchange, &call.target(), &caller());
+        serde_json::from_slice::<Json>(&records[0].json).unwrap()
+    };
+    let begun = call.clone().answer(200, r#"{"KeyMetadata":{"KeyId":"#);
+    let short = cut(&begun, true);
+    assert_eq!(short["errorCode"], "ConnectionBroken");
+    assert_eq!(short["errorMessage"], "the upstream did not send all of its answer");
+    assert_eq!((&short["responseElements"], &short["requestID"]), (&Json::Null, &json!("r-1")));
+    assert_eq!(cut(&begun, false)["errorCode"], Json::Null);
+    // What an error said of itself before it was cut is said of the call.
+    let failed = call.answer(400, r#"{"__type":"LimitExceededException","#).answer_header("x-amzn-errortype", "Other");
+    assert_eq!(cut(&failed, true)["errorCode"], "Other");
+}
+
+#[test]
+fn a_byte_that_is_no_letter_hides_nothing_from_the_record() {
+    let Some(capture) = capture() else { return };
+    let call = Wire::new("PUT", "/bucket/copy", "s3").header("user-agent", "evil\u{fc}/1");
+    let call = call.header("x-amz-copy-source", "bucket/k\u{fc}").header("host", "h\u{fc}");
+    let mut exchange = call.exchange();
+    let latin = http::HeaderValue::from_bytes(b"bucket/k\xfc").unwrap();
+    exchange.request.head.headers.append("x-amz-copy-source", latin);
+    let records = capture.records(&exchange, &call.target(), &caller());
+    let record: Json = serde_json::from_slice(&records[0].json).unwrap();
+    assert_eq!((&record["eventName"], &record["userAgent"]), (&json!("CopyObject"), &json!("[evil\u{fc}/1]")));
+    let parameters = &record["requestParameters"];
+    assert_eq!(parameters["Host"], "h\u{fc}");
+    assert_eq!(parameters["x-amz-copy-source"], json!(["bucket/k\u{fc}", "bucket/k\u{fffd}"]));
+}
+
+#[test]
 fn a_caller_of_another_account_gets_a_copy_if_towpath_keeps_its_events() {
     let Some(capture) = capture() else { return };
     let mut call = Wire::json("TrentService.DisableKey", "kms", &json!({"KeyId": "k"}));
