@@ -106,6 +106,28 @@ def test_an_unknown_or_damaged_data_directory_is_refused(new_server, content):
     assert "FORMAT" in done.stderr or "format" in done.stderr
 
 
+def test_a_lost_secret_key_is_asked_for_and_not_replaced(new_server):
+    import subprocess
+    from conftest import BINARY
+
+    server = new_server()
+    server.stop()
+    key = server.data_dir / "secret.key"
+    kept = key.read_bytes()
+    key.unlink()
+    before = sorted(path.name for path in server.data_dir.iterdir())
+
+    done = subprocess.run([BINARY, "serve", "--data-dir", server.data_dir, "--listen", "127.0.0.1:0"],
+                          capture_output=True, text=True, timeout=30)
+
+    assert done.returncode != 0
+    assert str(key) in done.stderr and "restore" in done.stderr and "TOWPATH_SECRET_KEY" in done.stderr
+    assert not [name for name in (path.name for path in server.data_dir.iterdir()) if name not in before]
+    key.touch(mode=0o600)
+    key.write_bytes(kept)
+    server.start()
+
+
 def test_a_query_that_wants_all_memory_fails_alone(new_server):
     server = new_server(environment={"TOWPATH_QUERY__MEMORY": "64MB", "TOWPATH_QUERY__SPILL": "16MB"})
     cloudtrail = server.client()

@@ -16,6 +16,7 @@ import boto3
 import pytest
 
 from conftest import REGION, SHARED, error_of, new_activity_store, query, scalar, store_id, unique
+from fake_s3 import FakeS3, always
 
 CLOUDTRAIL = SHARED / "data" / "cloudtrail"
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -246,6 +247,25 @@ def test_wrong_imports_are_refused(s3, s3_server):
     assert error_of(start, Destinations=[arn])[0] == "InvalidParameterException"
     assert error_of(start, Destinations=[arn], ImportSource=s3_source(unique("nobucket")))[0] == "InvalidImportSourceException"
     assert error_of(cloudtrail.get_import, ImportId=str(uuid.uuid4()))[0] == "ImportNotFoundException"
+
+
+@pytest.mark.parametrize(("status", "told"), [
+    (404, "there is no such bucket"), (403, "s3:ListBucket"), (418, "(InternalError)"),
+])
+def test_a_bucket_that_refuses_is_told_with_its_reason(new_server, tmp_path, status, told):
+    fake = FakeS3()
+    fake.mood = always(status)
+    config = tmp_path / "towpath.toml"
+    config.write_text(fake.config(REGION))
+    server = new_server(arguments=["--config", config])
+    cloudtrail = server.client()
+    arn = cloudtrail.create_event_data_store(Name=unique(), RetentionPeriod=3653, StartIngestion=False)["EventDataStoreArn"]
+
+    code, message = error_of(cloudtrail.start_import, Destinations=[arn], ImportSource=s3_source("audit"))
+
+    assert code == "InvalidImportSourceException"
+    assert told in message and "127.0.0.1" not in message, message
+    fake.stop()
 
 
 def test_the_command_line_imports_buckets_too(s3, s3_server):

@@ -210,6 +210,12 @@ impl Directory {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// True if `store` has identities, so that a secret key was made for it before. Changes nothing.
+    pub async fn exists(store: &dyn MetaStore) -> Result<bool, DirectoryError> {
+        let identities = Key::new("iam").expect("a plain key");
+        Ok(!store.list(&identities, None, 1).await?.is_empty())
+    }
+
     /// Finds the secret and the principal behind an access key id, as of `now`.
     pub fn resolve(
         &self,

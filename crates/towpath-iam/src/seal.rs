@@ -45,6 +45,15 @@ pub enum SecretKeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// There is no file, and secrets are sealed with a key already.
+    #[error(
+        "there is no secret key file {}, and the database was made with a secret key; restore the file from a backup, or \
+         set {SECRET_KEY_VARIABLE} to the key", path.display()
+    )]
+    Gone {
+        /// Where the file should be.
+        path: PathBuf,
+    },
     /// The file cannot be read.
     #[error("cannot read secret key file {}", path.display())]
     Read {
@@ -70,15 +79,19 @@ pub enum SecretKeyError {
 
 impl SecretKey {
     /// Returns the key of an installation: `environment` (the value of [`SECRET_KEY_VARIABLE`]) if given, else that in
-    /// the file, which is made at first.
-    pub fn load(file: &Path, environment: Option<&str>) -> Result<Self, SecretKeyError> {
+    /// the file. Where there is neither, a key and its file are made for a new installation; for one that `sealed`
+    /// secrets before, another key would be of no use, and nothing is made.
+    pub fn load(file: &Path, environment: Option<&str>, sealed: bool) -> Result<Self, SecretKeyError> {
         if let Some(text) = environment {
             return Self::parse(text).ok_or_else(|| SecretKeyError::Form(SECRET_KEY_VARIABLE.to_owned()));
         }
         match File::open(file) {
             Ok(open) => Self::read(file, &open),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(file),
-            Err(cause) => Err(SecretKeyError::Read { path: file.to_owned(), cause }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(SecretKeyError::Read { path: file.to_owned(), cause: error })
+            }
+            Err(_) if sealed => Err(SecretKeyError::Gone { path: file.to_owned() }),
+            Err(_) => Self::create(file),
         }
     }
 
@@ -237,12 +250,25 @@ mod tests {
     fn a_key_file_is_made_once_and_read_afterwards() {
         let home = TempDir::new().unwrap();
         let path = home.path().join("secret.key");
-        let made = SecretKey::load(&path, None).unwrap();
-        let read = SecretKey::load(&path, None).unwrap();
+        let made = SecretKey::load(&path, None, false).unwrap();
+        let read = SecretKey::load(&path, None, false).unwrap();
 
         assert_eq!(made.0, read.0);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
         assert_eq!(format!("{made:?}"), "SecretKey(redacted)");
+    }
+
+    #[test]
+    fn no_key_is_made_where_secrets_are_sealed_with_another() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("secret.key");
+        let error = SecretKey::load(&path, None, true).unwrap_err();
+
+        assert!(matches!(error, SecretKeyError::Gone { .. }), "{error}");
+        assert!(error.to_string().contains("restore the file"), "{error}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        let key = SecretKey::load(&path, Some(&hex::encode([7; 32])), true).unwrap();
+        assert_eq!(key.0[..], [7; 32]);
     }
 
     #[cfg(unix)]
@@ -252,11 +278,11 @@ mod tests {
 
         let home = TempDir::new().unwrap();
         let path = home.path().join("secret.key");
-        SecretKey::load(&path, None).unwrap();
+        SecretKey::load(&path, None, false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
 
-        let error = SecretKey::load(&path, None).unwrap_err().to_string();
+        let error = SecretKey::load(&path, None, false).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }
 
@@ -266,15 +292,15 @@ mod tests {
         let path = home.path().join("secret.key");
         let bytes = [7; 32];
         for text in [hex::encode(bytes), STANDARD.encode(bytes), format!("  {}\n", hex::encode_upper(bytes))] {
-            assert_eq!(SecretKey::load(&path, Some(&text)).unwrap().0[..], bytes);
+            assert_eq!(SecretKey::load(&path, Some(&text), false).unwrap().0[..], bytes);
         }
         assert!(!path.exists());
         for text in ["", "short", &hex::encode([7; 31]), &STANDARD.encode([7; 33])] {
-            assert!(matches!(SecretKey::load(&path, Some(text)), Err(SecretKeyError::Form(_))), "{text}");
+            assert!(matches!(SecretKey::load(&path, Some(text), false), Err(SecretKeyError::Form(_))), "{text}");
         }
         fs::write(&path, "nonsense").unwrap();
         #[cfg(unix)]
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        assert!(matches!(SecretKey::load(&path, None), Err(SecretKeyError::Form(_))));
+        assert!(matches!(SecretKey::load(&path, None, false), Err(SecretKeyError::Form(_))));
     }
 }

@@ -108,26 +108,6 @@ impl Fault {
         Self { kind, message: message.into() }
     }
 
-    /// Tells apart the errors of a source. Their texts may name hosts and request ids, so only the kind is passed on.
-    pub(crate) fn of_source(error: &object_store::Error) -> Self {
-        use object_store::Error;
-        let archived = error.to_string().contains("InvalidObjectState");
-        match error {
-            Error::Generic { source, .. } if source.downcast_ref::<Unverified>().is_some() => {
-                Self::new(FailureKind::Unverified, source.to_string())
-            }
-            _ if archived => Self::new(FailureKind::Archived, "the file is archived; restore it first"),
-            Error::NotFound { .. } => Self::new(FailureKind::NotFound, "there is no such file"),
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                Self::new(FailureKind::AccessDenied, "the source refuses access")
-            }
-            Error::InvalidPath { .. } => {
-                Self::new(FailureKind::InvalidFormat, "a name in the folder cannot be used as a path")
-            }
-            _ => Self::new(FailureKind::SourceUnavailable, "the source failed"),
-        }
-    }
-
     pub(crate) fn of_log_file(error: &LogFileError) -> Self {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(error);

@@ -20,6 +20,7 @@ use towpath_model::{Destination, Event};
 use crate::failure::{FailureKind, Fault};
 use crate::import::TimeRange;
 use crate::sink::{Appended, EventSink, append_patiently};
+use crate::source_error;
 
 /// A batch of events is appended when it has so many bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -356,7 +357,7 @@ fn fault_of(error: &LogFileError) -> Fault {
     if let LogFileError::Read(cause) = error
         && let Some(cause) = cause.get_ref().and_then(|cause| cause.downcast_ref::<object_store::Error>())
     {
-        return Fault::of_source(cause);
+        return source_error::fault(cause);
     }
     Fault::of_log_file(error)
 }

@@ -17,6 +17,7 @@ mod records;
 mod run;
 mod sink;
 mod source;
+mod source_error;
 mod upload;
 mod walk;
 

@@ -11,8 +11,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
-use crate::failure::Fault;
 use crate::import::ImportSource;
+use crate::source_error;
 
 /// A source that can be listed and read.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ impl OpenSource for Sources {
         };
         let first = opened.store.list(Some(&opened.root)).next().await;
         match first {
-            Some(Err(error)) => Err(SourceError::Refused(Fault::of_source(&error).message)),
+            Some(Err(error)) => Err(SourceError::Refused(source_error::fault(&error).message)),
             _ => Ok(opened),
         }
     }

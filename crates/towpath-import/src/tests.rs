@@ -66,7 +66,10 @@ impl TestStore {
             None => Ok(()),
             Some(&"denied") => Err(Error::PermissionDenied { path: path_text, source: source() }),
             Some(&"gone") => Err(Error::NotFound { path: path_text, source: source() }),
-            Some(&"archived") => Err(Error::Generic { store: "S3", source: "403 InvalidObjectState".into() }),
+            Some(&"archived") => Err(Error::Generic {
+                store: "S3",
+                source: "status code: 403: <Error><Code>InvalidObjectState</Code></Error>".into(),
+            }),
             Some(_) => Err(Error::Generic { store: "S3", source: source() }),
         }
     }

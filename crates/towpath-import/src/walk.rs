@@ -12,6 +12,7 @@ use object_store::path::Path;
 
 use crate::failure::{FailureKind, Fault};
 use crate::layout::Scope;
+use crate::source_error;
 
 /// A folder whose listing takes longer than this counts as unavailable.
 const LONGEST_LISTING: Duration = Duration::from_secs(300);
@@ -67,7 +68,7 @@ impl Walk {
             .map_err(|_| Fault::new(FailureKind::InvalidFormat, "a name in the folder cannot be used as a path"))?;
         let listing = self.store.list_with_delimiter(Some(&path));
         let listing = tokio::time::timeout(LONGEST_LISTING, listing).await.map_err(|_| slow())?;
-        let listing = listing.map_err(|error| Fault::of_source(&error))?;
+        let listing = listing.map_err(|error| source_error::fault(&error))?;
 
         // What lies before the last file that is done was dealt with.
         let depth = if folder.is_empty() { 0 } else { folder.split('/').count() };

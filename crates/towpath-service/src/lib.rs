@@ -13,6 +13,7 @@ mod event_context;
 mod event_size;
 mod first_party;
 mod ingestion_status;
+mod json_object;
 mod operations;
 mod parts;
 mod purge;

@@ -205,7 +205,7 @@ impl Service {
             name: name.to_owned(),
             read_only: admin::read_only(name),
             plane: Plane::Management,
-            request: Parameters::of_json(&request.body),
+            request: admin::parameters(name, &request.body),
         };
         self.record(&context, call, outcome).await
     }

@@ -3,6 +3,7 @@
 //! Requests go through [`Service::call`], signed, as they come from the network.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -12,7 +13,7 @@ use http::{HeaderMap, Method, Request, Uri};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 use serde_json::{Value, json};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use towpath_admit::EventIds;
 use towpath_bucket::Buckets;
 use towpath_iam::{Directory, RootKey, SecretKey};
@@ -40,7 +41,8 @@ pub(crate) struct TestService {
     pub(crate) clock: Arc<ManualClock>,
     /// The root of the first account.
     pub(crate) root: Credentials,
-    _stop: DropGuard,
+    // Dropped in this order: the lake has ended when its folder is removed.
+    _lake: LakeThread,
     _folder: TestDir,
 }
 
@@ -112,6 +114,33 @@ impl Sealer for InTheClear {
 
     fn open(&self, _: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
         URL_SAFE_NO_PAD.decode(sealed).map(Zeroizing::new).map_err(|cause| SealError(cause.to_string()))
+    }
+}
+
+/// The lake at work, on a thread with a runtime of its own: a test's runtime would let it write into the folder after the
+/// folder was removed, and make it anew.
+struct LakeThread {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LakeThread {
+    fn start(lake: Lake, log: Log) -> Self {
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(lake.run(log, told)).unwrap();
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for LakeThread {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))), "the lake failed");
     }
 }
 
@@ -197,11 +226,8 @@ impl TestService {
         };
         let root = credentials(key.id.as_str(), key.secret.expose(), None);
         // Look-ups and queries wait for the lake.
-        let stop = CancellationToken::new();
-        let (lake, log, told) = (parts.lake.clone(), parts.log.clone(), stop.clone());
-        tokio::spawn(async move { lake.run(log, told).await });
-        let stop = stop.drop_guard();
-        Self { service: Service::new(Arc::new(parts)), clock, root, _stop: stop, _folder: folder }
+        let lake = LakeThread::start(parts.lake.clone(), parts.log.clone());
+        Self { service: Service::new(Arc::new(parts)), clock, root, _lake: lake, _folder: folder }
     }
 
     pub(crate) fn parts(&self) -> &Parts {

@@ -6,7 +6,7 @@ use towpath_meta::{FailingMetaStore, Fault, MemoryMetaStore, SqliteMetaStore};
 use towpath_model::{Arn, ManualClock};
 
 use super::*;
-use crate::{EntityName, EntityPath, NewRole, PolicyName, SessionName, SessionTagError, SessionTags};
+use crate::{EntityName, EntityPath, NewRole, PolicyName, SecretKeyError, SessionName, SessionTagError, SessionTags};
 
 const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 const TRUST_ALL: &str =

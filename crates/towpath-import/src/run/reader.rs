@@ -13,6 +13,7 @@ use towpath_model::Clock;
 
 use crate::failure::{FailureKind, Fault};
 use crate::file::{FileReport, Input, LogClosed, Target, import_file, import_files};
+use crate::source_error;
 use crate::walk::Step;
 
 /// Files up to this size are fetched whole.
@@ -188,7 +189,7 @@ impl FileReader {
     async fn in_time<T>(&self, read: impl Future<Output = object_store::Result<T>>) -> Result<T, Fault> {
         match tokio::time::timeout(self.target.silence, read).await {
             Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => Err(Fault::of_source(&error)),
+            Ok(Err(error)) => Err(source_error::fault(&error)),
             Err(_) => Err(Fault::new(FailureKind::SourceUnavailable, "the source does not answer")),
         }
     }

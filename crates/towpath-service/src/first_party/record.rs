@@ -11,6 +11,7 @@ use towpath_model::{AccountId, Category, Event, EventFacts, EventKey, EventTime,
 use towpath_wire::Object;
 
 use super::put::Refused;
+use crate::json_object::{self, ObjectError};
 
 /// Most records of one call.
 pub(crate) const MAX_RECORDS: usize = 1000;
@@ -101,7 +102,10 @@ impl<'a> OfferedForm<'a> {
         if json.len() > limit {
             return Err(Refused::too_large(limit));
         }
-        let Object(form): Object<Self> = serde_json::from_slice(json).map_err(|error| invalid(error.to_string()))?;
+        let form: Self = json_object::read(json).map_err(|error| match error {
+            ObjectError::Member(_) => invalid(error.to_string()),
+            ObjectError::Syntax { .. } => invalid(format!("not JSON: {error}")),
+        })?;
         let category = form.category()?;
         form.check_members()?;
         let account = form.recipient_account_id.parse().map_err(|_| invalid("recipientAccountId is no account"))?;

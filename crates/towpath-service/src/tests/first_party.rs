@@ -203,6 +203,8 @@ async fn a_sign_in_has_the_form_of_cloudtrails() {
     let nobody: Value = record(&|it| it["userIdentity"]["userName"] == "HIDDEN_DUE_TO_SECURITY_REASONS");
     assert_eq!(nobody["responseElements"], json!({ "ConsoleLogin": "Failure" }));
     assert!(texts.iter().all(|text| !text.contains("my-password")), "people type passwords into the wrong field");
+    let calls = found(&root, "PutConsoleSignIn").await;
+    assert!(calls.len() == 4 && calls.iter().all(|text| !text.contains("my-password")), "{calls:?}");
 
     let owner: Value = record(&|it| it["userIdentity"]["type"] == "Root");
     let additional = json!({ "LoginTo": "https://console.example.com", "MobileVersion": "Yes", "MFAUsed": "No" });

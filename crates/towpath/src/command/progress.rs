@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A spinner with a text that changes.
 pub fn spinner(text: &'static str) -> ProgressBar {
@@ -17,9 +17,12 @@ pub fn spinner(text: &'static str) -> ProgressBar {
 /// A bar over bytes, with rate and remaining time; `{msg}` tells the rest.
 pub fn bytes(total: u64) -> ProgressBar {
     let bar = hidden_without_terminal(ProgressBar::new(total));
-    bar.set_style(
-        style("{wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left, {msg}").progress_chars("━━─"),
-    );
+    let told = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A line that cannot be drawn is drawn anew in a moment.
+        let _ = out.write_str(&left(state.eta()));
+    };
+    let style = style("{wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec}{left}, {msg}");
+    bar.set_style(style.progress_chars("━━─").with_key("left", told));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -40,6 +43,11 @@ pub fn steps(noun: &str) -> ProgressBar {
     bar
 }
 
+/// The remaining time. Nothing is known of it before the first bytes are through, and nothing is left of it at the end.
+fn left(eta: Duration) -> String {
+    if eta < Duration::from_secs(1) { String::new() } else { format!(" {:#} left", HumanDuration(eta)) }
+}
+
 fn hidden_without_terminal(bar: ProgressBar) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -49,4 +57,16 @@ fn hidden_without_terminal(bar: ProgressBar) -> ProgressBar {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("templates are written in this file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remaining_time_is_told_once_it_is_known() {
+        assert_eq!(left(Duration::ZERO), "");
+        assert_eq!(left(Duration::from_millis(400)), "");
+        assert_eq!(left(Duration::from_secs(95)), " 95s left");
+    }
 }

@@ -96,19 +96,25 @@ async fn a_directory_on_disk_survives_a_restart() {
     let home = tempfile::TempDir::new().unwrap();
     let (database, file) = (home.path().join("meta.db"), home.path().join("secret.key"));
     let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-    let open = || async {
-        let key = SecretKey::load(&file, None).unwrap();
-        let store = Arc::new(SqliteMetaStore::open(&database).await.unwrap());
-        Directory::open(store, &key, clock.clone()).await
+    let (database, file, clock) = (&database, &file, &clock);
+    let open = |environment: Option<&'static str>| async move {
+        let store = Arc::new(SqliteMetaStore::open(database).await.unwrap());
+        let sealed = Directory::exists(&*store).await.unwrap();
+        let key = SecretKey::load(file, environment, sealed)?;
+        Ok::<_, SecretKeyError>(Directory::open(store, &key, clock.clone()).await)
     };
-    let first = open().await.unwrap();
+    let first = open(None).await.unwrap().unwrap();
     let RootKey::Created(key) = first.ensure_root(account(), None).await.unwrap() else { panic!("not created") };
     drop(first);
-    assert_eq!(open().await.unwrap().resolve(key.id.as_str(), None, clock.now()).unwrap().secret, key.secret);
+    let second = open(None).await.unwrap().unwrap();
+    assert_eq!(second.resolve(key.id.as_str(), None, clock.now()).unwrap().secret, key.secret);
 
-    // A lost key file is replaced by a new one, which does not open the database.
-    std::fs::remove_file(&file).unwrap();
-    assert!(matches!(open().await.unwrap_err(), DirectoryError::WrongKey));
+    // A lost key file is not replaced by a new one, which could not open the database.
+    std::fs::remove_file(file).unwrap();
+    assert!(matches!(open(None).await.unwrap_err(), SecretKeyError::Gone { .. }));
+    assert!(!file.exists());
+    let other = "0707070707070707070707070707070707070707070707070707070707070707";
+    assert!(matches!(open(Some(other)).await.unwrap().unwrap_err(), DirectoryError::WrongKey));
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use towpath_admit::ApiSource;
+use towpath_admit::{ApiSource, Parameters};
 use towpath_iam::DirectoryError;
 use towpath_model::AccountId;
-use towpath_wire::{ApiError, Object};
+use towpath_wire::ApiError;
 
 use super::{Context, json};
+use crate::json_object::{self, ObjectError};
 use crate::refusal::internal;
 
 mod access_key;
@@ -109,6 +110,14 @@ pub(crate) fn read_only(name: &str) -> bool {
     entry(name).is_some_and(|entry| entry.read_only)
 }
 
+/// What the record of a call says of its request.
+pub(crate) fn parameters(name: &str, body: &[u8]) -> Parameters {
+    match name {
+        "PutConsoleSignIn" => console_sign_in::parameters(body),
+        _ => Parameters::of_json(body),
+    }
+}
+
 /// Authorizes (`towpath:<name>`) and runs an operation.
 pub(crate) async fn dispatch(context: &Context<'_>, name: &str, body: &[u8]) -> Result<Box<RawValue>, ApiError> {
     if !is_known(name) {
@@ -165,12 +174,12 @@ fn require_object(body: &[u8]) -> Result<(), ApiError> {
         _ if body.is_empty() => Ok(()),
         Ok(_) if body.trim_ascii_start().starts_with(b"{") => Ok(()),
         Ok(_) => Err(ApiError::serialization("body is not a JSON object")),
-        Err(error) => Err(not_json(&error)),
+        Err(error) => Err(not_json(&ObjectError::syntax(&error))),
     }
 }
 
-fn not_json(error: &serde_json::Error) -> ApiError {
-    ApiError::serialization(format!("body is not JSON: wrong at line {} column {}", error.line(), error.column()))
+fn not_json(error: &ObjectError) -> ApiError {
+    ApiError::serialization(format!("body is not JSON: {error}"))
 }
 
 /// Reads an input; unknown members are ignored.
@@ -181,8 +190,10 @@ fn input<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// Reads a body that is a JSON object and may be borrowed from.
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    let read = serde_json::from_slice(body).map(|Object(read)| read);
-    read.map_err(|error| if error.is_data() { ApiError::validation(error.to_string()) } else { not_json(&error) })
+    json_object::read(body).map_err(|error| match error {
+        ObjectError::Member(_) => ApiError::validation(error.to_string()),
+        ObjectError::Syntax { .. } => not_json(&error),
+    })
 }
 
 /// The account that an operation is about: the caller's, or another one if the caller is of the first account.

@@ -90,7 +90,8 @@ impl Parts {
 
         let sqlite = Arc::new(SqliteMetaStore::open(&data.join("meta.sqlite")).await?);
         let meta: Arc<dyn MetaStore> = sqlite.clone();
-        let secret_key = SecretKey::load(&data.join("secret.key"), variable(SECRET_KEY_VARIABLE).as_deref())?;
+        let (file, given) = (data.join("secret.key"), variable(SECRET_KEY_VARIABLE));
+        let secret_key = SecretKey::load(&file, given.as_deref(), Directory::exists(&*meta).await?)?;
         let directory = Directory::open(meta.clone(), &secret_key, clock.clone()).await?;
         let first_account = root::ensure(&directory, &data, settings.account_id, variable).await?;
         let catalog = Arc::new(Catalog::open(meta.clone()).await?);
