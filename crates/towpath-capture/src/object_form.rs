@@ -14,8 +14,8 @@ pub(crate) const POST_OBJECT: &str = "PostObject";
 
 /// The most fields that are read: S3 takes 100 user fields and some of its own.
 const MAX_FIELDS: usize = 256;
-/// The longest value that is kept, in bytes. Policies may have 20 KB, but nobody looks at them here.
-const MAX_VALUE: usize = 16 << 10;
+/// The longest value that is kept, in bytes. Policies may have 20 KB, a third more in base64.
+const MAX_VALUE: usize = 32 << 10;
 /// Fields that are no secrets: they are recorded, or mean the same in every upload.
 const PUBLIC: [&str; 9] = [
     "key",
@@ -50,11 +50,16 @@ impl ObjectForm {
     /// The form that a request is, if it is one that S3 would take: a multipart form, posted, with a file or at least a key.
     /// Never fails, whatever the bytes; a body that is cut off tells the fields before the cut.
     pub fn of(request: &Request) -> Option<Self> {
-        if request.head.method != Method::POST {
+        Self::of_opening(&request.head, &request.body.kept)
+    }
+
+    /// The form that a request with this head is, if the first bytes of its body show that.
+    pub fn of_opening(head: &http::request::Parts, opening: &[u8]) -> Option<Self> {
+        if head.method != Method::POST {
             return None;
         }
-        let kind = request.head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let form = Self::of_parts(Parts::of(kind, &request.body.kept)?);
+        let kind = head.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let form = Self::of_parts(Parts::of(kind, opening)?);
         (form.field("key").is_some() || form.file_name.is_some()).then_some(form)
     }
 
@@ -76,6 +81,17 @@ impl ObjectForm {
         form
     }
 
+    /// The bucket that a form with this head is posted to, by its host or its path: the one that its record names.
+    /// `bucket_domain` is the name under which S3 has buckets as hosts, where that is not one of AWS's.
+    pub fn bucket(head: &http::request::Parts, bucket_domain: Option<&str>) -> Option<String> {
+        crate::decode::bucket(head, bucket_domain)
+    }
+
+    /// All fields with their values, names in small letters, in the order they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a field; `name` in small letters.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -84,12 +100,11 @@ impl ObjectForm {
     /// The fields that stand for headers of a PutObject. Others, such as the policy, have names that mean something else in
     /// a query string.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        fields.filter(|(name, _)| *name == "acl" || name.starts_with("x-amz-"))
+        self.fields().filter(|(name, _)| *name == "acl" || name.starts_with("x-amz-"))
     }
 
     /// True if all fields were read: behind the file there are none.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.file_name.is_some() && self.fields.len() < MAX_FIELDS
     }
 
@@ -100,7 +115,7 @@ impl ObjectForm {
     }
 
     /// The key of the object, with the name of the file where the form says so.
-    pub(crate) fn key(&self) -> Option<String> {
+    pub fn key(&self) -> Option<String> {
         let key = self.field("key")?;
         Some(match &self.file_name {
             // Browsers may send whole paths; S3 takes what is after the last separator.

@@ -33,14 +33,14 @@ use crate::headers;
 use crate::host;
 use crate::kept::Failed;
 use crate::measure::Measures;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{NotOpened, Outgoing, OutgoingError};
 use crate::recording::{Acknowledgement, Policy, Recording};
 use crate::refusal::Refusal;
 use crate::route::Routes;
 use crate::settings::{ClientLimits, GatewaySettings};
 use crate::tunnel;
 use crate::upstream::{Origin, Upstream};
-use crate::verify::{Forged, Verifier};
+use crate::verify::{Left, Verifier};
 use crate::websocket;
 use sending::Sending;
 pub(crate) use sending::with_causes;
@@ -185,9 +185,21 @@ impl Gateway {
 
         let sent = call.sent();
         let mut outgoing = Outgoing::new(body, Arc::clone(&sent), self.limits.body_pause);
-        if let Err(forged) = self.verify(&served, &head, &mut outgoing) {
-            let refusal = Refusal::forged(forged.0);
-            let told = recorded(call.refused(&refusal), served.is_durable()).await.err().unwrap_or(refusal);
+        if let Err(unproven) = self.verify(&served, &head, &mut outgoing).await {
+            let (refusal, record) = match unproven {
+                NotOpened::Forged(forged) => (Refusal::forged(forged.0), None),
+                NotOpened::Full => (Refusal::busy(), None),
+                NotOpened::Body(error) => {
+                    let stalled = matches!(error, OutgoingError::Stalled);
+                    let refusal = if stalled { Refusal::request_timeout() } else { Refusal::incomplete_body() };
+                    (refusal, Some(with_causes(&error)))
+                }
+            };
+            let record = match record {
+                None => call.refused(&refusal),
+                Some(broken) => call.broken(broken),
+            };
+            let told = recorded(record, served.is_durable()).await.err().unwrap_or(refusal);
             return refuse(&told);
         }
         let mut forward = Parts::clone(&head);
@@ -230,19 +242,19 @@ impl Gateway {
         self.pass_back(response, passed, &head).await
     }
 
-    /// Verifies a call's signature where that is told; what its body must prove is proven as it passes.
-    fn verify(&self, served: &Served, head: &Parts, outgoing: &mut Outgoing) -> Result<(), Forged> {
+    /// Verifies a call's signature where that is told. When this returns the head may pass; what is left for the body to
+    /// prove is proven as it passes.
+    async fn verify(&self, served: &Served, head: &Parts, outgoing: &mut Outgoing) -> Result<(), NotOpened> {
         let Some(verifier) = self.verifier.as_ref().filter(|_| served.upstream.verify_signatures) else {
             return Ok(());
         };
-        match verifier.head(head, self.clock.now())? {
-            Some(proof) if outgoing.is_end_stream() => proof.finish(),
-            Some(proof) => {
-                outgoing.prove(proof);
-                Ok(())
-            }
-            None => Ok(()),
+        match verifier.head(head, served.upstream.bucket_domain.as_deref(), self.clock.now())? {
+            Left::Nothing => {}
+            Left::Body(proof) if outgoing.is_end_stream() => proof.finish()?,
+            Left::Body(proof) => outgoing.prove(proof),
+            Left::Opening(opening) => outgoing.open(opening).await?,
         }
+        Ok(())
     }
 
     /// Passes an answer on to the client.

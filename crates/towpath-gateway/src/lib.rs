@@ -14,6 +14,7 @@ mod call;
 mod chunks;
 mod client;
 mod development_ca;
+mod form;
 mod gate;
 mod gateway;
 mod headers;
@@ -42,7 +43,7 @@ mod websocket;
 pub use client::SetupError;
 pub use development_ca::{CERTIFICATE_FILE, CaError, DevelopmentCa, KEY_FILE};
 pub use gateway::{Gateway, GatewayError};
-pub use identity::{AskOwner, Identities, KeyDirectory, StsClient, StsError};
+pub use identity::{AskError, AskOwner, IamClient, Identities, KeyDirectory, StsClient, Ties};
 pub use outbound::OutboundError;
 pub use recording::{
     Acknowledgement, Describe, Gap, NotDurable, Policy, Reason, RecordedUpstream, Recording, RecordingError,

@@ -1,18 +1,20 @@
 //! A request's body on its way to the upstream.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 use crate::gate::{Gate, Gatekeeper, Passage};
 use crate::kept::{Failed, Tee};
 use crate::proving::Proving;
-use crate::verify::BodyProof;
+use crate::verify::{BodyProof, Forged, Opening};
 
 /// The body of a request, passed on as it arrives and as fast as the upstream takes it.
 pub struct Outgoing(Option<Passing>);
@@ -25,6 +27,46 @@ struct Passing {
     waiting: Option<Pin<Box<Sleep>>>,
     gate: Option<Gate>,
     proving: Option<Proving>,
+    taken_in: TakenIn,
+}
+
+/// What of a body was taken in before its head could pass.
+#[derive(Default)]
+struct TakenIn {
+    // Copied together: a slice of a connection's read buffer, however small, would hold on to all of it.
+    bytes: BytesMut,
+    trailers: Option<Frame<Bytes>>,
+    // That is all of it.
+    whole: bool,
+    // Given back when the request has passed.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl TakenIn {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.trailers.is_none()
+    }
+
+    fn pop(&mut self) -> Option<Frame<Bytes>> {
+        match self.bytes.is_empty() {
+            false => Some(Frame::data(self.bytes.split().freeze())),
+            true => self.trailers.take(),
+        }
+    }
+}
+
+/// Why a request does not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// Its signature.
+    #[error(transparent)]
+    Forged(#[from] Forged),
+    /// Its body.
+    #[error(transparent)]
+    Body(#[from] OutgoingError),
+    /// Other requests, which are taken in as well.
+    #[error("there is no room for the body of the request")]
+    Full,
 }
 
 /// Why a request's body ended early. Ends the connection to the upstream, so that it does not take the part for the whole.
@@ -51,7 +93,15 @@ impl Outgoing {
             tee.end();
             return Self::none();
         }
-        Self(Some(Passing { body: Some(body), tee, pause, waiting: None, gate: None, proving: None }))
+        Self(Some(Passing {
+            body: Some(body),
+            tee,
+            pause,
+            waiting: None,
+            gate: None,
+            proving: None,
+            taken_in: TakenIn::default(),
+        }))
     }
 
     /// No body.
@@ -63,6 +113,34 @@ impl Outgoing {
     pub fn prove(&mut self, proof: BodyProof) {
         if let Some(passing) = &mut self.0 {
             passing.proving = Some(Proving::new(proof));
+        }
+    }
+
+    /// Takes in what of the body proves its head, before anything passes.
+    ///
+    /// # Errors
+    /// It proves that the head is forged, or it does not come; or there is no room.
+    pub async fn open(&mut self, mut opening: Opening) -> Result<(), NotOpened> {
+        let Some(passing) = &mut self.0 else { return Ok(opening.finish()?) };
+        loop {
+            let Some(frame) = poll_fn(|cx| passing.poll_body(cx)).await.transpose()? else {
+                opening.finish()?;
+                passing.taken_in.whole = true;
+                return Ok(());
+            };
+            let Some(data) = frame.data_ref() else {
+                passing.taken_in.trailers = Some(frame);
+                continue;
+            };
+            let room = opening.room_for(data).ok_or(NotOpened::Full)?;
+            match &mut passing.taken_in.room {
+                Some(taken) => taken.merge(room),
+                none => *none = Some(room),
+            }
+            passing.taken_in.bytes.extend_from_slice(data);
+            if opening.pass(data)? {
+                return Ok(());
+            }
         }
     }
 
@@ -101,6 +179,12 @@ impl Body for Outgoing {
         if let Err(error) = ready!(this.poll_gate(cx)) {
             return Poll::Ready(Some(Err(error)));
         }
+        if let Some(frame) = this.taken_in.pop() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if this.taken_in.whole {
+            return Poll::Ready(None);
+        }
         loop {
             if let Some(proving) = &mut this.proving {
                 if let Some(frame) = proving.pop() {
@@ -126,6 +210,8 @@ impl Body for Outgoing {
 
     fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(|passing| match &passing.proving {
+            _ if !passing.taken_in.is_empty() => false,
+            _ if passing.taken_in.whole => true,
             Some(proving) => proving.is_over(),
             None => passing.body.as_ref().is_some_and(Incoming::is_end_stream),
         })
@@ -134,8 +220,9 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             None => SizeHint::with_exact(0),
-            // What is held back does not count in the body's own hint.
+            // What is held back, or was taken in, does not count in the body's own hint.
             Some(Passing { proving: Some(_), .. }) => SizeHint::default(),
+            Some(Passing { taken_in, .. }) if taken_in.room.is_some() => SizeHint::default(),
             Some(passing) => passing.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint),
         }
     }

@@ -21,6 +21,8 @@ pub struct Upstream {
     pub event_source: Option<String>,
     /// Whether signatures are verified here, with the keys of Towpath's accounts, before a call is passed on.
     pub verify_signatures: bool,
+    /// The host under which S3 has buckets as hosts, beside those of AWS.
+    pub bucket_domain: Option<String>,
     /// How many bytes of bodies are kept for the record.
     pub kept: Kept,
     /// Bounds of connections to it.
@@ -118,6 +120,7 @@ impl Upstream {
             origin,
             event_source: None,
             verify_signatures: false,
+            bucket_domain: None,
             kept: Kept::default(),
             limits: UpstreamLimits::default(),
         }

@@ -56,7 +56,8 @@ struct SessionContext {
     session_issuer: Option<SessionIssuer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     web_id_federation_data: Option<Federation>,
-    attributes: Attributes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attributes: Option<Attributes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source_identity: Option<String>,
 }
@@ -177,12 +178,28 @@ impl UserIdentity {
             session_context: Some(SessionContext {
                 session_issuer: Some(issuer),
                 web_id_federation_data: None,
-                attributes: Attributes::new(session.created, session.mfa),
+                attributes: Some(Attributes::new(session.created, session.mfa)),
                 source_identity: session.source_identity.clone(),
             }),
             invoked_by: service_of(&session.role_arn).map(str::to_owned),
             ..Self::of("AssumedRole")
         }
+    }
+
+    /// A session of a role of which it is not known when it began, nor whether with a second factor: what `session` has of
+    /// that does not count, and its record has no `attributes`.
+    pub fn assumed_role_seen(session: &RoleSession) -> Self {
+        let mut identity = Self::assumed_role(session);
+        if let Some(context) = &mut identity.session_context {
+            context.attributes = None;
+        }
+        identity
+    }
+
+    /// A federated user of whom it is not known who asked for the token, nor when.
+    pub fn federated_user_seen(account: AccountId, name: &str, access_key_id: &str) -> Self {
+        let identity = Self::federated_user(account, name, access_key_id, None, Timestamp::UNIX_EPOCH);
+        Self { session_context: None, ..identity }
     }
 
     /// A federated user (GetFederationToken): `issuer` is the root or the IAM user whose key asked for the token.
@@ -203,7 +220,7 @@ impl UserIdentity {
             session_context: Some(SessionContext {
                 session_issuer: issuer.and_then(Self::as_issuer),
                 web_id_federation_data: None,
-                attributes: Attributes::new(created, false),
+                attributes: Some(Attributes::new(created, false)),
                 source_identity: None,
             }),
             ..Self::of("FederatedUser")
@@ -302,7 +319,7 @@ impl UserIdentity {
         self.session_context = Some(SessionContext {
             session_issuer: None,
             web_id_federation_data: None,
-            attributes: Attributes::new(created, mfa),
+            attributes: Some(Attributes::new(created, mfa)),
             source_identity: None,
         });
         self

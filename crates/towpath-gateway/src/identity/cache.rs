@@ -42,6 +42,20 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         (now < until).then_some(value)
     }
 
+    /// Forgets a value, and tells it.
+    pub(super) fn remove(&self, key: &K) -> Option<V> {
+        let mut halves = self.halves.lock();
+        let old = halves.old.remove(key);
+        halves.young.remove(key).or(old).map(|(value, _)| value)
+    }
+
+    /// Forgets all values but those that are to be kept.
+    pub(super) fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut halves = self.halves.lock();
+        halves.young.retain(|key, (value, _)| keep(key, value));
+        halves.old.retain(|key, (value, _)| keep(key, value));
+    }
+
     /// Remembers a value until an instant.
     pub(super) fn put(&self, key: K, value: V, until: Timestamp) {
         self.halves.lock().keep(self.capacity, key, (value, until));
@@ -77,6 +91,18 @@ mod tests {
         }
         let halves = cache.halves.lock();
         assert!(halves.young.len() + halves.old.len() <= 20);
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is() {
+        let cache = Cache::new(2);
+        for key in 0..4 {
+            cache.put(key, key * 10, at(100));
+        }
+        assert_eq!((cache.remove(&1), cache.remove(&3), cache.remove(&9)), (Some(10), Some(30), None));
+        cache.retain(|_, value| *value != 20);
+        let left: Vec<_> = (0..4).filter(|key| cache.get(key, at(0)).is_some()).collect();
+        assert_eq!(left, [0]);
     }
 
     #[test]

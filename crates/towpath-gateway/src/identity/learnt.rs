@@ -3,15 +3,21 @@
 //! Who assumes a role, asks for a token or makes a key is told a new access key; who asks GetCallerIdentity is told who it
 //! is. Whatever the upstream answers to a call that it accepted is true of its own keys. Secrets and tokens in these
 //! answers are not looked at.
+//!
+//! A caller chooses what it asks, and may hope that something is taken for an answer of STS that is none: the content of an
+//! object, say, that it gets by a call which it signs for `sts`. So a lesson is a POST of `/` with each parameter once, and
+//! an answer of the element that the action has.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use http::Method;
 use jiff::Timestamp;
 use towpath_admit::{RoleSession, UserIdentity};
 use towpath_capture::{Body, Ending, Exchange};
-use towpath_model::{AccountId, Arn};
+use towpath_model::Arn;
 
+use super::owner::{is_id, is_name, of_caller_identity, user_name};
 use super::presented::Presented;
 use super::xml::{element, leaf};
 
@@ -28,7 +34,11 @@ pub(super) enum Learnt {
     /// A user has this key, and what more there is to know of the user stands elsewhere.
     KeyOfUser { id: String, user: String },
     /// A role has this id and ARN.
-    Role { name: String, id: String, arn: Arn },
+    Role { id: String, arn: Arn },
+    /// A user has gone, or has another name.
+    NoUser { name: String },
+    /// A key has gone.
+    NoKey { id: String },
     /// The call itself, which was not signed, was made by this user of an identity provider.
     Caller(UserIdentity),
 }
@@ -41,23 +51,35 @@ pub(super) fn learn(
     role_arn: impl Fn(&str) -> Option<Arn>,
 ) -> Vec<Learnt> {
     let Ending::Answered(response) = &exchange.ending else { return Vec::new() };
-    if !response.head.status.is_success() || response.head.headers.contains_key(http::header::CONTENT_ENCODING) {
+    let head = &exchange.request.head;
+    if head.method != Method::POST || head.uri.path() != "/" {
         return Vec::new();
     }
-    let Some(answer) = text(&response.body) else { return Vec::new() };
-    let form = Form::of(exchange);
-    let presented = Presented::of(&exchange.request.head);
-    let lesson = Lesson { answer: &answer, form: &form, presented: &presented, at: exchange.ended };
-    match form.get("Action").unwrap_or_default() {
+    let encoded = |headers: &http::HeaderMap| headers.contains_key(http::header::CONTENT_ENCODING);
+    if !response.head.status.is_success() || encoded(&response.head.headers) || encoded(&head.headers) {
+        return Vec::new();
+    }
+    let (Some(answer), Some(form)) = (text(&response.body), Form::of(exchange)) else { return Vec::new() };
+    let action = form.get("Action").unwrap_or_default();
+    let Some(answer) = answer_of(action, &answer) else { return Vec::new() };
+    let presented = Presented::of(head);
+    let lesson = Lesson { answer, form: &form, presented: &presented, at: exchange.ended };
+    match action {
         "GetCallerIdentity" => lesson.caller_identity(role_arn),
-        "AssumeRole" => lesson.assumed_role(None),
-        "AssumeRoleWithWebIdentity" => lesson.web_identity(),
-        "AssumeRoleWithSAML" => lesson.saml(),
+        "AssumeRole" => lesson.assumed_role(None, role_arn),
+        "AssumeRoleWithWebIdentity" => lesson.web_identity(role_arn),
+        "AssumeRoleWithSAML" => lesson.saml(role_arn),
         "GetSessionToken" => lesson.session_token(known(&presented)),
         "GetFederationToken" => lesson.federation_token(known(&presented)),
         "CreateUser" | "GetUser" => lesson.user(),
         "CreateRole" | "GetRole" => lesson.role(),
         "CreateAccessKey" => lesson.access_key(),
+        "DeleteUser" | "UpdateUser" => {
+            form.get("UserName").map(|name| Learnt::NoUser { name: name.to_owned() }).into_iter().collect()
+        }
+        "DeleteAccessKey" => {
+            form.get("AccessKeyId").map(|id| Learnt::NoKey { id: id.to_owned() }).into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -69,6 +91,18 @@ pub(super) fn federated_caller(exchange: &Exchange) -> Option<UserIdentity> {
         Learnt::Caller(caller) => Some(caller),
         _ => None,
     })
+}
+
+/// The answer, if it is one to this action: an element `<ActionResponse>` and nothing before it but the declaration of XML.
+fn answer_of<'a>(action: &str, text: &'a str) -> Option<&'a str> {
+    let text = text.trim_start();
+    let text = match text.strip_prefix("<?xml") {
+        Some(declaration) => declaration.split_once("?>")?.1.trim_start(),
+        None => text,
+    };
+    let name = text.strip_prefix('<')?.strip_prefix(action)?.strip_prefix("Response")?;
+    let whole = !action.is_empty() && name.starts_with(['>', ' ', '\t', '\r', '\n']);
+    whole.then_some(text)
 }
 
 struct Lesson<'a> {
@@ -88,41 +122,52 @@ impl Lesson<'_> {
     fn credentials(&self) -> Option<Credentials> {
         let credentials = element(self.answer, "Credentials")?;
         let until = leaf(credentials, "Expiration").and_then(|text| text.parse().ok());
-        Some(Credentials { id: plain(leaf(credentials, "AccessKeyId")?)?, until })
+        Some(Credentials { id: leaf(credentials, "AccessKeyId").filter(|id| is_id(id))?, until })
     }
 
     fn caller_identity(&self, role_arn: impl Fn(&str) -> Option<Arn>) -> Vec<Learnt> {
         let Presented::Key { id, .. } = self.presented else { return Vec::new() };
-        let found = || {
-            let arn: Arn = leaf(self.answer, "Arn")?.parse().ok()?;
-            let account = arn.account_id()?;
-            let user_id = leaf(self.answer, "UserId")?;
-            owner_of(&arn, account, &user_id, id, self.at, role_arn)
-        };
-        found().map(|owner| Learnt::Key { id: id.clone(), owner, until: None }).into_iter().collect()
+        let owner = of_caller_identity(self.answer, id, role_arn);
+        owner.map(|owner| Learnt::Key { id: id.clone(), owner, until: None }).into_iter().collect()
     }
 
     /// The session that a role was assumed for. Who assumed it with another's word is in `federation`.
-    fn assumed_role(&self, federation: Option<(&str, BTreeMap<String, String>)>) -> Vec<Learnt> {
+    fn assumed_role(
+        &self,
+        federation: Option<(&str, BTreeMap<String, String>)>,
+        role_arn: impl Fn(&str) -> Option<Arn>,
+    ) -> Vec<Learnt> {
         let found = || {
             let credentials = self.credentials()?;
-            let session_arn: Arn = leaf(self.answer, "Arn")?.parse().ok()?;
-            let (role_id, session_name) = split(leaf(self.answer, "AssumedRoleId")?)?;
-            let role_arn: Arn = self.form.get("RoleArn")?.parse().ok()?;
-            let role_name = role_arn.resource().rsplit('/').next()?.to_owned();
-            let source =
-                leaf(self.answer, "SourceIdentity").or_else(|| self.form.get("SourceIdentity").map(str::to_owned));
+            let user = element(self.answer, "AssumedRoleUser")?;
+            let session_arn: Arn = leaf(user, "Arn")?.parse().ok()?;
+            let account = session_arn.account_id()?;
+            let (role_id, session_name) = split(leaf(user, "AssumedRoleId")?)?;
+            let resource = session_arn.resource().strip_prefix("assumed-role/")?;
+            let (role_name, session) = resource.split_once('/')?;
+            if session_arn.service() != "sts" || session != session_name || !is_name(role_name) || !is_id(&role_id) {
+                return None;
+            }
+            // What was asked for counts only as far as the answer bears it out: it adds the role's path.
+            let asked: Arn = self.form.get("RoleArn")?.parse().ok()?;
+            let fits = asked.account_id() == Some(account)
+                && asked.service() == "iam"
+                && asked.resource().starts_with("role/")
+                && asked.resource().rsplit('/').next() == Some(role_name);
+            if !fits {
+                return None;
+            }
             let session = RoleSession {
-                account: role_arn.account_id()?,
+                account,
+                role_name: role_name.to_owned(),
+                role_arn: role_arn(&role_id).unwrap_or(asked),
                 role_id,
-                role_name,
-                role_arn,
                 session_name,
-                session_arn,
                 access_key_id: credentials.id.clone(),
                 created: self.at,
-                mfa: self.form.get("SerialNumber").is_some() && self.form.get("TokenCode").is_some(),
-                source_identity: source.filter(|text| !text.is_empty()),
+                mfa: self.used_second_factor(),
+                source_identity: leaf(self.answer, "SourceIdentity").filter(|text| !text.is_empty()),
+                session_arn,
             };
             let mut owner = UserIdentity::assumed_role(&session);
             if let Some((provider, attributes)) = federation {
@@ -133,19 +178,23 @@ impl Lesson<'_> {
         found().into_iter().collect()
     }
 
-    fn web_identity(&self) -> Vec<Learnt> {
+    fn used_second_factor(&self) -> bool {
+        self.form.get("SerialNumber").is_some() && self.form.get("TokenCode").is_some()
+    }
+
+    fn web_identity(&self, role_arn: impl Fn(&str) -> Option<Arn>) -> Vec<Learnt> {
         let provider = leaf(self.answer, "Provider").unwrap_or_default();
         let audience = leaf(self.answer, "Audience").unwrap_or_default();
-        let mut learnt = self.assumed_role(Some((&provider, BTreeMap::new())));
+        let mut learnt = self.assumed_role(Some((&provider, BTreeMap::new())), role_arn);
         if let Some(subject) = leaf(self.answer, "SubjectFromWebIdentityToken") {
             learnt.push(Learnt::Caller(UserIdentity::web_identity_user(&provider, &audience, &subject)));
         }
         learnt
     }
 
-    fn saml(&self) -> Vec<Learnt> {
+    fn saml(&self, role_arn: impl Fn(&str) -> Option<Arn>) -> Vec<Learnt> {
         let issuer = leaf(self.answer, "Issuer").unwrap_or_default();
-        let mut learnt = self.assumed_role(Some((&issuer, BTreeMap::new())));
+        let mut learnt = self.assumed_role(Some((&issuer, BTreeMap::new())), role_arn);
         if let (Some(qualifier), Some(subject)) = (leaf(self.answer, "NameQualifier"), leaf(self.answer, "Subject")) {
             learnt.push(Learnt::Caller(UserIdentity::saml_user(&qualifier, &subject)));
         }
@@ -154,16 +203,15 @@ impl Lesson<'_> {
 
     fn session_token(&self, caller: Option<UserIdentity>) -> Vec<Learnt> {
         let (Some(credentials), Some(caller)) = (self.credentials(), caller) else { return Vec::new() };
-        let mfa = self.form.get("SerialNumber").is_some();
-        let owner = caller.in_session(&credentials.id, self.at, mfa);
+        let owner = caller.in_session(&credentials.id, self.at, self.used_second_factor());
         vec![Learnt::Key { id: credentials.id, owner, until: credentials.until }]
     }
 
     fn federation_token(&self, caller: Option<UserIdentity>) -> Vec<Learnt> {
         let found = || {
             let credentials = self.credentials()?;
-            let arn: Arn = leaf(self.answer, "Arn")?.parse().ok()?;
-            let name = arn.resource().strip_prefix("federated-user/")?;
+            let arn: Arn = leaf(element(self.answer, "FederatedUser")?, "Arn")?.parse().ok()?;
+            let name = arn.resource().strip_prefix("federated-user/").filter(|name| is_name(name))?;
             let owner =
                 UserIdentity::federated_user(arn.account_id()?, name, &credentials.id, caller.as_ref(), self.at);
             Some(Learnt::Key { id: credentials.id, owner, until: credentials.until })
@@ -174,8 +222,9 @@ impl Lesson<'_> {
     fn user(&self) -> Vec<Learnt> {
         let found = || {
             let user = element(self.answer, "User")?;
-            let arn = leaf(user, "Arn")?.parse().ok()?;
-            Some(Learnt::User { name: leaf(user, "UserName")?, id: plain(leaf(user, "UserId")?)?, arn })
+            let arn: Arn = leaf(user, "Arn")?.parse().ok()?;
+            let name = leaf(user, "UserName").filter(|name| user_name(&arn) == Some(name))?;
+            Some(Learnt::User { name, id: leaf(user, "UserId").filter(|id| is_id(id))?, arn })
         };
         found().into_iter().collect()
     }
@@ -183,8 +232,9 @@ impl Lesson<'_> {
     fn role(&self) -> Vec<Learnt> {
         let found = || {
             let role = element(self.answer, "Role")?;
-            let arn = leaf(role, "Arn")?.parse().ok()?;
-            Some(Learnt::Role { name: leaf(role, "RoleName")?, id: plain(leaf(role, "RoleId")?)?, arn })
+            let arn: Arn = leaf(role, "Arn")?.parse().ok()?;
+            let fits = arn.service() == "iam" && arn.resource().starts_with("role/");
+            fits.then_some(Learnt::Role { id: leaf(role, "RoleId").filter(|id| is_id(id))?, arn })
         };
         found().into_iter().collect()
     }
@@ -192,67 +242,35 @@ impl Lesson<'_> {
     fn access_key(&self) -> Vec<Learnt> {
         let found = || {
             let key = element(self.answer, "AccessKey")?;
-            Some(Learnt::KeyOfUser { id: plain(leaf(key, "AccessKeyId")?)?, user: leaf(key, "UserName")? })
+            let id = leaf(key, "AccessKeyId").filter(|id| is_id(id))?;
+            Some(Learnt::KeyOfUser { id, user: leaf(key, "UserName")? })
         };
         found().into_iter().collect()
     }
-}
-
-/// The identity behind the ARN and user id that GetCallerIdentity answers.
-pub(super) fn owner_of(
-    arn: &Arn,
-    account: AccountId,
-    user_id: &str,
-    key: &str,
-    at: Timestamp,
-    role_arn: impl Fn(&str) -> Option<Arn>,
-) -> Option<UserIdentity> {
-    let resource = arn.resource();
-    if resource == "root" {
-        return Some(UserIdentity::root(account, key));
-    }
-    if let Some(path) = resource.strip_prefix("user/") {
-        let name = path.rsplit('/').next()?;
-        return Some(UserIdentity::iam_user(user_id, arn, account, key, name));
-    }
-    if let Some(name) = resource.strip_prefix("federated-user/") {
-        return Some(UserIdentity::federated_user(account, name, key, None, at));
-    }
-    let (role_name, session_name) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
-    let (role_id, _) = user_id.split_once(':').unwrap_or((user_id, ""));
-    // The path of a role does not stand in the ARN of its sessions.
-    let role_arn = role_arn(role_id).unwrap_or_else(|| Arn::iam(account, &format!("role/{role_name}")));
-    Some(UserIdentity::assumed_role(&RoleSession {
-        role_id: role_id.to_owned(),
-        role_arn,
-        role_name: role_name.to_owned(),
-        account,
-        session_name: session_name.to_owned(),
-        session_arn: arn.clone(),
-        access_key_id: key.to_owned(),
-        created: at,
-        mfa: false,
-        source_identity: None,
-    }))
 }
 
 /// The parameters of a call in the query protocol.
 struct Form(HashMap<String, String>);
 
 impl Form {
-    /// Secrets among the parameters are not kept.
-    fn of(exchange: &Exchange) -> Self {
-        const WANTED: [&str; 6] = ["Action", "RoleArn", "SourceIdentity", "SerialNumber", "TokenCode", "UserName"];
+    /// `None` if a parameter is there twice, or may be: it is not known which of them the upstream read. Secrets among the
+    /// parameters are not kept.
+    fn of(exchange: &Exchange) -> Option<Self> {
+        const WANTED: [&str; 6] = ["Action", "RoleArn", "SerialNumber", "TokenCode", "UserName", "AccessKeyId"];
         let query = exchange.request.head.uri.query().unwrap_or_default().as_bytes();
-        let body: &[u8] = if exchange.request.body.is_kept() { &exchange.request.body.kept } else { b"" };
-        let pairs = form_urlencoded::parse(query).chain(form_urlencoded::parse(body)).take(512);
-        let wanted = pairs.filter(|(name, _)| WANTED.contains(&&**name));
-        // Of a code it matters alone that there was one.
-        let clean = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        let body = Some(&exchange.request.body).filter(|body| body.is_kept())?;
+        let mut form = HashMap::new();
+        for (name, value) in form_urlencoded::parse(query).chain(form_urlencoded::parse(&body.kept)) {
+            if !WANTED.contains(&&*name) {
+                continue;
+            }
+            // Of a code it matters alone that there was one.
             let value = if name == "TokenCode" { String::new() } else { value.into_owned() };
-            (name.into_owned(), value)
-        };
-        Self(wanted.map(clean).collect())
+            if form.insert(name.into_owned(), value).is_some() {
+                return None;
+            }
+        }
+        Some(Self(form))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -262,12 +280,6 @@ impl Form {
 
 fn text(body: &Body) -> Option<Cow<'_, str>> {
     (body.is_kept() && body.kept.len() <= MAX_ANSWER).then(|| String::from_utf8_lossy(&body.kept))
-}
-
-/// An identifier: letters, digits and little else.
-fn plain(id: String) -> Option<String> {
-    let fits = (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:".contains(&b));
-    fits.then_some(id)
 }
 
 fn split(id: String) -> Option<(String, String)> {

@@ -1,122 +1,113 @@
-//! Asking an STS for the account of an access key: `GetAccessKeyInfo`, signed with the gateway's own key.
+//! Asking an STS whose an access key is.
+//!
+//! `GetAccessKeyInfo`, signed with the gateway's own key, tells the account of a key. `GetCallerIdentity` tells user, role and
+//! session, but only to who can sign with the key - unless the STS does not look at signatures, as those of emulators: then
+//! it is asked in the caller's name.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Uri, header};
-use jiff::Timestamp;
+use http::Uri;
 use towpath_admit::UserIdentity;
-use towpath_wire::sigv4::{self, Credentials};
+use towpath_wire::sigv4::{Credentials, Secret};
 
 use super::AskOwner;
-use super::xml::leaf;
-use crate::gateway::with_causes;
-use crate::outbound::{Outbound, OutboundError};
+use super::owner::of_caller_identity;
+use super::query::QueryClient;
+use super::xml::{element, leaf};
+use crate::outbound::OutboundError;
 
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest answer, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
+/// What requests in a caller's name are signed with. It is nobody's secret.
+const PLACEHOLDER: &str = "signatures-are-not-verified-here";
 
-/// Why an STS cannot be used.
+/// Why an STS or IAM cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StsError {
+pub enum AskError {
     /// The address or its authorities.
-    #[error("cannot use the STS")]
+    #[error("cannot use the service that knows access keys")]
     Setup(#[from] OutboundError),
 }
 
 /// Asks one STS-compatible service.
 pub struct StsClient {
-    way: Outbound,
-    credentials: Credentials,
-    region: String,
+    query: QueryClient,
+    // The gateway's own key, to ask for accounts with.
+    own: Option<Credentials>,
+    verifies: bool,
 }
 
 impl StsClient {
-    /// A client of the service at `endpoint` that signs with `credentials` for `region`. `ca` is a PEM file with the
-    /// authorities that its certificate may come from; without it those of the public web are trusted.
+    /// A client of the service at `endpoint` that signs with `own` for `region`. `ca` is a PEM file with the authorities that
+    /// its certificate may come from; without it those of the public web are trusted.
     ///
     /// # Errors
     /// The endpoint is not `http://host:port` or `https://host:port`, or the file holds no certificates.
-    pub fn new(endpoint: &Uri, ca: Option<PathBuf>, credentials: Credentials, region: &str) -> Result<Self, StsError> {
-        Ok(Self { way: Outbound::new(endpoint, ca)?, credentials, region: region.to_owned() })
+    pub fn new(endpoint: &Uri, ca: Option<PathBuf>, own: Option<Credentials>, region: &str) -> Result<Self, AskError> {
+        let query = QueryClient::new(endpoint, ca, region, ("sts", "2011-06-15"))?;
+        Ok(Self { query, own, verifies: true })
     }
 
-    fn request(&self, access_key_id: &str) -> Option<Request<Bytes>> {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("Action", "GetAccessKeyInfo")
-            .append_pair("Version", "2011-06-15")
-            .append_pair("AccessKeyId", access_key_id)
-            .finish();
-        let request = Request::post(self.way.uri("/"))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
-            .body(())
-            .ok()?;
-        let (mut parts, ()) = request.into_parts();
-        sigv4::sign(&mut parts, form.as_bytes(), &self.credentials, &self.region, "sts", Timestamp::now()).ok()?;
-        Some(Request::from_parts(parts, form.into()))
+    /// The same client of a service that does not verify signatures: it is asked in the name of callers, whose session
+    /// tokens are sent to it.
+    #[must_use]
+    pub fn asking_as_callers(mut self) -> Self {
+        self.verifies = false;
+        self
+    }
+
+    /// Who the service takes for the holder of a key that it does not want proven.
+    async fn caller(&self, access_key_id: &str, token: Option<&str>) -> Option<UserIdentity> {
+        let caller = Credentials {
+            access_key_id: access_key_id.to_owned(),
+            secret_access_key: Secret::new(PLACEHOLDER),
+            session_token: token.map(Secret::new),
+        };
+        let answer = self.query.ask("GetCallerIdentity", None, &caller).await?;
+        of_caller_identity(&answer, access_key_id, |_| None)
+    }
+
+    async fn account(&self, access_key_id: &str) -> Option<UserIdentity> {
+        let own = self.own.as_ref()?;
+        let answer = self.query.ask("GetAccessKeyInfo", Some(("AccessKeyId", access_key_id)), own).await?;
+        let account = leaf(element(&answer, "GetAccessKeyInfoResult")?, "Account")?.parse().ok()?;
+        Some(UserIdentity::unknown_key(Some(account), access_key_id))
     }
 }
 
 #[async_trait]
 impl AskOwner for StsClient {
-    /// The account alone: STS tells no more of a key that is not the asker's own.
-    async fn owner(&self, access_key_id: &str, _: Option<&str>) -> Option<UserIdentity> {
-        let answer = tokio::time::timeout(PATIENCE, self.way.send(self.request(access_key_id)?, MAX_ANSWER)).await;
-        match answer {
-            Ok(Ok(answer)) if answer.status().is_success() => {
-                let account = leaf(&String::from_utf8_lossy(answer.body()), "Account")?.parse().ok()?;
-                Some(UserIdentity::unknown_key(Some(account), access_key_id))
-            }
-            Ok(Ok(answer)) => {
-                tracing::debug!(status = answer.status().as_u16(), "STS does not tell the account of a key");
-                None
-            }
-            Ok(Err(cause)) => {
-                tracing::warn!(cause = with_causes(&cause), "STS cannot be asked for the account of a key");
-                None
-            }
-            Err(_) => {
-                tracing::warn!("STS does not answer in time");
-                None
-            }
+    /// The account alone, where signatures are verified: STS tells no more of a key that is not the asker's own.
+    async fn owner(&self, access_key_id: &str, token: Option<&str>) -> Option<UserIdentity> {
+        if !self.verifies
+            && let Some(caller) = self.caller(access_key_id, token).await
+        {
+            return Some(caller);
         }
+        self.account(access_key_id).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use http::Request;
+    use jiff::Timestamp;
+    use serde_json::json;
     use tokio::net::TcpListener;
-    use towpath_wire::sigv4::{BodyHash, DEFAULT_SKEW, Expect, Secret, SignedRequest, SigningKeys};
+    use towpath_wire::sigv4::{BodyHash, DEFAULT_SKEW, Expect, SignedRequest, SigningKeys};
 
     use super::*;
+    use crate::identity::query::tests::{credentials, ok, serve};
 
     /// An STS that answers each request over connections that stay open, if its signature is right.
     async fn sts(answer: &'static str) -> Uri {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(async move {
-                    let mut read = vec![0; 8192];
-                    while let Ok(length @ 1..) = stream.read(&mut read).await {
-                        let status = if is_signed(&read[..length]) { "200 OK" } else { "403 Forbidden" };
-                        let text = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
-                        stream.write_all(text.as_bytes()).await.unwrap();
-                    }
-                });
-            }
-        });
-        format!("http://{address}").parse().unwrap()
+        serve(move |request| match is_signed(request) {
+            true => ok(answer),
+            false => "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        })
+        .await
     }
 
-    fn is_signed(request: &[u8]) -> bool {
-        let text = std::str::from_utf8(request).unwrap();
+    fn is_signed(text: &str) -> bool {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(body.contains("Action=GetAccessKeyInfo") && body.contains("AccessKeyId=AKIASTRANGER"));
         let mut built = Request::post("/");
@@ -131,17 +122,15 @@ mod tests {
     }
 
     fn client(endpoint: &Uri, secret: &str) -> StsClient {
-        let credentials = Credentials {
-            access_key_id: "AKIAGATEWAY".to_owned(),
-            secret_access_key: Secret::new(secret),
-            session_token: None,
-        };
-        StsClient::new(endpoint, None, credentials, "us-east-1").unwrap()
+        StsClient::new(endpoint, None, Some(credentials(secret)), "us-east-1").unwrap()
     }
+
+    const INFO: &str = "<GetAccessKeyInfoResponse><GetAccessKeyInfoResult><Account>999999999999</Account>\
+        </GetAccessKeyInfoResult></GetAccessKeyInfoResponse>";
 
     #[tokio::test]
     async fn the_account_of_a_key_is_what_sts_says_over_one_connection_or_many() {
-        let endpoint = sts("<GetAccessKeyInfoResult><Account>999999999999</Account></GetAccessKeyInfoResult>").await;
+        let endpoint = sts(INFO).await;
         let client = client(&endpoint, "secret");
         for _ in 0..3 {
             let owner = client.owner("AKIASTRANGER", None).await.unwrap();
@@ -151,19 +140,61 @@ mod tests {
 
     #[tokio::test]
     async fn an_sts_that_refuses_is_away_or_talks_nonsense_tells_nothing() {
-        let endpoint = sts("<Account>999999999999</Account>").await;
+        let endpoint = sts(INFO).await;
         assert_eq!(client(&endpoint, "wrong").owner("AKIASTRANGER", None).await, None);
-        let nonsense = sts("<Account>nobody</Account>").await;
-        assert_eq!(client(&nonsense, "secret").owner("AKIASTRANGER", None).await, None);
+        for nonsense in [
+            "<GetAccessKeyInfoResult><Account>nobody</Account></GetAccessKeyInfoResult>",
+            "<GetAccessKeyInfoResult><Account>999999999999</Acc",
+            "<Account>999999999999</Account>",
+            "",
+        ] {
+            let nonsense = sts(nonsense).await;
+            assert_eq!(client(&nonsense, "secret").owner("AKIASTRANGER", None).await, None);
+        }
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let away = format!("http://{nobody}").parse().unwrap();
         assert_eq!(client(&away, "secret").owner("AKIASTRANGER", None).await, None);
     }
 
+    /// An STS that believes everybody: who asks is the user with the name of the key, or a session if a token came.
+    async fn believing() -> Uri {
+        serve(|request| {
+            assert!(request.contains("Action=GetCallerIdentity"), "{request}");
+            let (_, rest) = request.split_once("Credential=").unwrap();
+            let (key, _) = rest.split_once('/').unwrap();
+            let (arn, id) = match request.contains("x-amz-security-token: t0k3n\r\n") {
+                true => ("arn:aws:sts::123456789012:assumed-role/Admin/me".to_owned(), "AROA1:me".to_owned()),
+                false => (format!("arn:aws:iam::123456789012:user/{key}"), "AIDA1".to_owned()),
+            };
+            ok(&format!(
+                "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>{id}</UserId>\
+                 <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+            ))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_sts_that_does_not_verify_signatures_is_asked_in_the_callers_name() {
+        let client = StsClient::new(&believing().await, None, None, "us-east-1").unwrap().asking_as_callers();
+        let user = json!(client.owner("AKIASTRANGER", None).await.unwrap());
+        assert_eq!((&user["type"], &user["userName"]), (&json!("IAMUser"), &json!("AKIASTRANGER")));
+        let session = json!(client.owner("ASIASTRANGER", Some("t0k3n")).await.unwrap());
+        assert_eq!(session["sessionContext"]["sessionIssuer"]["userName"], "Admin");
+        assert!(!format!("{session}").contains("t0k3n"));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_in_a_callers_name_unless_that_is_told() {
+        // Would panic at any other question than for the account.
+        let endpoint = sts(INFO).await;
+        assert!(client(&endpoint, "secret").owner("AKIASTRANGER", None).await.is_some());
+        let without_key = StsClient::new(&believing().await, None, None, "us-east-1").unwrap();
+        assert_eq!(without_key.owner("AKIASTRANGER", None).await, None);
+    }
+
     #[test]
     fn an_address_without_a_scheme_is_refused() {
-        let credentials =
-            Credentials { access_key_id: "A".to_owned(), secret_access_key: Secret::new("s"), session_token: None };
-        assert!(StsClient::new(&Uri::from_static("/sts"), None, credentials, "us-east-1").is_err());
+        assert!(StsClient::new(&Uri::from_static("/sts"), None, None, "us-east-1").is_err());
     }
 }

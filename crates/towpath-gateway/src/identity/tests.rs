@@ -9,6 +9,8 @@ use towpath_capture::{Body, Response};
 use super::*;
 use crate::recording::Policy;
 
+mod hostile;
+
 fn account() -> AccountId {
     "123456789012".parse().unwrap()
 }
@@ -48,6 +50,7 @@ impl Called<'_> {
                 format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"),
             );
         }
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
         let (head, ()) = request.header("x-user", "arn:aws:iam::1:user/forged").body(()).unwrap().into_parts();
         let (answer, ()) = http::Response::builder().status(self.status).body(()).unwrap().into_parts();
         Exchange {
@@ -148,10 +151,11 @@ fn a_session_is_known_from_the_answer_to_assume_role_until_it_ends() {
     let identities = Identities::default();
     let answer = format!(
         "<AssumeRoleResponse><AssumeRoleResult>{CREDENTIALS}<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:me</AssumedRoleId>\
-         <Arn>arn:aws:sts::123456789012:assumed-role/Admin/me</Arn></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
+         <Arn>arn:aws:sts::123456789012:assumed-role/Admin/me</Arn></AssumedRoleUser>\
+         <SourceIdentity>boss</SourceIdentity></AssumeRoleResult></AssumeRoleResponse>"
     );
     let form = "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fteam%2FAdmin&RoleSessionName=me\
-        &SerialNumber=x&TokenCode=123456&SourceIdentity=boss";
+        &SerialNumber=x&TokenCode=123456&SourceIdentity=claimed";
     Called { service: "sts", form, answer: &answer, ..Called::default() }.pass(&identities);
     let call = Called { key: Some("ASIAEXAMPLE"), ..Called::default() };
     let session = call.identity(&identities);
@@ -175,8 +179,8 @@ fn a_session_is_known_from_the_answer_to_assume_role_until_it_ends() {
 fn federated_users_and_users_of_identity_providers_are_known() {
     let identities = Identities::default().with_directory(Arc::new(Own));
     let answer = format!(
-        "<GetFederationTokenResult>{CREDENTIALS}<FederatedUser><FederatedUserId>123456789012:bob</FederatedUserId>\
-         <Arn>arn:aws:sts::123456789012:federated-user/bob</Arn></FederatedUser></GetFederationTokenResult>"
+        "<GetFederationTokenResponse><GetFederationTokenResult>{CREDENTIALS}<FederatedUser><FederatedUserId>123456789012:bob</FederatedUserId>\
+         <Arn>arn:aws:sts::123456789012:federated-user/bob</Arn></FederatedUser></GetFederationTokenResult></GetFederationTokenResponse>"
     );
     let form = "Action=GetFederationToken&Name=bob";
     Called { service: "sts", key: Some("AKIAOWN"), form, answer: &answer, ..Called::default() }.pass(&identities);
@@ -184,8 +188,8 @@ fn federated_users_and_users_of_identity_providers_are_known() {
     assert_eq!((&bob["type"], &bob["principalId"]), (&json!("FederatedUser"), &json!("123456789012:bob")));
     assert_eq!(bob["sessionContext"]["sessionIssuer"]["type"], "Root");
 
-    let answer = "<AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>user1</SubjectFromWebIdentityToken>\
-        <Audience>app</Audience><Provider>accounts.example</Provider></AssumeRoleWithWebIdentityResult>";
+    let answer = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><SubjectFromWebIdentityToken>user1</SubjectFromWebIdentityToken>\
+        <Audience>app</Audience><Provider>accounts.example</Provider></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
     let call =
         Called { service: "sts", key: None, form: "Action=AssumeRoleWithWebIdentity", answer, ..Called::default() };
     assert_eq!(call.identity(&identities)["principalId"], "accounts.example:app:user1");
@@ -195,12 +199,12 @@ fn federated_users_and_users_of_identity_providers_are_known() {
 #[test]
 fn a_key_that_iam_made_is_the_users_it_was_made_for() {
     let identities = Identities::default();
-    let user = "<CreateUserResult><User><Path>/</Path><UserName>carol</UserName><UserId>AIDACAROL</UserId>\
-        <Arn>arn:aws:iam::123456789012:user/carol</Arn></User></CreateUserResult>";
+    let user = "<CreateUserResponse><CreateUserResult><User><Path>/</Path><UserName>carol</UserName><UserId>AIDACAROL</UserId>\
+        <Arn>arn:aws:iam::123456789012:user/carol</Arn></User></CreateUserResult></CreateUserResponse>";
     Called { service: "iam", form: "Action=CreateUser&UserName=carol", answer: user, ..Called::default() }
         .pass(&identities);
-    let key = "<CreateAccessKeyResult><AccessKey><UserName>carol</UserName><AccessKeyId>AKIACAROL</AccessKeyId>\
-        <SecretAccessKey>s3cr3t</SecretAccessKey></AccessKey></CreateAccessKeyResult>";
+    let key = "<CreateAccessKeyResponse><CreateAccessKeyResult><AccessKey><UserName>carol</UserName><AccessKeyId>AKIACAROL</AccessKeyId>\
+        <SecretAccessKey>s3cr3t</SecretAccessKey></AccessKey></CreateAccessKeyResult></CreateAccessKeyResponse>";
     Called { service: "iam", form: "Action=CreateAccessKey", answer: key, ..Called::default() }.pass(&identities);
     let carol = Called { key: Some("AKIACAROL"), ..Called::default() }.identity(&identities);
     assert_eq!((&carol["type"], &carol["userName"]), (&json!("IAMUser"), &json!("carol")));
@@ -221,7 +225,7 @@ impl AskOwner for Counting {
 #[tokio::test]
 async fn sts_is_asked_once_for_a_key_that_nobody_knows_and_believed_for_a_while() {
     let sts = Arc::new(Counting::default());
-    let identities = Identities::default().with_sts("up", sts.clone());
+    let identities = Identities::default().with_asked("up", sts.clone());
     for key in ["AKIAEXAMPLE", "AKIASTRANGER"] {
         let call = Called { key: Some(key), ..Called::default() };
         let ask = || match identities.identify(&upstream("up"), &call.exchange(), &call.routed()) {

@@ -126,8 +126,18 @@ pub struct Upstream {
     /// is that of the AWS environment.
     #[serde(deserialize_with = "address_or_service")]
     pub sts: AwsService,
-    /// PEM file with the authorities that the certificate of `sts` may come from; absent: those of the public web.
+    /// Whether `sts` verifies signatures. One that does not is asked in the name of callers, and their session tokens are
+    /// sent to it.
+    pub sts_verifies: bool,
+    /// An IAM-compatible service that knows the users of its access keys, and a key that may ask it, as for `sts`.
+    #[serde(deserialize_with = "address_or_service")]
+    pub iam: AwsService,
+    /// PEM file with the authorities that the certificates of `sts` and `iam` may come from; absent: those of the public web.
     pub sts_ca: Option<PathBuf>,
+    /// The name that upstreams share which know the same access keys; absent: its address, and for AWS the partition.
+    pub realm: Option<String>,
+    /// Whether a key of Towpath's accounts is Towpath's there too.
+    pub own_keys: bool,
     /// The host under which S3 has buckets as hosts, such as `store.example.org` for `photos.store.example.org`; those of
     /// AWS, and hosts with a label `s3`, are known without.
     pub bucket_domain: Option<String>,
@@ -222,7 +232,11 @@ impl Default for Upstream {
             policy: None,
             verify_signatures: false,
             sts: AwsService::default(),
+            sts_verifies: true,
+            iam: AwsService::default(),
             sts_ca: None,
+            realm: None,
+            own_keys: true,
             bucket_domain: None,
             vpc_endpoint_id: None,
             vpc_endpoint_account_id: None,
@@ -245,6 +259,21 @@ impl Upstream {
     /// Its name, or its first service.
     pub fn called(&self) -> &str {
         self.name.as_deref().or(self.service.first().map(String::as_str)).unwrap_or("*")
+    }
+
+    /// The realm of its access keys: the name that is given, or that of AWS, or the address alone.
+    pub fn realm(&self) -> String {
+        if let Some(realm) = &self.realm {
+            return realm.clone();
+        }
+        let uri: Option<http::Uri> = self.url.parse().ok();
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
+        let aws = ["amazonaws.com", "api.aws", "amazonaws.com.cn"].into_iter();
+        match aws.into_iter().find(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))) {
+            Some("api.aws") => "amazonaws.com".to_owned(),
+            Some(domain) => domain.to_owned(),
+            None => self.url.to_ascii_lowercase().trim_end_matches('/').to_owned(),
+        }
     }
 }
 

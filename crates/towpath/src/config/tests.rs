@@ -242,6 +242,21 @@ fn only_settings_that_are_not_at_their_defaults_are_named() {
 }
 
 #[test]
+fn upstreams_of_one_address_and_those_of_aws_know_the_same_keys() {
+    let realm = |url: &str, realm: Option<&str>| {
+        Upstream { url: url.to_owned(), realm: realm.map(str::to_owned), ..Upstream::default() }.realm()
+    };
+    assert_eq!(realm("http://Store:9000/", None), realm("http://store:9000", None));
+    assert_ne!(realm("http://store:9000", None), realm("http://store:9001", None));
+    assert_eq!(realm("https://s3.eu-west-1.amazonaws.com", None), realm("https://sts.amazonaws.com", None));
+    assert_eq!(realm("https://sqs.eu-west-1.api.aws", None), realm("https://sts.amazonaws.com", None));
+    assert_ne!(realm("https://s3.cn-north-1.amazonaws.com.cn", None), realm("https://sts.amazonaws.com", None));
+    assert_ne!(realm("https://amazonaws.com.example.org", None), realm("https://sts.amazonaws.com", None));
+    assert_ne!(realm("https://evilamazonaws.com", None), realm("https://sts.amazonaws.com", None));
+    assert_eq!(realm("http://one", Some("cloud")), realm("http://other", Some("cloud")));
+}
+
+#[test]
 fn a_misspelt_section_is_told_with_the_nearest_one_and_an_address_with_an_example() {
     let refusal = Setup::new().file("querry = 3\n").refusal();
     assert!(refusal.contains("unknown setting querry") && refusal.contains("did you mean query?"), "{refusal}");

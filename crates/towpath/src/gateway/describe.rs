@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_admit::{UserIdentity, VpcEndpoint};
 use towpath_capture::openapi::{Api, Home};
 use towpath_capture::{Capture, CapturedRecord, Exchange, Target};
-use towpath_gateway::{Describe, Routed, TargetServices};
+use towpath_gateway::{Describe, Identities, Routed, TargetServices};
 
 /// Describes calls.
 pub struct Descriptions {
@@ -14,6 +14,8 @@ pub struct Descriptions {
     /// By the name of the upstream.
     apis: HashMap<Arc<str>, Api>,
     places: HashMap<Arc<str>, Place>,
+    /// Who knows callers.
+    identities: Arc<Identities>,
 }
 
 /// What the settings say of the way to an upstream and its records say too.
@@ -28,7 +30,12 @@ pub struct Place {
 impl Descriptions {
     /// Describes calls to the upstreams of `apis` by their documents, and all others by `capture`.
     pub fn new(capture: Capture, apis: HashMap<Arc<str>, Api>, places: HashMap<Arc<str>, Place>) -> Self {
-        Self { capture, apis, places }
+        Self { capture, apis, places, identities: Arc::default() }
+    }
+
+    /// The same, with who knows callers.
+    pub fn with_identities(self, identities: Arc<Identities>) -> Self {
+        Self { identities, ..self }
     }
 
     /// Services by what `X-Amz-Target` of their calls begins with.
@@ -45,6 +52,9 @@ impl Describe for Descriptions {
             let home = Home { account: routed.account, region: &routed.region, vpc_endpoint };
             return api.records(exchange, home, caller);
         }
+        // A caller of another account has a copy there, if that account is one of Towpath's and vouches for the caller.
+        let copy_for_caller = caller.account().is_some_and(|account| account != routed.account)
+            && self.identities.is_own(&routed.upstream, exchange, &caller);
         let named = routed.service.as_ref().filter(|_| routed.signed_for.is_none());
         let target = Target {
             service: named.map(|service| service.to_string()),
@@ -54,7 +64,7 @@ impl Describe for Descriptions {
             event_source: routed.event_source.as_ref().map(|source| source.to_string()),
             bucket_domain: place.and_then(|place| place.bucket_domain.clone()),
             vpc_endpoint: vpc_endpoint.cloned(),
-            copy_for_caller: false,
+            copy_for_caller,
         };
         self.capture.records(exchange, &target, &caller)
     }

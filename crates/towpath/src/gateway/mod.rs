@@ -92,9 +92,11 @@ pub enum StartError {
         #[source]
         cause: ApiError,
     },
-    /// An STS.
-    #[error("setting sts of gateway.upstream {upstream} cannot be used: {problem}")]
-    Sts {
+    /// An STS or an IAM.
+    #[error("setting {setting} of gateway.upstream {upstream} cannot be used: {problem}")]
+    Asked {
+        /// `sts` or `iam`.
+        setting: &'static str,
         /// The upstream.
         upstream: String,
         /// What is wrong with it.
@@ -198,8 +200,9 @@ impl RunningGateway {
             warn!(%address, "calls from other machines arrive unencrypted; see gateway.tls");
         }
         let recording = settings::recording(settings, folder);
-        let recording =
-            Recording::start(Arc::new(knowledge.0), Arc::new(identities), sink, Arc::clone(&clock), recording)?;
+        let identities = Arc::new(identities);
+        let describe = Arc::new(knowledge.0.with_identities(Arc::clone(&identities)));
+        let recording = Recording::start(describe, identities, sink, Arc::clone(&clock), recording)?;
         let gateway = Gateway::new(&gateway_settings, recording.clone(), clock)?;
         let stop = CancellationToken::new();
         let server = GatewayServer::new(gateway).serve(listener, tls.clone(), stop.clone());

@@ -64,6 +64,7 @@ fn upstream(upstream: &config::Upstream, gateway: &config::Gateway, account: Acc
         },
         event_source: upstream.event_source.clone(),
         verify_signatures: upstream.verify_signatures,
+        bucket_domain: upstream.bucket_domain.clone(),
         kept: Kept { request: in_memory(upstream.keep_request), response: in_memory(upstream.keep_response) },
         limits: UpstreamLimits {
             max_connections: upstream.max_connections,

@@ -73,8 +73,21 @@ impl Check {
         if let Some(sts) = &upstream.sts.endpoint {
             self.gateway_address(&field("sts.endpoint"), sts);
         }
-        if upstream.sts_ca.is_some() && upstream.sts.endpoint.is_none() {
-            self.refuse(&field("sts_ca"), "given without sts", "absent, or beside sts");
+        if let Some(iam) = &upstream.iam.endpoint {
+            self.gateway_address(&field("iam.endpoint"), iam);
+        }
+        if upstream.sts_ca.is_some() && upstream.sts.endpoint.is_none() && upstream.iam.endpoint.is_none() {
+            self.refuse(&field("sts_ca"), "given without sts and iam", "absent, or beside one of them");
+        }
+        if !upstream.sts_verifies && upstream.sts.endpoint.is_none() {
+            self.refuse(&field("sts_verifies"), "given without sts", "absent, or beside sts");
+        }
+        if !upstream.own_keys && upstream.verify_signatures {
+            let must = "true: signatures are verified with Towpath's keys alone";
+            self.refuse(&field("own_keys"), "false beside verify_signatures", must);
+        }
+        if upstream.realm.as_ref().is_some_and(String::is_empty) {
+            self.refuse(&field("realm"), "empty", "a name that upstreams share, or absent");
         }
         if let Some(domain) = &upstream.bucket_domain
             && (domain.is_empty() || domain.contains(['*', ':', '/']))
