@@ -15,6 +15,12 @@ pub const THREADS: usize = 2;
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/peer.py");
 
+/// The Python that has the peers and clients.
+pub fn python() -> PathBuf {
+    std::env::var_os("TOWPATH_BENCH_PYTHON")
+        .map_or_else(|| crate::results::folder().join("venv/bin/python"), PathBuf::from)
+}
+
 /// A peer's process.
 pub struct Peer {
     child: Child,
@@ -34,8 +40,7 @@ pub struct Answer {
 impl Peer {
     /// Starts `duckdb` or `clickhouse` over the Parquet files that match `files`, with at most this many bytes of memory.
     pub fn start(name: &str, files: &str, memory: u64) -> anyhow::Result<Self> {
-        let python = std::env::var_os("TOWPATH_BENCH_PYTHON")
-            .map_or_else(|| crate::results::folder().join("venv/bin/python"), PathBuf::from);
+        let python = python();
         let mut child = Command::new(&python)
             .args([PEER, name])
             .stdin(Stdio::piped())

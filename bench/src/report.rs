@@ -154,6 +154,17 @@ fn write_gateway(out: &mut String, measured: &Value) -> std::fmt::Result {
         writeln!(out)?;
     }
     let speed = |path: &str| number(measured, "/megabytes") / number(measured, path);
+    writeln!(
+        out,
+        "\n{:.0} MiB between boto3 {} and Towpath's own buckets in another process: up {:.0} MiB/s direct, {:.0} through the \
+         gateway; down {:.0} and {:.0}.",
+        number(measured, "/megabytes"),
+        measured.pointer("/whole/boto3").and_then(Value::as_str).unwrap_or_default(),
+        speed("/whole/upload_direct"),
+        speed("/whole/upload"),
+        speed("/whole/download_direct"),
+        speed("/whole/download"),
+    )?;
     for (how, place) in [
         ("as fast as memory is copied".to_owned(), ""),
         (format!("sent at {:.0} Gbit/s, as over a network", number(measured, "/gigabits")), "/network"),

@@ -31,6 +31,8 @@ pub struct Measured {
     pub loopback: Bodies,
     /// Long bodies at the speed of a network.
     pub network: Bodies,
+    /// Long bodies between boto3 and a whole S3 server: seconds as in [`Bodies`], without the relay.
+    pub whole: Value,
     /// Gigabits a second of that network.
     pub gigabits: f64,
     /// The most memory of the server before and after uploads and downloads.
@@ -96,6 +98,15 @@ pub fn verdicts(measured: &Value) -> Vec<(String, String, String, bool)> {
             format!("{TARGET:.0} calls/s or more"),
             format!("{rate:.0} calls/s"),
             rate >= TARGET,
+        ));
+    }
+    for way in ["upload", "download"] {
+        let share = number(&format!("/whole/{way}_direct")) / number(&format!("/whole/{way}"));
+        verdicts.push((
+            format!("gateway: {way} of {:.0} MiB, boto3 and Towpath's buckets", number("/megabytes")),
+            format!("{:.0} % of the direct speed or more", SHARE * 100.0),
+            format!("{:.0} %", share * 100.0),
+            share >= SHARE,
         ));
     }
     let at_network = format!(", sent at {:.0} Gbit/s", number("/gigabits"));

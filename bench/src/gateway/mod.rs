@@ -4,6 +4,7 @@ mod bodies;
 mod calls;
 mod measured;
 mod relay;
+mod s3;
 mod sender;
 mod upstream;
 mod wire;
@@ -13,9 +14,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 use self::bodies::{download, upload};
 use self::measured::{Bodies, Measured, Own};
+use self::s3::S3;
 use crate::api::store_id;
 use crate::put::load::{Outcome, Pace};
 use crate::put::scratch;
@@ -78,6 +81,7 @@ impl GatewayBench {
         let network = self.bodies(ways, Some(NETWORK)).await?;
         let memory = server.peak_memory()?;
         server.stop()?;
+        let whole = self.whole(folder.path())?;
         let (rate, megabytes, gigabits) = (self.rate, self.megabytes, NETWORK * 8.0 / 1e9);
         let measured = Measured {
             rate,
@@ -87,6 +91,7 @@ impl GatewayBench {
             fail_closed,
             loopback,
             network,
+            whole,
             gigabits,
             memory_before,
             memory,
@@ -111,6 +116,15 @@ impl GatewayBench {
         });
         let measured = measured.await??;
         eprintln!("{}", serde_json::to_string(&measured)?);
+        Ok(measured)
+    }
+
+    /// Long bodies between a stock client and a whole S3 server.
+    fn whole(&self, folder: &Path) -> anyhow::Result<Value> {
+        let s3 = S3::start(folder)?;
+        let (server, gateway) = self.start(&folder.join("whole"), "fail-closed", s3.address)?;
+        let measured = s3.measure(self.megabytes, gateway)?;
+        server.stop()?;
         Ok(measured)
     }
 
@@ -143,6 +157,7 @@ impl GatewayBench {
     fn start(&self, folder: &Path, policy: &str, upstream: SocketAddr) -> anyhow::Result<(Server, SocketAddr)> {
         // Free now, and nobody else here asks for ports.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        std::fs::create_dir_all(folder)?;
         let config = folder.join("towpath.toml");
         let models = self.models.as_ref().map(|folder| format!("models = {folder:?}\n")).unwrap_or_default();
         let text = format!(
