@@ -2,8 +2,9 @@
 //!
 //! Amazon's own derivation is not published. The user name follows the identity's type. Resources are those that the
 //! record lists, by ARN and by the short name if the request used it, and after them those that parameters name: members
-//! known to do so ([`fields`]), and ARNs of known types.
+//! known to do so ([`fields`]), and ARNs of known types ([`arns`]).
 
+mod arns;
 mod fields;
 
 use self::fields::Field;
@@ -71,7 +72,7 @@ impl Found {
     fn listed(&mut self, resource: Value<'_>, request: Option<Value<'_>>) {
         let Some(arn) = text(resource, "ARN").filter(|arn| !arn.is_empty()) else { return };
         // Some services leave the type out; most ARNs tell it.
-        let kind = text(resource, "type").or_else(|| fields::kind_of_arn(&arn).map(str::to_owned));
+        let kind = text(resource, "type").or_else(|| arns::kind_of_arn(&arn).map(str::to_owned));
         let short = arn.rsplit(['/', ':']).next().unwrap_or_default().to_owned();
         self.add(arn, kind.as_deref());
         let mut scratch = String::new();
@@ -104,12 +105,12 @@ impl Found {
     /// Adds a text if its member is one that names resources.
     fn text_named(&mut self, naming: &Naming<'_>, member: &str, value: Value<'_>) {
         let known = fields::kind(naming.fields, member, naming.event);
-        if known.is_none() && !fields::holds_arns(member) {
+        if known.is_none() && !arns::holds_arns(member) {
             return;
         }
         let mut scratch = String::new();
         let Some(name) = value.text(&mut scratch).filter(|name| !name.is_empty()) else { return };
-        if let Some(kind) = known.or_else(|| fields::kind_of_arn(name)) {
+        if let Some(kind) = known.or_else(|| arns::kind_of_arn(name)) {
             let name = name.to_owned();
             self.add(name, Some(kind));
         }

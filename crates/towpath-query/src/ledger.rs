@@ -1,14 +1,9 @@
 //! The queries as the metadata store keeps them, for as long as they are kept.
 //!
-//! ```text
-//! query/id/<query>                          the record
-//! query/store/<store>/<age>/<query>         one for each store it reads, newest first: created, status
-//! query/open/<query>                        while it is queued or running: what a restart must close
-//! query/age/<created>/<query>               oldest first: what the sweeper removes
-//! ```
-//!
 //! A query is written twice: when it is accepted and when it has ended. That it runs is known to the process alone,
 //! because a restart ends a running query just as it ends a waiting one.
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use towpath_meta::{Expect, Key, MetaError, MetaStore, MetaStoreExt, Write};
 use towpath_model::StoreId;
 
+use self::keys::{
+    age_key, age_number, created_of, id_key, key, newest_first, number_key, number_of, open_key, query_of, store_key,
+    store_prefix, timestamp,
+};
 use crate::{QueryId, QueryRecord, QueryStatus};
 
 /// Entries of a store's index that one call of [`Ledger::list`] looks at, at most: bounds the work of a rare filter.
@@ -240,67 +239,6 @@ impl Ledger {
 
 fn put(writes: &mut BTreeMap<Key, Write>, key: Key, value: Bytes) {
     writes.insert(key.clone(), Write::Put(key, value));
-}
-
-/// Turns milliseconds since 1970 into a number that falls as time goes on.
-fn newest_first(millis: i64) -> u64 {
-    u64::MAX - ascending(millis)
-}
-
-/// Keeps the order of times, those before 1970 included.
-fn ascending(millis: i64) -> u64 {
-    (millis as u64) ^ (1 << 63)
-}
-
-fn age_number(instant: Timestamp) -> u64 {
-    ascending(instant.as_millisecond())
-}
-
-fn key(text: &str) -> Key {
-    Key::new(text).expect("keys of queries are plain text")
-}
-
-fn number_key(prefix: &Key, number: u64) -> Key {
-    prefix.child_number(number).expect("keys of queries are short")
-}
-
-fn id_key(id: QueryId) -> Key {
-    key(&format!("query/id/{id}"))
-}
-
-fn open_key(id: QueryId) -> Key {
-    key(&format!("query/open/{id}"))
-}
-
-fn age_key(created: Timestamp, id: QueryId) -> Key {
-    key(&format!("query/age/{:020}/{id}", age_number(created)))
-}
-
-fn store_prefix(store: StoreId) -> Key {
-    key(&format!("query/store/{store}"))
-}
-
-fn store_key(store: StoreId, created: i64, id: QueryId) -> Key {
-    key(&format!("query/store/{store}/{:020}/{id}", newest_first(created)))
-}
-
-fn query_of(key: &Key) -> Result<QueryId, MetaError> {
-    key.last_part().parse().map_err(|_| MetaError::Damaged(format!("{key} names no query")))
-}
-
-/// The number in the last part but one.
-fn number_of(key: &Key) -> Result<u64, MetaError> {
-    let number = key.parts().rev().nth(1).and_then(|part| part.parse().ok());
-    number.ok_or_else(|| MetaError::Damaged(format!("{key} has no time")))
-}
-
-fn created_of(key: &Key) -> Result<(i64, QueryId), MetaError> {
-    let ascending = u64::MAX - number_of(key)?;
-    Ok(((ascending ^ (1 << 63)) as i64, query_of(key)?))
-}
-
-fn timestamp(millis: i64) -> Result<Timestamp, MetaError> {
-    Timestamp::from_millisecond(millis).map_err(|_| MetaError::Damaged(format!("{millis} is no time of a query")))
 }
 
 #[cfg(test)]

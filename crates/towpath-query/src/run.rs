@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The end of a query is told at once and kept a moment later. When the process is killed in between, the next start finds
-//! the end in the file of its rows; a query that left no whole file is closed as FAILED. Rows are written before the end is told, but not synced: a crash of the machine may take them, or
-//! parts of them, after the end was kept. Checksums tell when they are read, and the query has FAILED then; wrong rows
-//! are never answered.
+//! the end in the file of its rows; a query that left no whole file is closed as FAILED. Rows are written before the end is
+//! told, but not synced: a crash of the machine may take them, or parts of them, after the end was kept. Checksums tell when
+//! they are read, and the query has FAILED then; wrong rows are never answered.
 
 use std::future::Future;
 use std::io;

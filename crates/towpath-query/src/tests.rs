@@ -5,6 +5,7 @@ mod history;
 mod life_cycle;
 mod limits;
 mod real_data;
+mod restarts;
 mod snapshots;
 mod sparse;
 mod tail;
