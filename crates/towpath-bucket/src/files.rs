@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::Stream;
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::checksum::{Algorithm, Digested, Digests};
@@ -38,6 +39,7 @@ const GONE: &str = ".gone";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Folder,
+    SyncParent,
     Create,
     Write,
     Sync,
@@ -55,16 +57,15 @@ pub(crate) struct ContentFiles {
     start: u64,
     next: AtomicU64,
     faults: Option<Faults>,
+    // Folders whose names were made durable since the start.
+    durable: Mutex<HashSet<PathBuf>>,
 }
 
 impl ContentFiles {
     /// Uses the folder `root`, making it if it is not there.
     pub(crate) fn open(root: PathBuf, faults: Option<Faults>) -> io::Result<Self> {
-        make_folder(&root).or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Ok(()),
-            _ => Err(error),
-        })?;
-        Ok(Self { root, start: rand::random(), next: AtomicU64::new(0), faults })
+        make_folder(&root)?;
+        Ok(Self { root, start: rand::random(), next: AtomicU64::new(0), faults, durable: Mutex::default() })
     }
 
     fn step(&self, step: Step) -> io::Result<()> {
@@ -86,10 +87,14 @@ impl ContentFiles {
     /// Makes the folder of a bucket.
     pub(crate) fn make_bucket(&self, bucket: &BucketName) -> io::Result<()> {
         self.step(Step::Folder)?;
-        match make_folder(&self.folder(bucket)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        }
+        self.forget(bucket);
+        make_folder(&self.folder(bucket))
+    }
+
+    /// Nothing is known of the folders of a bucket any more.
+    fn forget(&self, bucket: &BucketName) {
+        let folder = self.folder(bucket);
+        self.durable.lock().retain(|known| !known.starts_with(&folder));
     }
 
     /// Removes the folder of a bucket with all that is in it. The name is free at once.
@@ -97,19 +102,29 @@ impl ContentFiles {
         self.step(Step::Remove)?;
         let gone = self.root.join(format!("{bucket}.{id}{GONE}"));
         fs::rename(self.folder(bucket), &gone)?;
+        self.forget(bucket);
         fs::remove_dir_all(gone)
     }
 
-    /// Begins a file.
-    pub(crate) fn draft(self: &Arc<Self>, bucket: &BucketName, algorithm: Option<Algorithm>) -> io::Result<Draft> {
+    /// Chooses a name that no file has, and makes its folder.
+    fn new_place(&self, bucket: &BucketName) -> io::Result<Place> {
         let name = self.new_name();
         let path = self.path(bucket, &name);
         let folder = path.parent().unwrap_or(&self.root).to_owned();
         self.step(Step::Folder)?;
-        match make_folder(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+        // That a folder is there does not say that its name is durable: a crash, or another writer just now, may have come
+        // between the two.
+        if !(self.durable.lock().contains(&folder) && folder.is_dir()) {
+            make_folder(&folder)?;
+            self.step(Step::SyncParent)?;
+            self.durable.lock().insert(folder.clone());
         }
+        Ok(Place { name, folder, path })
+    }
+
+    /// Begins a file.
+    pub(crate) fn draft(self: &Arc<Self>, bucket: &BucketName, algorithm: Option<Algorithm>) -> io::Result<Draft> {
+        let Place { name, folder, path } = self.new_place(bucket)?;
         self.step(Step::Create)?;
         let draft = folder.join(format!("{name}{PART}"));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
@@ -125,14 +140,7 @@ impl ContentFiles {
         to: &BucketName,
     ) -> io::Result<(String, PlacedFile)> {
         let source = self.path(from.0, from.1);
-        let name = self.new_name();
-        let path = self.path(to, &name);
-        let folder = path.parent().unwrap_or(&self.root).to_owned();
-        self.step(Step::Folder)?;
-        match make_folder(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        let Place { name, folder, path } = self.new_place(to)?;
         self.step(Step::Create)?;
         let placed = PlacedFile { path: Some(path.clone()) };
         if let Err(error) = fs::hard_link(&source, &path) {
@@ -203,9 +211,12 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
-/// Makes a folder that only its owner may look into, and makes its name durable.
+/// Makes a folder that only its owner may look into unless it is there, and makes its name durable in either case.
 fn make_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(path)?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
     path.parent().map_or(Ok(()), sync_folder)
 }
 
@@ -224,6 +235,13 @@ pub(crate) struct Draft {
     digests: Digests,
     size: u64,
     placed: bool,
+}
+
+/// Where a new file will be.
+struct Place {
+    name: String,
+    folder: PathBuf,
+    path: PathBuf,
 }
 
 /// A file that has its place and its name but no record yet. Dropped, it is removed; kept, it stays.

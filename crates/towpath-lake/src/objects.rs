@@ -64,6 +64,10 @@ impl Objects {
         let failed = |cause: io::Error| LakeError::Sync { path: root.display().to_string(), cause };
         std::fs::create_dir_all(&root).map_err(failed)?;
         let root = root.canonicalize().map_err(failed)?;
+        // The new directory's own name lives in its parent.
+        if let Some(parent) = root.parent() {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|cause| LakeError::Object { doing: "open", path: root.display().to_string(), cause })?
             .with_automatic_cleanup(false);

@@ -18,7 +18,7 @@ use crate::queue::{Pending, Queue};
 use crate::reader::LogReader;
 use crate::recovery::{Recovery, recover};
 use crate::ring::Ring;
-use crate::segment::{Segments, segment_name};
+use crate::segment::{SegmentEnd, Segments, segment_name};
 use crate::settings::LogSettings;
 use crate::storage::LogStorage;
 use crate::writer::Writer;
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) settings: LogSettings,
     pub(crate) queue: Arc<Queue>,
     pub(crate) meters: Meters,
-    // Each is held for a few lines, never two at once.
+    // Each is held for a few lines, never two at once, but for `segments` while `holds` is held.
     pub(crate) segments: Mutex<Segments>,
     pub(crate) ring: Mutex<Ring>,
     // What readers beside the caller of `release` still need: the lowest position of each hold.
@@ -263,15 +263,22 @@ impl Drop for LogHold {
 }
 
 impl Shared {
+    /// Takes the oldest segment out of the log if nobody needs it. A hold that is made while files are removed counts from
+    /// the next segment on.
+    fn take_unneeded(&self, before: Position) -> Option<SegmentEnd> {
+        let holds = self.holds.lock();
+        let before = holds.values().fold(before, |before, held| before.min(*held));
+        self.segments.lock().take_before(before)
+    }
+
     fn release(&self, before: Position) -> Result<usize, ReleaseError> {
         let mut leaving = self.releasing.lock();
-        let before = self.holds.lock().values().fold(before, |before, held| before.min(*held));
         let mut removed = 0;
         loop {
             let first = match leaving.last() {
                 Some(first) => *first,
                 None => {
-                    let Some(segment) = self.segments.lock().take_before(before) else { return Ok(removed) };
+                    let Some(segment) = self.take_unneeded(before) else { return Ok(removed) };
                     leaving.push(segment.first);
                     segment.first
                 }

@@ -210,7 +210,9 @@ impl Writer {
             }
         }
         if self.file.is_none() {
-            if self.clock.now() < self.retry_at {
+            // A clock that was set back must not prolong the pause.
+            let left = self.retry_at.duration_since(self.clock.now());
+            if left.is_positive() && left.unsigned_abs() <= self.shared.settings.pause(self.failures) {
                 return Err(io::Error::other("storage failed moments ago and is not tried again yet"));
             }
             self.open_segment()?;

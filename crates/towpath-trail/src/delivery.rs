@@ -22,6 +22,7 @@ use crate::record::{self, ChainId, Known, Progress, Staged};
 use crate::recorded::RecordedChain;
 use crate::settings::TrailSettings;
 use crate::signing_key::SigningKeys;
+use crate::stager::sync_folder;
 use crate::upload::Uploads;
 use crate::window::Windows;
 
@@ -107,6 +108,10 @@ impl DeliveryBuilder {
     pub async fn open(self) -> Result<Delivery, OpenError> {
         self.settings.check()?;
         std::fs::create_dir_all(&self.folder).map_err(OpenError::Folder)?;
+        // The new folder's own name lives in its parent, and the log lets go of what is staged in it.
+        if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync_folder(parent).map_err(OpenError::Folder)?;
+        }
         let meta = self.meta;
         let progress = meta.get_json::<Progress>(&record::progress_key()).await.map_err(OpenError::Meta)?;
         let (progress, version) = match progress {

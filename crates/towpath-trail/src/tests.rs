@@ -157,6 +157,12 @@ async fn a_bucket_that_is_down_holds_up_its_own_trail_only_and_what_comes_late_i
     assert!(!process.delivery.status(two.id).delivery.failing);
 
     world.advance(25 * HOUR);
+    // Whichever call fails: what cannot be noted is not counted, and is counted once when it is noted.
+    for call in 0..5 {
+        world.meta.fail_at(world.meta.calls() + call, Fault::Before);
+        let _ = process.upload().await;
+        world.meta.heal();
+    }
     for _ in 0..20 {
         process.upload().await.unwrap();
     }

@@ -207,6 +207,7 @@ impl TrailUpload {
         let doing = DeliveryError::meta("mark what was put");
         let (mut writes, mut done, mut chains) = (Vec::new(), Vec::new(), Vec::new());
         let (mut failed, mut events, mut outcomes) = (0, 0, Vec::new());
+        let (mut dropped_files, mut dropped_events) = (0, 0);
         for (staged, outcome) in tried {
             let file = staged.value;
             let is_digest = matches!(file.what, What::Digest { .. });
@@ -242,11 +243,8 @@ impl TrailUpload {
                     counter!("towpath_trail_failures_total", "step" => "put").increment(1);
                     if error.lost() || age > SignedDuration::from_hours(24 * days) {
                         error!(%error, trail = %file.trail, bucket = file.bucket, key = file.key, "file is given up");
-                        let events = if let What::LogFile(facts) = &file.what { facts.events } else { 0 };
-                        self.shared.note(file.trail, |status| {
-                            status.dropped_files += 1;
-                            status.dropped_events += events;
-                        });
+                        dropped_files += 1;
+                        dropped_events += if let What::LogFile(facts) = &file.what { facts.events } else { 0 };
                         writes.push(Write::Delete(staged.key));
                         done.push(file.file);
                     } else {
@@ -260,9 +258,20 @@ impl TrailUpload {
         if outcomes.is_empty() {
             return Ok(failed);
         }
-        self.shared.note(self.trail, |status| note_outcomes(status, &outcomes, now));
+        self.shared.note(self.trail, |status| {
+            note_outcomes(status, &outcomes, now);
+            status.dropped_files += dropped_files;
+            status.dropped_events += dropped_events;
+        });
         writes.push(self.shared.status_write(self.trail).map_err(&doing)?);
-        self.shared.meta.commit(&[], &writes).await.map_err(&doing)?;
+        if let Err(cause) = self.shared.meta.commit(&[], &writes).await {
+            // They are given up, and counted, in a later round.
+            self.shared.note(self.trail, |status| {
+                status.dropped_files -= dropped_files;
+                status.dropped_events -= dropped_events;
+            });
+            return Err(doing(cause));
+        }
         self.shared.touched.lock().extend(chains);
         let (folder, files) = (self.shared.folder.clone(), done.len());
         let remove = move || done.iter().for_each(|file| drop(std::fs::remove_file(folder.join(file))));

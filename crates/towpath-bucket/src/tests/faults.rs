@@ -20,6 +20,31 @@ async fn a_put_whose_files_fail_leaves_the_old_object() {
     }
 }
 
+#[test]
+fn the_name_of_a_folder_is_made_durable_though_an_earlier_process_made_the_folder() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let home = TempDir::new().unwrap();
+    let bucket: BucketName = "bucket".parse().unwrap();
+    // Every name's last two digits are a folder; after 256 names they come again.
+    let synced_by = |drafts: usize| {
+        let synced = Arc::new(AtomicUsize::new(0));
+        let seen = synced.clone();
+        let faults: Faults = Arc::new(move |step| {
+            seen.fetch_add(usize::from(step == Step::SyncParent), Ordering::SeqCst);
+            Ok(())
+        });
+        let files = Arc::new(ContentFiles::open(home.path().join("buckets"), Some(faults)).unwrap());
+        files.make_bucket(&bucket).unwrap();
+        for _ in 0..drafts {
+            files.draft(&bucket, None).unwrap();
+        }
+        synced.load(Ordering::SeqCst)
+    };
+    assert_eq!(synced_by(300), 256);
+    assert_eq!(synced_by(300), 256);
+}
+
 #[tokio::test]
 async fn a_full_disk_has_a_code_of_its_own_and_leaves_the_old_object() {
     let full = Arc::new(std::sync::atomic::AtomicBool::new(false));

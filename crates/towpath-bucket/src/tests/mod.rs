@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use towpath_meta::{FailingMetaStore, MemoryMetaStore};
 use towpath_model::ManualClock;
 
-use crate::files::{Faults, Step};
+use crate::files::{ContentFiles, Faults, Step};
 use crate::*;
 
 /// Buckets on a folder of their own.

@@ -13,7 +13,8 @@ use crate::lake::Inner;
 use crate::state::{Doomed, Held, State};
 
 impl Inner {
-    /// Leaves out what belongs to stores that were dropped meanwhile.
+    /// Leaves out what belongs to stores that were dropped meanwhile. Dropped is dropped: a retention that was decided
+    /// before does not bring a store back.
     pub(super) fn still_wanted(&self, change: Change) -> Change {
         let mut state = self.state.lock();
         match change {
@@ -26,6 +27,10 @@ impl Inner {
                 let (gone, of): (Vec<_>, Vec<_>) = of.into_iter().partition(|of| state.dropped(of.store));
                 state.doom_unborn(gone.into_iter().filter_map(|of| of.added).collect());
                 Change::Compact { of }
+            }
+            Change::Retain { store, kind, mut retention, removed } => {
+                retention.dropped |= state.dropped(store);
+                Change::Retain { store, kind, retention, removed }
             }
             change => change,
         }

@@ -9,6 +9,8 @@ use object_store::path::Path;
 use towpath_model::{EventTime, Position, StoreKind};
 
 use crate::LakeError;
+use crate::commit::Change;
+use crate::state::Retention;
 use crate::testing::{TODAY, TestLake, made_up, read_all, store};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -70,6 +72,24 @@ async fn joining_files_leaves_expired_rows_out() {
     test.lake.maintain().await.unwrap();
     let stats = test.lake.stats(store(0));
     assert_eq!((stats.files, stats.rows, visible(&test, 0).await), (1, 2, 2));
+}
+
+#[tokio::test]
+async fn a_retention_that_was_decided_before_a_store_was_dropped_does_not_bring_it_back() {
+    let mut test = TestLake::new().await;
+    test.append((0..10).map(|id| made_up(id, TODAY, id as i64, &[store(0)])));
+    test.apply().await.unwrap();
+    test.lake.drop_store(store(0)).await.unwrap();
+
+    // As `set_retention` commits it, when it looked at the store before and got to the gate after.
+    let retention = Retention { days: Some(30), floor: None, dropped: false };
+    let late = Change::Retain { store: store(0), kind: StoreKind::CloudTrail, retention, removed: Vec::new() };
+    test.lake.inner.commit(late).await.unwrap();
+
+    test.crash().await;
+    test.append((10..20).map(|id| made_up(id, TODAY, id as i64, &[store(0)])));
+    test.apply().await.unwrap();
+    assert_eq!(visible(&test, 0).await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a caller of `append` can rely on while storage works.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use towpath_model::{ManualClock, Position};
@@ -8,6 +9,7 @@ use towpath_testkit::TestDir;
 
 use super::support::{append_group, events, open, read_all, small};
 use crate::sim::{Fault, SimDisk};
+use crate::storage::{LogFile, LogStorage};
 use crate::{AppendError, Compression, FileLogStorage, Log, LogSettings, OpenError, Positions, Recovery};
 
 fn positions(first: u64, end: u64) -> Positions {
@@ -196,6 +198,58 @@ async fn what_a_hold_needs_is_not_released() {
     assert!(log.release(Position::new(40)).await.unwrap() > 0);
 }
 
+/// Storage that tells when a file is removed.
+struct Told<F> {
+    storage: Arc<dyn LogStorage>,
+    removed: F,
+}
+
+impl<F: Fn() + Send + Sync + 'static> LogStorage for Told<F> {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.storage.list()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        self.storage.create(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        self.storage.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.storage.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        (self.removed)();
+        self.storage.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.storage.sync_dir()
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_is_made_during_a_release_keeps_what_is_still_there() {
+    let (log, hold) = (Arc::new(OnceLock::<Log>::new()), Arc::new(OnceLock::new()));
+    let (seen, made) = (log.clone(), hold.clone());
+    let removed = move || {
+        // While the first segment is being removed.
+        made.get_or_init(|| seen.get().unwrap().hold_from(Position::new(20)));
+    };
+    let storage = Arc::new(Told { storage: SimDisk::new(1).process(), removed });
+    let log = log.get_or_init(|| Log::builder(storage).settings(small()).open().unwrap());
+    for _ in 0..40 {
+        log.append(events(1)).await.unwrap();
+    }
+    log.release(Position::new(40)).await.unwrap();
+
+    assert!(hold.get().is_some());
+    assert!(log.start() > Position::ZERO && log.start() <= Position::new(20), "{}", log.start());
+}
+
 #[tokio::test]
 async fn a_release_that_failed_is_finished_by_the_next() {
     let disk = SimDisk::new(1);
@@ -222,6 +276,18 @@ async fn after_a_failure_storage_is_left_alone_for_the_pause() {
     assert!(matches!(log.append(events(1)).await, Err(AppendError::Unavailable(_))));
     assert_eq!(disk.calls(), calls);
     clock.advance(Duration::from_secs(3));
+    assert_eq!(log.append(events(1)).await.unwrap(), positions(0, 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_prolong_the_pause() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(ManualClock::at("2026-01-15T12:00:00Z".parse().unwrap()));
+    let settings = LogSettings { retry_pause_ms: 3_000, ..small() };
+    let log = Log::builder(disk.process()).clock(clock.clone()).settings(settings).open().unwrap();
+    disk.fail(disk.calls(), 1, Fault::NoSpace);
+    assert!(log.append(events(1)).await.is_err());
+    clock.set("2026-01-15T11:00:00Z".parse().unwrap());
     assert_eq!(log.append(events(1)).await.unwrap(), positions(0, 1));
 }
 

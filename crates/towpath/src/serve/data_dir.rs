@@ -94,7 +94,7 @@ impl DataDir {
         if path.exists() && !path.is_dir() {
             return Err(DataDirError::NotADirectory { path: path.to_owned() });
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create data directory", path))?;
+        create(path).map_err(failed("create data directory", path))?;
         let path = fs::canonicalize(path).map_err(failed("find data directory", path))?;
         let lock = lock(&path)?;
         let fresh = match read_format(&path)? {
@@ -141,6 +141,22 @@ impl DataDir {
             Err(cause) => Err(DataDirError::Io { step: "read", path, cause }),
         }
     }
+}
+
+/// Makes the directory and those above it that are missing, all durable: a power cut must not take what is in them.
+fn create(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = parent {
+        create(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn failed(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
