@@ -28,6 +28,7 @@ use crate::seal::Sealer;
 use crate::{AccessKeyId, Policy, PolicyError, Principal, RandomError, Secret, SecretKey};
 
 pub use accounts::{Account, MAX_ACCOUNTS};
+pub use inline::PolicyHolder;
 pub use keys::{AccessKey, AccessKeyStatus, KeyOwner, MAX_ACCESS_KEYS, NewAccessKey, RootKey};
 pub use roles::{MAX_ROLES, NewRole, Role};
 pub use sessions::{AssumeRole, AssumeRoleError, RoleCredentials, SessionToken};

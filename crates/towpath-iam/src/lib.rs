@@ -17,8 +17,8 @@ mod session_tags;
 
 pub use directory::{
     AccessKey, AccessKeyStatus, Account, AssumeRole, AssumeRoleError, CredentialError, Credentials, Directory,
-    DirectoryError, KeyOwner, MAX_ACCESS_KEYS, MAX_ACCOUNTS, MAX_ROLES, MAX_USERS, NewAccessKey, NewRole, Role,
-    RoleCredentials, RootKey, SessionToken, User,
+    DirectoryError, KeyOwner, MAX_ACCESS_KEYS, MAX_ACCOUNTS, MAX_ROLES, MAX_USERS, NewAccessKey, NewRole, PolicyHolder,
+    Role, RoleCredentials, RootKey, SessionToken, User,
 };
 pub use name::{AccessKeyId, EntityName, EntityPath, NameError, PolicyName, SessionName};
 pub use policy::{

@@ -70,7 +70,7 @@ mod tests {
     use arrow::array::StringArray;
 
     use super::*;
-    use crate::schema::{KINDS, file_schema, schema};
+    use crate::schema::{file_schema, schema};
 
     #[test]
     fn the_checksum_is_sha_256_in_hexadecimal() {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_public_column_is_stored_or_computed() {
-        for kind in KINDS {
+        for kind in StoreKind::ALL {
             for field in schema(kind).fields() {
                 let stored = file_schema(kind).field_with_name(field.name()).is_ok();
                 let computed = computed(kind).iter().any(|column| column.name == field.name());

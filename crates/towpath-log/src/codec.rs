@@ -267,15 +267,7 @@ const fn kind_code(kind: StoreKind) -> u8 {
 }
 
 fn kind_of(code: u8) -> Result<StoreKind, CodecError> {
-    const ALL: [StoreKind; 6] = [
-        StoreKind::CloudTrail,
-        StoreKind::Insight,
-        StoreKind::ConfigurationItem,
-        StoreKind::Evidence,
-        StoreKind::Activity,
-        StoreKind::History,
-    ];
-    ALL.into_iter().find(|kind| kind_code(*kind) == code).ok_or(CodecError::Invalid("a kind of store"))
+    StoreKind::ALL.into_iter().find(|kind| kind_code(*kind) == code).ok_or(CodecError::Invalid("a kind of store"))
 }
 
 #[cfg(test)]

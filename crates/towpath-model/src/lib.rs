@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod event_data_store;
 pub mod event_selector;
+mod json_escape;
 mod organization;
 mod position;
 mod quotas;
@@ -34,6 +35,7 @@ pub use event_data_store::{
     BillingMode, ContextKeySelector, EventConfiguration, EventDataStore, EventDataStoreStatus, MaxEventSize,
 };
 pub use event_selector::{DataResource, EventSelector, ReadWriteType};
+pub use json_escape::decode_json_escape;
 pub use organization::{
     FeatureSet, MAX_DELEGATED_ADMINISTRATORS, Member, Organization, OrganizationId, OrganizationIdError,
     OrganizationRole,

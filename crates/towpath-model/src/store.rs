@@ -76,6 +76,10 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 6] =
+        [Self::CloudTrail, Self::Insight, Self::ConfigurationItem, Self::Evidence, Self::Activity, Self::History];
+
     /// The kind of store that holds events of `category`.
     pub const fn of(category: Category) -> Self {
         match category {

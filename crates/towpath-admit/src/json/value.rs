@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use towpath_model::decode_json_escape;
+
 use super::Scan;
 
 /// A value's text within a scanned text, already checked.
@@ -108,36 +110,11 @@ fn unescape(inner: &[u8]) -> String {
     let mut rest = inner;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
         out.extend_from_slice(&rest[..at]);
-        let (character, taken) = decode_escape(&rest[at..]);
+        // The text was checked when it was scanned, so that there are no others.
+        let (character, taken) = decode_json_escape(&rest[at..]).unwrap_or((char::REPLACEMENT_CHARACTER, 1));
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         rest = &rest[at + taken..];
     }
     out.extend_from_slice(rest);
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Decodes the escape at the start of `text`; returns its character and its length in bytes.
-fn decode_escape(text: &[u8]) -> (char, usize) {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
-        digits.and_then(|digits| u32::from_str_radix(digits, 16).ok())
-    };
-    let plain = match text.get(1) {
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => {
-            let (high, low) = (unit(2).unwrap_or(0xFFFD), unit(8).unwrap_or(0));
-            if (0xD800..=0xDBFF).contains(&high) && (0xDC00..=0xDFFF).contains(&low) {
-                let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-                return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12.min(text.len()));
-            }
-            return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6.min(text.len()));
-        }
-        Some(byte) if byte.is_ascii() => char::from(*byte),
-        _ => return (char::REPLACEMENT_CHARACTER, 1),
-    };
-    (plain, 2)
 }

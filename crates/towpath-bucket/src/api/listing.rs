@@ -50,6 +50,17 @@ fn object(entry: &Listed, encoded: bool, account: Option<AccountId>) -> Object {
     }
 }
 
+/// What to list. Empty texts are the same as none.
+fn ask(prefix: &Option<String>, delimiter: &Option<String>, after: Option<String>, max_keys: i32) -> ListRequest {
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    ListRequest {
+        prefix: prefix.clone().unwrap_or_default(),
+        delimiter: said(delimiter.clone()),
+        after: said(after),
+        limit: usize::try_from(max_keys).unwrap_or(0),
+    }
+}
+
 fn prefixes(page: &Page, encoded: bool) -> Vec<CommonPrefix> {
     page.prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(listed(prefix, encoded)) }).collect()
 }
@@ -62,12 +73,7 @@ impl Api {
         let input = request.input;
         let (max_keys, encoded) = (wanted(input.max_keys)?, is_encoded(input.encoding_type.as_ref())?);
         let account = self.buckets.get(&input.bucket)?.owner;
-        let ask = ListRequest {
-            prefix: input.prefix.clone().unwrap_or_default(),
-            delimiter: input.delimiter.clone().filter(|delimiter| !delimiter.is_empty()),
-            after: input.marker.clone().filter(|marker| !marker.is_empty()),
-            limit: usize::try_from(max_keys).unwrap_or(0),
-        };
+        let ask = ask(&input.prefix, &input.delimiter, input.marker.clone(), max_keys);
         let page = self.buckets.list(&input.bucket, &ask).await?;
         // S3 says where to go on only when it rolled up; else the last key says it.
         let next_marker = page.next.as_deref().filter(|_| ask.delimiter.is_some());
@@ -97,14 +103,9 @@ impl Api {
         let token = input.continuation_token.as_deref().filter(|token| !token.is_empty());
         let after = match token {
             Some(token) => Some(from_token(token)?),
-            None => input.start_after.clone().filter(|after| !after.is_empty()),
+            None => input.start_after.clone(),
         };
-        let ask = ListRequest {
-            prefix: input.prefix.clone().unwrap_or_default(),
-            delimiter: input.delimiter.clone().filter(|delimiter| !delimiter.is_empty()),
-            after,
-            limit: usize::try_from(max_keys).unwrap_or(0),
-        };
+        let ask = ask(&input.prefix, &input.delimiter, after, max_keys);
         let page = self.buckets.list(&input.bucket, &ask).await?;
         let account = Some(account).filter(|_| input.fetch_owner == Some(true));
         let text = |text: &str| Some(listed(text, encoded));
@@ -133,12 +134,7 @@ impl Api {
         let input = request.input;
         let (max_keys, encoded) = (wanted(input.max_keys)?, is_encoded(input.encoding_type.as_ref())?);
         let account = self.buckets.get(&input.bucket)?.owner;
-        let ask = ListRequest {
-            prefix: input.prefix.clone().unwrap_or_default(),
-            delimiter: input.delimiter.clone().filter(|delimiter| !delimiter.is_empty()),
-            after: input.key_marker.clone().filter(|marker| !marker.is_empty()),
-            limit: usize::try_from(max_keys).unwrap_or(0),
-        };
+        let ask = ask(&input.prefix, &input.delimiter, input.key_marker.clone(), max_keys);
         let page = self.buckets.list(&input.bucket, &ask).await?;
         let versions = page.objects.iter().map(|entry| {
             let object = object(entry, encoded, Some(account));

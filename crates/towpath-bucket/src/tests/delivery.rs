@@ -114,7 +114,7 @@ async fn a_policy_that_is_none_or_speaks_of_another_bucket_is_refused() {
 
 #[tokio::test]
 async fn a_policy_is_not_about_another_user_of_the_same_name() {
-    use towpath_iam::{Directory, KeyOwner, SecretKey};
+    use towpath_iam::{Directory, KeyOwner, PolicyHolder, SecretKey};
     let world = World::new().await;
     let key = SecretKey::generate().unwrap();
     let directory = Directory::open(Arc::new(MemoryMetaStore::new()), &key, world.clock.clone()).await.unwrap();
@@ -126,7 +126,10 @@ async fn a_policy_is_not_about_another_user_of_the_same_name() {
         let made = directory.create_access_key(account, KeyOwner::User(name.clone())).await.unwrap();
         let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
         let policy = "all".parse().unwrap();
-        directory.put_user_policy(account, name.clone(), policy, everything.to_owned()).await.unwrap();
+        directory
+            .put_inline_policy(account, PolicyHolder::User(name.clone()), policy, everything.to_owned())
+            .await
+            .unwrap();
         (Caller::from(&directory.resolve(made.id.as_str(), None, jiff::Timestamp::UNIX_EPOCH).unwrap()), made.id)
     };
     let (first, id) = caller().await;
@@ -141,7 +144,7 @@ async fn a_policy_is_not_about_another_user_of_the_same_name() {
     assert!(may(&world.buckets, &first));
 
     directory.delete_access_key(account, id).await.unwrap();
-    directory.delete_user_policy(account, name.clone(), "all".parse().unwrap()).await.unwrap();
+    directory.delete_inline_policy(account, PolicyHolder::User(name.clone()), "all".parse().unwrap()).await.unwrap();
     directory.delete_user(account, name.clone()).await.unwrap();
     let (second, _) = caller().await;
     assert!(!may(&world.buckets, &second));

@@ -10,7 +10,7 @@ use super::state::{self, RoleRecord, State, account_key, role_key};
 use super::{Change, Directory, DirectoryError, exists, not_found, require_account};
 use crate::principal::entity_arn;
 use crate::secret::unique_id;
-use crate::{EntityName, EntityPath, Policy, PolicyKind, PolicyName};
+use crate::{EntityName, EntityPath, Policy, PolicyKind};
 
 /// Most roles of an account.
 pub const MAX_ROLES: usize = 5000;
@@ -198,49 +198,7 @@ impl Directory {
         .await
     }
 
-    /// Sets an inline policy of a role; all of them may have 10,240 characters together, white space not counted.
-    pub async fn put_role_policy(
-        &self,
-        account: AccountId,
-        name: EntityName,
-        policy: PolicyName,
-        text: String,
-    ) -> Result<(), DirectoryError> {
-        let of = format!("role {name}");
-        self.edit_role(account, name, move |_, record| record.policies.put(policy, &text, PolicyKind::Role, &of)).await
-    }
-
-    /// Removes an inline policy of a role.
-    pub async fn delete_role_policy(
-        &self,
-        account: AccountId,
-        name: EntityName,
-        policy: PolicyName,
-    ) -> Result<(), DirectoryError> {
-        self.edit_role(account, name, move |_, record| {
-            if record.policies.remove(&policy) { Ok(()) } else { Err(not_found("policy", policy)) }
-        })
-        .await
-    }
-
-    /// Returns the document of an inline policy of a role.
-    pub fn role_policy(
-        &self,
-        account: AccountId,
-        name: &EntityName,
-        policy: &PolicyName,
-    ) -> Result<String, DirectoryError> {
-        let state = self.inner.state.read();
-        let text = find(&state, account, name)?.record.policies.get(policy);
-        text.map(ToOwned::to_owned).ok_or_else(|| not_found("policy", policy))
-    }
-
-    /// Returns the names of the inline policies of a role.
-    pub fn list_role_policies(&self, account: AccountId, name: &EntityName) -> Result<Vec<PolicyName>, DirectoryError> {
-        Ok(find(&self.inner.state.read(), account, name)?.record.policies.names())
-    }
-
-    async fn edit_role(
+    pub(super) async fn edit_role(
         &self,
         account: AccountId,
         name: EntityName,
@@ -257,7 +215,11 @@ impl Directory {
     }
 }
 
-fn find<'a>(state: &'a State, account: AccountId, name: &EntityName) -> Result<&'a state::Role, DirectoryError> {
+pub(super) fn find<'a>(
+    state: &'a State,
+    account: AccountId,
+    name: &EntityName,
+) -> Result<&'a state::Role, DirectoryError> {
     state.role(account, name).ok_or_else(|| not_found("role", name))
 }
 

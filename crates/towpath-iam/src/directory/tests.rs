@@ -6,7 +6,10 @@ use towpath_meta::{FailingMetaStore, Fault, MemoryMetaStore, SqliteMetaStore};
 use towpath_model::{Arn, ManualClock};
 
 use super::*;
-use crate::{EntityName, EntityPath, NewRole, PolicyName, SecretKeyError, SessionName, SessionTagError, SessionTags};
+use crate::{
+    EntityName, EntityPath, NewRole, PolicyHolder, PolicyName, SecretKeyError, SessionName, SessionTagError,
+    SessionTags,
+};
 
 const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
 const TRUST_ALL: &str =
@@ -85,8 +88,10 @@ fn root() -> Principal {
 /// Everything a test can see of a directory.
 fn seen(directory: &Directory) -> String {
     let users = directory.list_users(account()).unwrap();
-    let policies: Vec<_> =
-        users.iter().map(|user| directory.list_user_policies(account(), &user.name).unwrap()).collect();
+    let policies: Vec<_> = users
+        .iter()
+        .map(|user| directory.list_inline_policies(account(), &PolicyHolder::User(user.name.clone())).unwrap())
+        .collect();
     let (roles, keys) =
         (directory.list_roles(account()).unwrap(), directory.list_access_keys(account(), None).unwrap());
     format!("{:?} {users:?} {policies:?} {roles:?} {keys:?}", directory.list_accounts())

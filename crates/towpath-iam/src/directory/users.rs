@@ -9,7 +9,7 @@ use super::state::{self, State, UserRecord, account_key, user_key};
 use super::{Change, Directory, DirectoryError, exists, not_found, require_account};
 use crate::principal::entity_arn;
 use crate::secret::unique_id;
-use crate::{EntityName, EntityPath, PolicyKind, PolicyName};
+use crate::{EntityName, EntityPath};
 
 /// Most users of an account, as IAM has it.
 pub const MAX_USERS: usize = 5000;
@@ -101,49 +101,7 @@ impl Directory {
         self.inner.state.read().user(account, name).map(|user| User::from(&user.record))
     }
 
-    /// Sets an inline policy of a user; all of them may have 2,048 characters together, white space not counted.
-    pub async fn put_user_policy(
-        &self,
-        account: AccountId,
-        name: EntityName,
-        policy: PolicyName,
-        text: String,
-    ) -> Result<(), DirectoryError> {
-        let of = format!("user {name}");
-        self.edit_user(account, name, move |record| record.policies.put(policy, &text, PolicyKind::User, &of)).await
-    }
-
-    /// Removes an inline policy of a user.
-    pub async fn delete_user_policy(
-        &self,
-        account: AccountId,
-        name: EntityName,
-        policy: PolicyName,
-    ) -> Result<(), DirectoryError> {
-        self.edit_user(account, name, move |record| {
-            if record.policies.remove(&policy) { Ok(()) } else { Err(not_found("policy", policy)) }
-        })
-        .await
-    }
-
-    /// Returns the document of an inline policy of a user.
-    pub fn user_policy(
-        &self,
-        account: AccountId,
-        name: &EntityName,
-        policy: &PolicyName,
-    ) -> Result<String, DirectoryError> {
-        let state = self.inner.state.read();
-        let text = find(&state, account, name)?.record.policies.get(policy);
-        text.map(ToOwned::to_owned).ok_or_else(|| not_found("policy", policy))
-    }
-
-    /// Returns the names of the inline policies of a user.
-    pub fn list_user_policies(&self, account: AccountId, name: &EntityName) -> Result<Vec<PolicyName>, DirectoryError> {
-        Ok(find(&self.inner.state.read(), account, name)?.record.policies.names())
-    }
-
-    async fn edit_user(
+    pub(super) async fn edit_user(
         &self,
         account: AccountId,
         name: EntityName,
@@ -160,6 +118,10 @@ impl Directory {
     }
 }
 
-fn find<'a>(state: &'a State, account: AccountId, name: &EntityName) -> Result<&'a state::User, DirectoryError> {
+pub(super) fn find<'a>(
+    state: &'a State,
+    account: AccountId,
+    name: &EntityName,
+) -> Result<&'a state::User, DirectoryError> {
     state.user(account, name).ok_or_else(|| not_found("user", name))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayBuilder, ArrayRef, ListArray, MapArray, NullBufferBuilder, StringBuilder, StructArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::{Context, Members};
@@ -11,24 +11,43 @@ use crate::lookup;
 use crate::schema::{self, Column};
 use crate::tape::{Kind, Value};
 
-/// A map from the members of an object to text.
+/// Where the values of each row end, and which rows have none at all.
 #[derive(Debug)]
-pub(super) struct MapBuilder {
+struct Ends {
     offsets: Vec<i32>,
-    keys: StringBuilder,
-    values: StringBuilder,
     nulls: NullBufferBuilder,
 }
 
-impl Default for MapBuilder {
+impl Default for Ends {
     fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            keys: StringBuilder::new(),
-            values: StringBuilder::new(),
-            nulls: NullBufferBuilder::new(0),
-        }
+        Self { offsets: vec![0], nulls: NullBufferBuilder::new(0) }
     }
+}
+
+impl Ends {
+    /// Adds a row; there are `values` of it and the rows before.
+    fn push(&mut self, values: usize) {
+        self.offsets.push(offset(values));
+        self.nulls.append_non_null();
+    }
+
+    /// Adds a null.
+    fn push_null(&mut self, values: usize) {
+        self.offsets.push(offset(values));
+        self.nulls.append_null();
+    }
+
+    fn finish(mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), self.nulls.finish())
+    }
+}
+
+/// A map from the members of an object to text.
+#[derive(Debug, Default)]
+pub(super) struct MapBuilder {
+    keys: StringBuilder,
+    values: StringBuilder,
+    rows: Ends,
 }
 
 impl MapBuilder {
@@ -52,13 +71,11 @@ impl MapBuilder {
                 Kind::Object | Kind::Array => self.values.append_value(value.compact(&mut scratch.two)),
             }
         }
-        self.offsets.push(offset(self.values.len()));
-        self.nulls.append_non_null();
+        self.rows.push(self.values.len());
     }
 
     pub(super) fn push_null(&mut self) {
-        self.offsets.push(offset(self.values.len()));
-        self.nulls.append_null();
+        self.rows.push_null(self.values.len());
     }
 
     pub(super) fn finish(mut self, field: &FieldRef) -> ArrayRef {
@@ -66,7 +83,8 @@ impl MapBuilder {
         let DataType::Struct(members) = entries.data_type() else { unreachable!("the entries of a map are a struct") };
         let entries_array =
             StructArray::new(members.clone(), vec![Arc::new(self.keys.finish()), Arc::new(self.values.finish())], None);
-        Arc::new(MapArray::new(entries.clone(), offsets(self.offsets), entries_array, self.nulls.finish(), false))
+        let (ends, nulls) = self.rows.finish();
+        Arc::new(MapArray::new(entries.clone(), ends, entries_array, nulls, false))
     }
 }
 
@@ -149,15 +167,14 @@ impl RowBuilder {
 
 #[derive(Debug)]
 pub(super) struct ListBuilder {
-    offsets: Vec<i32>,
     items: RowBuilder,
     length: usize,
-    nulls: NullBufferBuilder,
+    rows: Ends,
 }
 
 impl ListBuilder {
     pub(super) fn new(members: &'static [Column]) -> Self {
-        Self { offsets: vec![0], items: RowBuilder::new(members), length: 0, nulls: NullBufferBuilder::new(0) }
+        Self { items: RowBuilder::new(members), length: 0, rows: Ends::default() }
     }
 
     pub(super) fn push(&mut self, value: Value<'_>, context: &mut Context<'_>) {
@@ -168,19 +185,18 @@ impl ListBuilder {
             self.items.push(item, context);
             self.length += 1;
         }
-        self.offsets.push(offset(self.length));
-        self.nulls.append_non_null();
+        self.rows.push(self.length);
     }
 
     pub(super) fn push_null(&mut self) {
-        self.offsets.push(offset(self.length));
-        self.nulls.append_null();
+        self.rows.push_null(self.length);
     }
 
-    pub(super) fn finish(mut self, field: &FieldRef) -> ArrayRef {
+    pub(super) fn finish(self, field: &FieldRef) -> ArrayRef {
         let DataType::List(element) = field.data_type() else { unreachable!("the schema declares a list") };
         let items = self.items.finish(element);
-        Arc::new(ListArray::new(element.clone(), offsets(self.offsets), items, self.nulls.finish()))
+        let (ends, nulls) = self.rows.finish();
+        Arc::new(ListArray::new(element.clone(), ends, items, nulls))
     }
 }
 
@@ -188,19 +204,13 @@ impl ListBuilder {
 #[derive(Debug)]
 pub(super) struct TextListBuilder {
     names: bool,
-    offsets: Vec<i32>,
     values: StringBuilder,
-    nulls: NullBufferBuilder,
+    rows: Ends,
 }
 
 impl TextListBuilder {
     pub(super) fn new(element: i32) -> Self {
-        Self {
-            names: element == schema::RESOURCE_NAME_ELEMENT,
-            offsets: vec![0],
-            values: StringBuilder::new(),
-            nulls: NullBufferBuilder::new(0),
-        }
+        Self { names: element == schema::RESOURCE_NAME_ELEMENT, values: StringBuilder::new(), rows: Ends::default() }
     }
 
     pub(super) fn push(&mut self, found: &lookup::Found) {
@@ -211,26 +221,21 @@ impl TextListBuilder {
                 self.values.append_option(resource.kind.as_deref());
             }
         }
-        self.offsets.push(offset(self.values.len()));
-        self.nulls.append_non_null();
+        self.rows.push(self.values.len());
     }
 
     pub(super) fn push_null(&mut self) {
-        self.offsets.push(offset(self.values.len()));
-        self.nulls.append_null();
+        self.rows.push_null(self.values.len());
     }
 
     pub(super) fn finish(mut self, field: &FieldRef) -> ArrayRef {
         let DataType::List(element) = field.data_type() else { unreachable!("the schema declares a list") };
         let values = Arc::new(self.values.finish());
-        Arc::new(ListArray::new(element.clone(), offsets(self.offsets), values, self.nulls.finish()))
+        let (ends, nulls) = self.rows.finish();
+        Arc::new(ListArray::new(element.clone(), ends, values, nulls))
     }
 }
 
 fn offset(length: usize) -> i32 {
     i32::try_from(length).expect("a batch is bounded far below 2^31 values")
-}
-
-fn offsets(offsets: Vec<i32>) -> OffsetBuffer<i32> {
-    OffsetBuffer::new(ScalarBuffer::from(offsets))
 }

@@ -329,6 +329,6 @@ proptest! {
                 row
             })
             .collect();
-        prop_assert_eq!(batch_of(schema::KINDS[kind], &rows).unwrap().num_rows(), rows.len());
+        prop_assert_eq!(batch_of(StoreKind::ALL[kind], &rows).unwrap().num_rows(), rows.len());
     }
 }

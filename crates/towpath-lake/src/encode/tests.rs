@@ -16,7 +16,7 @@ fn file_of(kind: StoreKind, records: &[String]) -> (Vec<RecordBatch>, DataFile, 
 
 #[test]
 fn a_file_has_the_declared_schema_ids_included_and_the_rows_in_order_of_time() {
-    for kind in schema::KINDS {
+    for kind in StoreKind::ALL {
         let (batches, file, bytes) = file_of(kind, &real_records()[..1500]);
         let metadata = ArrowReaderMetadata::load(&bytes, Default::default()).unwrap();
         assert_eq!(metadata.schema().fields(), schema::file_schema(kind).fields(), "{kind:?}");

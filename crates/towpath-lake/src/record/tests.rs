@@ -2,7 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::batch_of;
-use crate::schema::KINDS;
 use crate::testing::{real_records, row_of};
 
 fn stored(kind: StoreKind, record: &str) -> (RecordBatch, String) {
@@ -76,7 +75,7 @@ fn a_mark_without_its_value_is_an_error() {
 
 #[test]
 fn real_records_lose_a_tenth_of_their_text_and_come_back_byte_for_byte() {
-    for kind in KINDS {
+    for kind in StoreKind::ALL {
         let texts = &real_records()[..3000];
         let rows: Vec<_> = texts.iter().map(|text| row_of(0, text.clone())).collect();
         let batch = batch_of(kind, &rows).unwrap();
@@ -94,7 +93,7 @@ proptest! {
 
     #[test]
     fn any_text_comes_back_byte_for_byte(texts in prop::collection::vec("([a-z\"{}:,]|[\u{e000}-\u{efff}]|é|\u{10fffd}){0,24}", 1..5), kind in 0usize..6) {
-        let kind = KINDS[kind];
+        let kind = StoreKind::ALL[kind];
         let rows: Vec<_> = texts.iter().map(|text| row_of(0, text.clone())).collect();
         let batch = batch_of(kind, &rows).unwrap();
         let whole = records(kind, &batch).unwrap();

@@ -1,5 +1,7 @@
 //! The values of a tape: taken as they stand in the text, decoded when asked.
 
+use towpath_model::decode_json_escape;
+
 use super::{Kind, Tape, Token, string_end};
 
 /// A value within a text that has been tokenized.
@@ -149,62 +151,16 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Writes `source`, the inside of a JSON string, into `out` with escapes resolved.
-///
-/// Half a surrogate pair, which is no character, becomes U+FFFD; an unknown escape stays as written.
+/// Writes `source`, the inside of a JSON string, into `out` with escapes resolved. An unknown escape stays as written.
 fn unescape(source: &str, out: &mut String) {
     out.clear();
     let mut rest = source;
     while let Some(slash) = rest.find('\\') {
         out.push_str(&rest[..slash]);
         rest = &rest[slash..];
-        let plain = match rest.as_bytes().get(1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                let (character, length) = unicode_escape(rest);
-                out.push(character);
-                rest = &rest[length..];
-                continue;
-            }
-            _ => {
-                out.push('\\');
-                rest = &rest[1..];
-                continue;
-            }
-        };
-        out.push(plain);
-        rest = &rest[2..];
+        let (character, length) = decode_json_escape(rest.as_bytes()).unwrap_or(('\\', 1));
+        out.push(character);
+        rest = &rest[length..];
     }
     out.push_str(rest);
-}
-
-/// Reads `\uXXXX`, or two of them that form a pair; returns the character and the bytes read.
-fn unicode_escape(text: &str) -> (char, usize) {
-    let unit = |at: usize| {
-        let escape = text.as_bytes().get(at..at + 6)?;
-        let [b'\\', b'u', hex @ ..] = escape else { return None };
-        if !hex.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
-    };
-    match unit(0) {
-        // Not four digits: what stands there is not JSON; keep going after the backslash and the letter.
-        None => (char::REPLACEMENT_CHARACTER, 2),
-        Some(high @ 0xd800..=0xdbff) => match unit(6) {
-            Some(low @ 0xdc00..=0xdfff) => {
-                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-            }
-            _ => (char::REPLACEMENT_CHARACTER, 6),
-        },
-        Some(code) => (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
-    }
 }

@@ -7,7 +7,9 @@ async fn memory_agrees_with_the_store_whichever_call_fails_and_however() {
     async fn scenario(directory: &Directory) {
         let _ = directory.create_user(account(), name("jane"), EntityPath::default()).await;
         let key = directory.create_access_key(account(), KeyOwner::User(name("jane"))).await;
-        let _ = directory.put_user_policy(account(), name("jane"), policy_name("p"), ALLOW_ALL.into()).await;
+        let _ = directory
+            .put_inline_policy(account(), PolicyHolder::User(name("jane")), policy_name("p"), ALLOW_ALL.into())
+            .await;
         let _ = directory.create_role(account(), NewRole::new(name("R"), TRUST_ALL)).await;
         let _ = directory.update_max_session(account(), name("R"), 7200).await;
         if let Ok(key) = key {

@@ -7,7 +7,10 @@ async fn a_key_of_a_user_resolves_to_its_secret_its_user_and_its_policies() {
     let home = TestDirectory::new().await;
     let user = home.user("Jane").await;
     let key = home.user_key("jane").await;
-    home.directory.put_user_policy(account(), name("JANE"), policy_name("all"), ALLOW_ALL.into()).await.unwrap();
+    home.directory
+        .put_inline_policy(account(), PolicyHolder::User(name("JANE")), policy_name("all"), ALLOW_ALL.into())
+        .await
+        .unwrap();
 
     for directory in [home.directory.clone(), home.reopened().await] {
         let found = directory.resolve(key.id.as_str(), None, home.clock.now()).unwrap();
@@ -81,9 +84,15 @@ async fn what_is_in_use_is_not_deleted_and_says_why() {
     let directory = &home.directory;
     home.user("jane").await;
     let key = home.user_key("jane").await;
-    directory.put_user_policy(account(), name("jane"), policy_name("p"), ALLOW_ALL.into()).await.unwrap();
+    directory
+        .put_inline_policy(account(), PolicyHolder::User(name("jane")), policy_name("p"), ALLOW_ALL.into())
+        .await
+        .unwrap();
     home.role("Audit").await;
-    directory.put_role_policy(account(), name("Audit"), policy_name("q"), ALLOW_ALL.into()).await.unwrap();
+    directory
+        .put_inline_policy(account(), PolicyHolder::Role(name("Audit")), policy_name("q"), ALLOW_ALL.into())
+        .await
+        .unwrap();
     let refused = |result: Result<(), DirectoryError>| result.unwrap_err().to_string();
 
     assert_eq!(
@@ -92,12 +101,12 @@ async fn what_is_in_use_is_not_deleted_and_says_why() {
     );
     directory.delete_access_key(account(), key.id).await.unwrap();
     assert!(refused(directory.delete_user(account(), name("jane")).await).contains("inline policy p"));
-    directory.delete_user_policy(account(), name("jane"), policy_name("p")).await.unwrap();
+    directory.delete_inline_policy(account(), PolicyHolder::User(name("jane")), policy_name("p")).await.unwrap();
     assert!(refused(directory.delete_account(account()).await).contains("user jane"));
     directory.delete_user(account(), name("jane")).await.unwrap();
 
     assert!(refused(directory.delete_role(account(), name("Audit")).await).contains("inline policy q"));
-    directory.delete_role_policy(account(), name("Audit"), policy_name("q")).await.unwrap();
+    directory.delete_inline_policy(account(), PolicyHolder::Role(name("Audit")), policy_name("q")).await.unwrap();
     assert!(refused(directory.delete_account(account()).await).contains("role Audit"));
     directory.delete_role(account(), name("Audit")).await.unwrap();
     let root_key = directory.create_access_key(account(), KeyOwner::Root).await.unwrap();
@@ -125,8 +134,9 @@ async fn a_user_has_two_keys_at_most() {
 async fn a_policy_that_is_none_or_too_long_is_refused_when_put() {
     let home = TestDirectory::new().await;
     home.user("jane").await;
-    let put =
-        |policy: &str, text: String| home.directory.put_user_policy(account(), name("jane"), policy_name(policy), text);
+    let put = |policy: &str, text: String| {
+        home.directory.put_inline_policy(account(), PolicyHolder::User(name("jane")), policy_name(policy), text)
+    };
 
     let error = put("a", r#"{"Statement":{"Effect":"Maybe"}}"#.into()).await.unwrap_err().to_string();
     assert_eq!(error, r#"policy document is malformed: Statement.Effect: "Maybe" is neither Allow nor Deny"#);
@@ -136,9 +146,15 @@ async fn a_policy_that_is_none_or_too_long_is_refused_when_put() {
     assert!(error.starts_with("inline policies of user jane would have 2"), "{error}");
     // The same name replaces, and counts once.
     put("a", of_length(1500)).await.unwrap();
-    assert_eq!(home.directory.list_user_policies(account(), &name("jane")).unwrap(), [policy_name("a")]);
-    assert_eq!(home.directory.user_policy(account(), &name("jane"), &policy_name("a")).unwrap(), of_length(1500));
-    assert!(home.directory.user_policy(account(), &name("jane"), &policy_name("b")).is_err());
+    assert_eq!(
+        home.directory.list_inline_policies(account(), &PolicyHolder::User(name("jane"))).unwrap(),
+        [policy_name("a")]
+    );
+    assert_eq!(
+        home.directory.inline_policy(account(), &PolicyHolder::User(name("jane")), &policy_name("a")).unwrap(),
+        of_length(1500)
+    );
+    assert!(home.directory.inline_policy(account(), &PolicyHolder::User(name("jane")), &policy_name("b")).is_err());
 
     let broken = home.directory.create_role(account(), NewRole::new(name("R"), ALLOW_ALL)).await;
     assert!(matches!(broken, Err(DirectoryError::Policy(_))));

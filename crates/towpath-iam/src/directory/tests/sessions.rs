@@ -11,7 +11,10 @@ fn tags(list: &[(&str, &str)], transitive: &[&str]) -> SessionTags {
 async fn a_role_session_carries_its_role_and_ends_in_time() {
     let home = TestDirectory::new().await;
     let role = home.role("Audit").await;
-    home.directory.put_role_policy(account(), name("Audit"), policy_name("p"), ALLOW_ALL.into()).await.unwrap();
+    home.directory
+        .put_inline_policy(account(), PolicyHolder::Role(name("Audit")), policy_name("p"), ALLOW_ALL.into())
+        .await
+        .unwrap();
     let asked = AssumeRole {
         session_policy: Some(ALLOW_ALL.to_owned()),
         source_identity: Some("jane".parse().unwrap()),

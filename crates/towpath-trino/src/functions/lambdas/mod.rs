@@ -260,14 +260,7 @@ impl HigherOrderUDFImpl for LambdaFunction {
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs<'_>) -> Result<FieldRef> {
         let types = self.value_types(args.arg_fields);
-        let results: Vec<_> = args
-            .arg_fields
-            .iter()
-            .filter_map(|f| match f {
-                ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
-                ValueOrLambda::Value(_) => None,
-            })
-            .collect();
+        let results = lambda_results(args.arg_fields);
         Ok(Arc::new(Field::new(self.name, self.return_type(&types, &results)?, true)))
     }
 
@@ -287,14 +280,7 @@ impl HigherOrderUDFImpl for LambdaFunction {
         let to = args.return_type();
         let result = match self.kind {
             Kind::Reduce => {
-                let results: Vec<_> = args
-                    .arg_fields
-                    .iter()
-                    .filter_map(|f| match f {
-                        ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
-                        ValueOrLambda::Value(_) => None,
-                    })
-                    .collect();
+                let results = lambda_results(&args.arg_fields);
                 let state = self.state_type(values[1].data_type(), &results[0])?;
                 reduce(&values, lambda, lambdas.get(1).ok_or_else(|| failure("a lambda is missing"))?, &state)?
             }
@@ -309,6 +295,15 @@ impl HigherOrderUDFImpl for LambdaFunction {
         };
         Ok(ColumnarValue::Array(cast_array(&result, to, false)?))
     }
+}
+
+/// The types of what each lambda answers.
+fn lambda_results(arguments: &[ValueOrLambda<FieldRef, FieldRef>]) -> Vec<DataType> {
+    let result = |argument: &ValueOrLambda<FieldRef, FieldRef>| match argument {
+        ValueOrLambda::Lambda(field) => Some(field.data_type().clone()),
+        ValueOrLambda::Value(_) => None,
+    };
+    arguments.iter().filter_map(result).collect()
 }
 
 /// Runs a lambda over parameters of equal length; `rows` names the row that each position belongs to.
