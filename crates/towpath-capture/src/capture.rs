@@ -20,8 +20,8 @@ use towpath_model::{AccountId, Arn, Region};
 use uuid::Uuid;
 
 use crate::decode::Decoded;
-use crate::model::Models;
-use crate::profile::{Facts, Form, OperationRules, Profiles, SideRules};
+use crate::model::{Models, ServiceSummary};
+use crate::profile::{Facts, Form, OperationRules, Profile, Profiles, SideRules};
 use crate::record::{self, Failure, Printed, Printer, Secrets};
 use crate::{CapturedRecord, Ending, Exchange, Response, Value};
 
@@ -54,7 +54,7 @@ pub struct Target {
     pub bucket_domain: Option<String>,
     /// The VPC endpoint that the call came through.
     pub vpc_endpoint: Option<VpcEndpoint>,
-    /// True if a caller of another account gets a copy: only if that account is one of Towpath's, and vouches for the caller.
+    /// True if a caller of another account gets a copy: only if Towpath keeps that account's events.
     pub copy_for_caller: bool,
 }
 
@@ -88,6 +88,23 @@ impl Capture {
             }
         }
         found.into_iter().filter_map(|(prefix, service)| Some((prefix, service?))).collect()
+    }
+
+    /// True if calls of some service are signed for this name, as far as models and profiles know.
+    pub fn is_signing_name(&self, name: &str) -> bool {
+        let of_profile = |profile: &Profile| profile.signing_names().iter().any(|one| one == name);
+        self.models.services().any(|summary| &*summary.signing_name == name) || self.profiles.iter().any(of_profile)
+    }
+
+    /// What calls of a service are signed for that goes by this name elsewhere: in SDKs and on their command lines
+    /// (`cost-explorer`), in hosts (`email`), or in its model (`DynamoDB`).
+    pub fn signing_name_of(&self, service: &str) -> Option<&str> {
+        let goes_by = |summary: &&ServiceSummary| {
+            [&*summary.name, &*summary.endpoint_prefix, &*summary.service_id]
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(service))
+        };
+        self.models.services().find(goes_by).map(|summary| &*summary.signing_name)
     }
 
     /// The records of a call: one for each account that gets a copy, each with an id of its own that is made here, once.

@@ -194,6 +194,18 @@ fn an_answer_that_fell_short_is_no_success_and_one_that_the_caller_left_is() {
 }
 
 #[test]
+fn what_services_are_signed_for_is_known_by_their_other_names() {
+    let Some(capture) = capture() else { return };
+    for known in ["dynamodb", "monitoring", "aws-marketplace", "supportapp"] {
+        assert!(capture.is_signing_name(known), "{known}");
+    }
+    for (other, name) in [("marketplace-catalog", "aws-marketplace"), ("EMAIL", "ses"), ("Cost Explorer", "ce")] {
+        assert_eq!((capture.is_signing_name(other), capture.signing_name_of(other)), (false, Some(name)), "{other}");
+    }
+    assert_eq!((capture.is_signing_name("dynamo"), capture.signing_name_of("dynamo")), (false, None));
+}
+
+#[test]
 fn a_byte_that_is_no_letter_hides_nothing_from_the_record() {
     let Some(capture) = capture() else { return };
     let call = Wire::new("PUT", "/bucket/copy", "s3").header("user-agent", "evil\u{fc}/1");
