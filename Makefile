@@ -41,6 +41,7 @@ bench: ## Benchmarks beside PostgreSQL, DuckDB and ClickHouse, on small data (be
 	bench/run
 
 blackbox: build ## Black-box tests with boto3, the AWS CLI and moto against a real server
+	$(CARGO) build --locked --workspace --bins --examples
 	@env=$$(tools/python-env) && TOWPATH_BIN=$(BIN)/towpath $$env/bin/python -m pytest -q tests/blackbox
 
 BIN = $(shell $(CARGO) metadata --locked --no-deps --format-version 1 | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/debug

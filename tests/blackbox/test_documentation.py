@@ -23,7 +23,7 @@ def script(*pages):
     return "\n".join(parts)
 
 
-@pytest.mark.parametrize("pages", [("README.md", "docs/operations.md")])
+@pytest.mark.parametrize("pages", [("README.md", "docs/operations.md", "docs/towpath-api.md")])
 def test_documented_commands_work(new_server, tmp_path, pages):
     server = new_server("towpath-data")
     text = script(*pages)

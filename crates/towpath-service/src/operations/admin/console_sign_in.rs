@@ -64,6 +64,18 @@ struct Tls {
     key_exchange: Option<String>,
 }
 
+/// `additionalEventData`, in the order of real records.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Additional<'a> {
+    login_to: &'a str,
+    mobile_version: &'static str,
+    #[serde(rename = "MFAIdentifier", skip_serializing_if = "Option::is_none")]
+    mfa_identifier: Option<&'a str>,
+    #[serde(rename = "MFAUsed")]
+    mfa_used: &'static str,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SignInOutput {
@@ -77,12 +89,13 @@ pub(super) async fn put(context: &Context<'_>, input: SignInInput) -> Result<Sig
         Some(region) => region.clone(),
         None => "us-east-1".parse().expect("the name of a region"),
     };
-    let mut additional =
-        json!({ "LoginTo": input.login_to.as_deref().unwrap_or(CONSOLE), "MobileVersion": yes(input.mobile_version) });
-    if let Some(identifier) = input.mfa_identifier.as_deref().filter(|_| input.mfa_used) {
-        additional["MFAIdentifier"] = identifier.into();
-    }
-    additional["MFAUsed"] = yes(input.mfa_used).into();
+    let additional = Additional {
+        login_to: input.login_to.as_deref().unwrap_or(CONSOLE),
+        mobile_version: yes(input.mobile_version),
+        mfa_identifier: input.mfa_identifier.as_deref(),
+        mfa_used: yes(input.mfa_used),
+    };
+    let additional = serde_json::to_string(&additional).expect("texts are always written");
     let outcome = if input.success { "Success" } else { "Failure" };
     let identity = identity(context, account, &input)?;
     // Who sends the same id again, since no answer came, makes no second event.
@@ -105,7 +118,7 @@ pub(super) async fn put(context: &Context<'_>, input: SignInInput) -> Result<Sig
         error_message: (!input.success).then_some(FAILED),
         request: &Parameters::none(),
         response: &Parameters::of_printed(json!({ "ConsoleLogin": outcome }).to_string()),
-        additional: &Parameters::of_printed(additional.to_string()),
+        additional: &Parameters::of_printed(additional),
         request_id: None,
         read_only: false,
         resources: &[],
@@ -197,10 +210,10 @@ fn identity(context: &Context<'_>, account: AccountId, input: &SignInInput) -> R
         let known = known.is_some() || (input.principal_id.is_some() && user.is_ok());
         return Ok(UserIdentity::failed_sign_in(account, if known { user_name } else { HIDDEN }));
     }
-    let (id, arn) = match (known, &input.principal_id) {
-        (Some(user), _) => (user.id, user.arn),
-        (None, Some(id)) => (id.clone(), name("UserName", &format!("arn:aws:iam::{account}:user/{user_name}"))?),
-        (None, None) => return Err(stranger("UserName")),
+    let (id, arn) = match (known, &input.principal_id, user) {
+        (Some(user), _, _) => (user.id, user.arn),
+        (None, Some(id), Ok(user)) => (id.clone(), Arn::iam(account, &format!("user/{user}"))),
+        _ => return Err(stranger("UserName")),
     };
     Ok(UserIdentity::iam_user(&id, &arn, account, "", user_name).without_key())
 }
@@ -236,7 +249,9 @@ fn role_session(
 
 /// The name is not repeated: errors are recorded.
 fn stranger(member: &str) -> ApiError {
-    ApiError::validation(format!("{member} is nobody in this account; give PrincipalId for one whom Towpath does not know"))
+    ApiError::validation(format!(
+        "{member} names nobody in this account; with PrincipalId it can be the name of one whom Towpath does not know"
+    ))
 }
 
 const fn yes(it: bool) -> &'static str {
