@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use towpath_capture::{Body, Ending, Exchange, Request, Response, Tls};
 use towpath_model::Clock;
 
-use crate::headers::compact;
+use crate::headers::{compact, drop_listed};
 use crate::kept::{Kept, Tee};
 use crate::recording::{Acknowledgement, Routed, Ticket};
 use crate::refusal::Refusal;
@@ -157,5 +157,6 @@ fn copy(head: &request::Parts) -> request::Parts {
     let text = bytes::Bytes::from(head.uri.to_string());
     copied.uri = Uri::from_maybe_shared(text).unwrap_or_else(|_| head.uri.clone());
     copied.headers = compact(&head.headers);
+    drop_listed(&mut copied.headers);
     copied
 }

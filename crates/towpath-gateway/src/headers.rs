@@ -2,8 +2,8 @@
 //! for HTTP/1, its case.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, DATE, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue,
+    RANGE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme, Uri};
@@ -131,17 +131,36 @@ pub fn to_client(head: &mut http::response::Parts, version: Version) {
     head.version = version.max(Version::HTTP_11);
 }
 
-/// Removes what is meant for one connection: what RFC 9110 (7.6.1) names but for `stay`, and what `Connection` lists,
-/// except for headers that say whom a message is for and where it ends.
+/// What is meant for one connection in any case (RFC 9110, 7.6.1).
+const ALWAYS: [HeaderName; 7] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS];
+
+/// Removes what is meant for one connection: what RFC 9110 (7.6.1) names but for `stay`, and what `Connection` lists.
 fn drop_hop_by_hop(headers: &mut HeaderMap, stay: &[HeaderName]) {
-    const ALWAYS: [HeaderName; 7] =
-        [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE, HTTP2_SETTINGS];
-    let listed = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let listed = listed.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
-    let mut gone: Vec<_> = listed.filter(|name| ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)).collect();
+    let mut gone = listed(headers);
     gone.extend(ALWAYS);
     gone.retain(|name| !stay.contains(name));
     without(headers, &gone);
+}
+
+/// Removes from a copy for the record what `Connection` keeps from the upstream, so that nothing is recorded that the upstream
+/// did not see.
+pub fn drop_listed(headers: &mut HeaderMap) {
+    let mut gone = listed(headers);
+    gone.retain(|name| !ALWAYS.contains(name));
+    without(headers, &gone);
+}
+
+/// The headers that `Connection` lists, except for those that say what is called, by whom, and where it ends: a caller could
+/// sign a call for the record, and have the signature taken off before the upstream sees it.
+fn listed(headers: &HeaderMap) -> Vec<HeaderName> {
+    let passes = |name: &HeaderName| {
+        [HOST, AUTHORIZATION, COOKIE, DATE, RANGE, TRANSFER_ENCODING].contains(name)
+            || ["content-", "x-amz", "smithy-"].iter().any(|start| name.as_str().starts_with(start))
+    };
+    let listed = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let listed = listed.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    listed.filter(|name| !passes(name)).collect()
 }
 
 /// Removes headers and keeps the order of the others, which [`HeaderMap::remove`] does not.
@@ -213,7 +232,7 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn listed(headers: &HeaderMap) -> Vec<String> {
+    fn lines(headers: &HeaderMap) -> Vec<String> {
         headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
     }
 
@@ -240,7 +259,7 @@ mod tests {
             "x-many: 2",
             "content-length: 5",
         ];
-        assert_eq!(listed(&head.headers), expected);
+        assert_eq!(lines(&head.headers), expected);
         assert_eq!(head.uri, "/a%2Fb//c/../d?x=%41&y");
     }
 
@@ -250,7 +269,7 @@ mod tests {
         let mut head = head(request.header("cookie", "a=1").header("cookie", "b=2"));
         to_upstream(&mut head, &origin(false), true);
         let expected = ["cookie: a=1; b=2", "host: api.example.org:8443", "transfer-encoding: chunked"];
-        assert_eq!(listed(&head.headers), expected);
+        assert_eq!(lines(&head.headers), expected);
         assert_eq!((head.uri.to_string().as_str(), head.version), ("/p?q", Version::HTTP_11));
     }
 
@@ -259,7 +278,7 @@ mod tests {
         let request = Request::put("/key").header("host", "bucket.example.org").header("expect", "100-continue");
         let mut head = head(request.header("x", "y"));
         to_upstream(&mut head, &origin(true), true);
-        assert_eq!(listed(&head.headers), ["x: y"]);
+        assert_eq!(lines(&head.headers), ["x: y"]);
         assert_eq!(head.uri, "http://bucket.example.org/key");
     }
 
@@ -268,10 +287,10 @@ mod tests {
         let request = |to: &str| head(Request::get("/").header("connection", "Upgrade").header("upgrade", to));
         let mut socket = request("websocket");
         to_upstream(&mut socket, &origin(false), false);
-        assert!(listed(&socket.headers).contains(&"upgrade: websocket".to_owned()));
+        assert!(lines(&socket.headers).contains(&"upgrade: websocket".to_owned()));
         let mut h2c = request("h2c");
         to_upstream(&mut h2c, &origin(false), false);
-        assert_eq!(listed(&h2c.headers), ["host: 10.0.0.1:9000"]);
+        assert_eq!(lines(&h2c.headers), ["host: 10.0.0.1:9000"]);
     }
 
     #[test]
@@ -298,7 +317,7 @@ mod tests {
             to_client(&mut head, version);
             let expected: &[&str] =
                 if version == Version::HTTP_11 { &["x: y", "transfer-encoding: chunked"] } else { &["x: y"] };
-            assert_eq!(listed(&head.headers), expected);
+            assert_eq!(lines(&head.headers), expected);
         }
     }
 
@@ -306,6 +325,26 @@ mod tests {
     fn a_compact_copy_is_equal() {
         let head = head(Request::get("/").header("a", "1").header("b", "").header("a", "3"));
         assert_eq!(compact(&head.headers), head.headers);
-        assert_eq!(listed(&compact(&head.headers)), listed(&head.headers));
+        assert_eq!(lines(&compact(&head.headers)), lines(&head.headers));
+    }
+
+    #[test]
+    fn nobody_takes_a_signature_off_behind_the_record() {
+        let head = || {
+            head(
+                Request::get("/k")
+                    .header("authorization", "AWS AKIAVICTIM:sig")
+                    .header("x-amz-target", "T.Op")
+                    .header("x-shop-key", "victims")
+                    .header("connection", "close, Authorization, X-Amz-Target, x-shop-key"),
+            )
+        };
+        let mut sent = head();
+        to_upstream(&mut sent, &origin(false), false);
+        assert!(sent.headers.contains_key("authorization") && sent.headers.contains_key("x-amz-target"));
+        let mut recorded = head();
+        drop_listed(&mut recorded.headers);
+        assert!(!sent.headers.contains_key("x-shop-key") && !recorded.headers.contains_key("x-shop-key"));
+        assert!(recorded.headers.contains_key("authorization") && recorded.headers.contains_key("connection"));
     }
 }

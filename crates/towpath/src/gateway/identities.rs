@@ -68,11 +68,7 @@ pub fn identities(
         let name = upstream.called();
         identities = identities.with_ties(
             name,
-            Ties {
-                realm: upstream.realm().into(),
-                own_keys: upstream.own_keys,
-                teaches: upstream.openapi.is_none(),
-            },
+            Ties { realm: upstream.realm().into(), own_keys: upstream.own_keys, teaches: upstream.openapi.is_none() },
         );
         let region = upstream.region.as_ref().unwrap_or(&settings.gateway.region).as_str();
         // IAM first: it tells the user, where STS tells no more than the account.
@@ -90,7 +86,10 @@ pub fn identities(
             let client = StsClient::new(&place.address(address)?, upstream.sts_ca.clone(), own, region);
             let mut client = client.map_err(|error| place.wrong(&error))?;
             if !upstream.sts_verifies {
-                warn!(upstream = name, "the sts is asked in the name of callers, and their session tokens are sent to it");
+                warn!(
+                    upstream = name,
+                    "the sts is asked in the name of callers, and their session tokens are sent to it"
+                );
                 client = client.asking_as_callers();
             }
             identities = identities.with_asked(name, Arc::new(client));
