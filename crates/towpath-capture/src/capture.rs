@@ -152,6 +152,9 @@ impl Said {
                 printed_request.put_value(name, &value);
             }
         }
+        if !complete && named.is_known() && exchange.request.body.is_cut() {
+            printed_request.put_omitted("requestParameters", exchange.request.body.total);
+        }
         let mut said = Self {
             request: printed_request.parameters(),
             response: Parameters::none(),
@@ -192,7 +195,7 @@ impl Said {
             Ok(_) if response.body.short => {
                 self.failure = Some(Failure::broken("the upstream did not send all of its answer"));
             }
-            Ok(answered) => {
+            Ok(Decoded { value: answered, complete, .. }) => {
                 self.answered = answered;
                 if !printed {
                     return;
@@ -204,6 +207,9 @@ impl Said {
                     if let Some(value) = sent.or(header.default.as_deref().map(Cow::Borrowed)) {
                         printed.put_text(&header.name, &value);
                     }
+                }
+                if !complete && named.is_known() && response.body.is_cut() {
+                    printed.put_omitted("responseElements", response.body.total);
                 }
                 self.response = printed.parameters();
             }

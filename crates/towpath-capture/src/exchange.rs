@@ -34,6 +34,11 @@ impl Body {
         self.stream.as_deref().cloned().unwrap_or_else(|| EventStream::read(&self.kept))
     }
 
+    /// True if it came to its end, and more passed than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.whole && (self.kept.len() as u64) < self.total
+    }
+
     /// True if every byte of it was kept.
     pub fn is_kept(&self) -> bool {
         self.whole && self.kept.len() as u64 == self.total

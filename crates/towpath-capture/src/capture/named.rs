@@ -85,13 +85,17 @@ impl<'a> Named<'a> {
 
     /// The rules for the operation. Only those of operations that somebody knows are kept: callers may make up names.
     pub(super) fn rules(&self) -> Arc<OperationRules> {
-        let known = self.call.is_some() || self.unmodelled;
         let profiles = self.profiles;
-        if known {
+        if self.is_known() {
             profiles.rules(self.profile, &self.operation)
         } else {
             profiles.rules_once(self.profile, &self.operation)
         }
+    }
+
+    /// True if a model has the operation, or the profile knows it.
+    pub(super) fn is_known(&self) -> bool {
+        self.call.is_some() || self.unmodelled
     }
 
     /// True if the operation changes nothing: what the profile says, what the model says, what its method promises, or what
@@ -177,20 +181,20 @@ impl<'a> Named<'a> {
 
     /// What was answered, with the names of the model, or the error; and the id that the service gave the call. Of an answer
     /// that is not `wanted` no more is read than tells whether it is an error.
-    pub(super) fn answered(&self, response: &Response, wanted: bool) -> (Result<Value, Failure>, Option<String>) {
+    pub(super) fn answered(&self, response: &Response, wanted: bool) -> (Result<Decoded, Failure>, Option<String>) {
         let Some(call) = &self.call else {
             let failed = response.head.status.is_client_error() || response.head.status.is_server_error();
             let answered = match Failure::of_stream(response) {
                 _ if failed => Err(Failure::without_model(response)),
                 Some(failure) => Err(failure),
-                None => Ok(self.without_model(&response.body).value),
+                None => Ok(self.without_model(&response.body)),
             };
             return (answered, record::request_id(response));
         };
         let answer = decode::outcome(call, response, wanted);
         let id = answer.request_id.or_else(|| record::request_id(response));
         match answer.outcome {
-            Outcome::Output(decoded) => (Ok(decoded.value), id),
+            Outcome::Output(decoded) => (Ok(decoded), id),
             Outcome::Error { code, message } => (Err(Failure { code, message }), id),
         }
     }

@@ -57,6 +57,14 @@ impl Printed {
         self.put(name, json);
     }
 
+    /// Adds the note that CloudTrail has in place of parameters that are too large, beside what is known of them. `side` is
+    /// what they are called in records, `bytes` how long they were.
+    pub(crate) fn put_omitted(&mut self, side: &str, bytes: u64) {
+        self.put("reason", format!("\"{side} too large\""));
+        self.put("omitted", "true".to_owned());
+        self.put("originalSize", bytes.to_string());
+    }
+
     /// Takes a member away.
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(other, _)| other != name);

@@ -110,6 +110,10 @@ impl Secrets {
                 {
                     self.add_document(&json);
                 }
+                // A text that members such as user data have in base64.
+                if let Some(text) = STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+                    self.add(&text);
+                }
             }
             Value::Number(number) => self.add(&number.to_string()),
             Value::Blob(bytes) => {
@@ -247,6 +251,13 @@ mod tests {
         assert_eq!(secrets.removed_from("a"), "a");
         secrets.add("one more");
         assert_eq!(secrets.removed_from("a one more b"), HIDDEN);
+    }
+
+    #[test]
+    fn a_text_in_base64_is_a_secret_as_it_reads_too() {
+        let mut secrets = Secrets::default();
+        secrets.add_all(&Value::Text(STANDARD.encode("#!/bin/sh\nlogin hunter2")));
+        assert_eq!(secrets.removed_from("line: #!/bin/sh\nlogin hunter2"), format!("line: {HIDDEN}"));
     }
 
     #[test]

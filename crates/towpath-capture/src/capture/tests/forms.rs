@@ -194,6 +194,38 @@ fn an_answer_that_fell_short_is_no_success_and_one_that_the_caller_left_is() {
 }
 
 #[test]
+fn parameters_that_were_not_kept_whole_are_not_taken_for_none() {
+    let Some(capture) = capture() else { return };
+    let cut = |call: &Wire, kept: usize| {
+        let mut exchange = call.exchange();
+        exchange.request.body.kept = exchange.request.body.kept.slice(..kept);
+        let records = capture.records(&exchange, &call.target(), &caller());
+        serde_json::from_slice::<Json>(&records[0].json).unwrap()["requestParameters"].clone()
+    };
+    let note = json!({"reason": "requestParameters too large", "omitted": true, "originalSize": 2011});
+    let body = json!({"Description": "d".repeat(1993)});
+    assert_eq!(cut(&Wire::json("TrentService.CreateKey", "kms", &body), 100), note);
+    // What is known stands beside it.
+    let policy = [("Action", "CreatePolicy"), ("PolicyName", "p"), ("PolicyDocument", &"d".repeat(2000))];
+    let printed = cut(&Wire::form("iam", "2010-05-08", &policy), 100);
+    assert_eq!((&printed["policyName"], &printed["omitted"]), (&json!("p"), &json!(true)));
+    // The content of an object is no parameter, and of what nobody knows there are none.
+    let object = Wire::new("PUT", "/bucket/key", "s3").body(vec![b'x'; 2000]);
+    assert_eq!(cut(&object, 100)["omitted"], Json::Null);
+    let stranger = Wire::new("POST", "/login", "unheard-of").body(vec![b'x'; 2000]);
+    assert_eq!(cut(&stranger, 100), Json::Null);
+
+    let call = Wire::json("TrentService.CreateKey", "kms", &json!({})).answer(200, vec![b' '; 3000]);
+    let mut exchange = call.exchange();
+    let Ending::Answered(response) = &mut exchange.ending else { panic!("no answer") };
+    response.body.kept = response.body.kept.slice(..10);
+    let records = capture.records(&exchange, &call.target(), &caller());
+    let record: Json = serde_json::from_slice(&records[0].json).unwrap();
+    let note = json!({"reason": "responseElements too large", "omitted": true, "originalSize": 3000});
+    assert_eq!(record["responseElements"], note);
+}
+
+#[test]
 fn what_services_are_signed_for_is_known_by_their_other_names() {
     let Some(capture) = capture() else { return };
     for known in ["dynamodb", "monitoring", "aws-marketplace", "supportapp"] {
