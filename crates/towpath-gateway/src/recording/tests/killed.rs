@@ -164,3 +164,33 @@ async fn a_torn_tail_of_the_spill_costs_only_what_was_never_acknowledged() {
         until("the next", || log.calls_in() == (1..=11).collect::<Vec<_>>()).await;
     }
 }
+
+#[tokio::test]
+async fn records_that_were_damaged_on_disk_are_counted_and_the_others_follow() {
+    for place in [3, 5, 8] {
+        let (log, disks) = (Arc::new(TestLog::default()), Disks::new());
+        let closed = upstream(Policy::FailClosed);
+        {
+            let recording = start(&log, &disks);
+            log.away(true);
+            for number in 1..=30 {
+                timeout(LONG, call(&recording, &closed, number).durable()).await.unwrap().unwrap();
+            }
+            disks.kill(recording);
+        }
+        let name = disks.spill.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
+        let mut bytes = disks.spill.bytes(&name).unwrap();
+        let at = bytes.len() * place / 10;
+        bytes[at] ^= 0x40;
+        disks.spill.damage(&name, bytes);
+        log.away(false);
+        let recording = start(&log, &disks);
+        timeout(LONG, call(&recording, &closed, 31).durable()).await.unwrap().unwrap();
+        until("the last call", || log.calls_in().contains(&31)).await;
+        recording.close(LONG).await;
+        let arrived = log.calls_in();
+        assert!(arrived.is_sorted() && arrived.len() < 31, "{arrived:?}");
+        let lost = 31 - arrived.len() as u64;
+        assert!(log.gaps_in().contains(&("spill".to_owned(), "SPILL_DAMAGED".to_owned(), lost)), "{:?}", log.gaps_in());
+    }
+}
