@@ -31,7 +31,7 @@ pub fn request(call: &Call, request: &Request) -> Decoded {
             stream::initial(call, id, &request.body)
         }
         Protocol::Json => {
-            whole(&request.head.headers, &request.body, |bytes| json(&Gather::new(model), id, Which::All, bytes))
+            begun(&request.head.headers, &request.body, |bytes| json(&Gather::new(model), id, Which::All, bytes))
         }
         Protocol::Cbor => whole(&request.head.headers, &request.body, |bytes| cbor(&Gather::new(model), id, bytes)),
         Protocol::Query => form_body(call, request, structure, Dialect::Query),
@@ -98,7 +98,44 @@ fn rest_body(
     if !structure.members.iter().any(|member| member.place == Place::Body && !member.streaming) {
         return Ok(Read::Whole(None));
     }
-    whole(headers, &request.body, |bytes| body_members(call, id, structure, bytes))
+    let read = |bytes: &[u8]| body_members(call, id, structure, bytes);
+    match call.protocol() {
+        Protocol::RestJson => begun(headers, &request.body, read),
+        _ => whole(headers, &request.body, read),
+    }
+}
+
+/// Reads a JSON body; of one that was cut the members of the object that are there whole.
+fn begun(
+    headers: &http::HeaderMap,
+    body: &Body,
+    read: impl FnOnce(&[u8]) -> Result<Option<Value>, DecodeError>,
+) -> Result<Read, DecodeError> {
+    if !body.is_cut() {
+        return whole(headers, body, read);
+    }
+    let plain = body::plain(headers, body)?;
+    let object = begun_object(&plain.bytes).and_then(|object| read(&object).ok().flatten());
+    Ok(object.map_or(Read::Cut, Read::Partly))
+}
+
+/// The members of an object that stand before the cut, as an object; `None` if there are none.
+fn begun_object(json: &[u8]) -> Option<Vec<u8>> {
+    let (mut depth, mut quoted, mut escaped, mut end) = (0usize, false, false, None);
+    for (at, byte) in json.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 1 => end = Some(at),
+            _ => {}
+        }
+    }
+    let members = json.get(..end?)?;
+    Some([members, b"}"].concat())
 }
 
 /// Reads the members of a structure that a REST body holds.

@@ -205,7 +205,13 @@ fn parameters_that_were_not_kept_whole_are_not_taken_for_none() {
     let note = json!({"reason": "requestParameters too large", "omitted": true, "originalSize": 2011});
     let body = json!({"Description": "d".repeat(1993)});
     assert_eq!(cut(&Wire::json("TrentService.CreateKey", "kms", &body), 100), note);
-    // What is known stands beside it.
+    // What is known stands beside it: members before the cut, of which texts with brackets and quotes are no end.
+    let body = r#"{"FunctionName":"f,\"}","Tags":{"a":"1","b":"2"},"Code":{"ZipFile":"UEsD"#.to_owned();
+    let function = Wire::new("POST", "/2015-03-31/functions", "lambda").body(body.clone() + &"A".repeat(2000) + "\"}}");
+    let printed = cut(&function, body.len() + 10);
+    assert_eq!((&printed["functionName"], &printed["tags"]), (&json!("f,\"}"), &json!({"a": "1", "b": "2"})));
+    assert_eq!((&printed["omitted"], &printed["code"]), (&json!(true), &Json::Null));
+    assert_eq!(cut(&function, 8)["functionName"], Json::Null);
     let policy = [("Action", "CreatePolicy"), ("PolicyName", "p"), ("PolicyDocument", &"d".repeat(2000))];
     let printed = cut(&Wire::form("iam", "2010-05-08", &policy), 100);
     assert_eq!((&printed["policyName"], &printed["omitted"]), (&json!("p"), &json!(true)));

@@ -31,7 +31,7 @@ fn services() -> &'static [Arc<ServiceModel>] {
     &SERVICES
 }
 
-/// Decodes bytes as request and as answer in every protocol that a request can speak.
+/// Decodes bytes as request, whole and cut, and as answer in every protocol that a request can speak.
 fn everywhere(bytes: &[u8]) {
     for service in services() {
         let speak: [(&str, &[(&str, &str)]); 4] = [
@@ -44,6 +44,9 @@ fn everywhere(bytes: &[u8]) {
             let request = request("POST", uri, headers, bytes.to_vec());
             let Ok(call) = Call::of(service, &request, None) else { continue };
             decode::request(&call, &request);
+            let mut cut = request;
+            cut.body.total += 1;
+            decode::request(&call, &cut);
             for status in [200, 400] {
                 decode::response(&call, &response(status, headers, bytes.to_vec()));
                 decode::response(&call, &response(status, &[], bytes.to_vec()));
