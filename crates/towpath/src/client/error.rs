@@ -65,7 +65,10 @@ pub enum ClientError {
     },
 }
 
+/// The message behind a colon. The refusal of a signature goes on, after an empty line, with all that should have been signed,
+/// which is nothing for a line of a log.
 fn separated(message: &str) -> String {
+    let message = message.split("\n\n").next().unwrap_or_default();
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 

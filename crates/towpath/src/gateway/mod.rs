@@ -165,7 +165,18 @@ impl Knowledge {
             (Arc::from(one.called()), Place { bucket_domain: one.bucket_domain.clone(), vpc_endpoint })
         };
         let places = gateway.upstream.iter().map(place).collect();
-        Ok(Self(Descriptions::new(Capture::new(models, profiles), apis, places)))
+        let capture = Capture::new(models, profiles);
+        gateway.upstream.iter().for_each(|upstream| warn_of_services(&capture, upstream));
+        Ok(Self(Descriptions::new(capture, apis, places)))
+    }
+}
+
+/// Warns of services that nobody has heard of: a call is taken by the name that it is signed for, to the letter.
+fn warn_of_services(capture: &Capture, upstream: &config::Upstream) {
+    for service in upstream.service.iter().filter(|name| *name != "*" && !capture.is_signing_name(name)) {
+        let meant = capture.signing_name_of(service).map(|name| format!("; its calls are signed for {name}"));
+        let meant = meant.unwrap_or_default();
+        warn!(upstream = upstream.called(), %service, "no known service is signed for what this upstream names{meant}");
     }
 }
 

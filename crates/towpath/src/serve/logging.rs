@@ -17,7 +17,8 @@ pub fn start(settings: &Logging) {
     if let Some(quiet) = "s3s=off".parse().ok().filter(|_| !settings.filter.contains("s3s")) {
         filter = filter.add_directive(quiet);
     }
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    // Where nobody takes lines any more they are lost; telling so on standard error would end the server.
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).log_internal_errors(false);
     let started = match settings.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),

@@ -142,6 +142,9 @@ impl Serve {
 }
 
 async fn run(settings: Settings, signals: Signals) -> Result<(), ServeError> {
+    if !settings.gateway.enabled && !settings.gateway.upstream.is_empty() {
+        warn!("the settings name upstreams of a gateway, and none runs; say --gateway, or set gateway.enabled");
+    }
     let knowledge = match settings.gateway.enabled {
         true => Some(Knowledge::load(&settings).await?),
         false => None,
