@@ -166,6 +166,48 @@ def test_records_that_fill_the_disk(server, alone, tmp_path):
         disk.remove()
 
 
+def test_a_call_that_was_passed_on_and_cannot_be_recorded_is_told_to_its_caller(server, alone):
+    gateway, store = alone(**{"recording.spill_size": "0B", "recording.queue_calls": 4}).start(), server.store()
+    assert server.stop() == 0
+    client = boto3.client(
+        "sqs", endpoint_url=gateway.address, region_name=REGION, aws_access_key_id=KEY[0], aws_secret_access_key=KEY[1],
+        config=botocore.config.Config(user_agent="m/passed-on", retries={"total_max_attempts": 1}),
+    )
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        client.list_queues()
+    error = caught.value.response["Error"]
+    assert error["Code"] == "InternalFailure" and "may have taken effect" in error["Message"]
+    # It waits in memory all the same, and further calls are refused at once.
+    assert gateway.call("refused") == 503
+    server.start()
+    wait_for("its record", lambda: in_order(server, store) == ["passed-on"])
+    assert gateway.stop() == 0 and not gaps(server, store, "closed")
+
+
+def test_what_was_counted_outlives_a_kill_with_its_reason(server, alone):
+    gateway = alone(**{"recording.spill_size": "0B", "recording.queue_calls": 4}).start()
+    store = server.store()
+    assert gateway.call("before-open", "sns", "list_topics") == 200
+    wait_for("its record", lambda: in_order(server, store) == ["before-open"])
+    assert server.stop() == 0
+    began = int(time.time())
+    assert [gateway.call(f"open{number}", "sns", "list_topics") for number in range(10)] == [200] * 10
+    ended = time.time()
+    # Noted twice a second.
+    time.sleep(1.5)
+    gateway.kill()
+    server.start()
+    gateway.start()
+    found = wait_for("the gap records", lambda: len(told := gaps(server, store, "open")) == 2 and told)
+    full, killed = sorted(found, key=lambda gap: gap["reason"])
+    assert (full["reason"], full["atLeast"], killed["reason"]) == ("QUEUE_FULL", 6, "UNCLEAN_STOP")
+    assert stamp(began) <= full["from"] <= full["to"] <= stamp(ended + 1)
+    # Of the four that waited some had been sent to a server that was not there; no more is claimed than is known.
+    assert killed["atLeast"] <= 4 and killed["from"] <= full["from"] and full["to"] <= killed["to"]
+    assert gateway.stop() == 0
+    assert len(gaps(server, store, "open")) == 2
+
+
 def metrics(address):
     """The counters at an address, by name and labels."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=20) as answer:
