@@ -1,11 +1,9 @@
 //! Starting, watching and stopping imports.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -14,6 +12,7 @@ use towpath_admit::LogFileLimits;
 use towpath_meta::{Key, MetaStore};
 use towpath_model::{AccountId, Clock, StoreId};
 
+use crate::active::ActiveRuns;
 use crate::error::ImportError;
 use crate::failure::{Failure, FailureKind, FailureStatus, What};
 use crate::file::Target;
@@ -66,15 +65,7 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) uploads: Uploads,
-    // Runs of this process. Held for a few lines.
-    active: Mutex<HashMap<ImportId, Active>>,
-}
-
-/// A run of this process.
-#[derive(Clone)]
-struct Active {
-    stop: CancellationToken,
-    ended: CancellationToken,
+    active: ActiveRuns,
 }
 
 /// Which imports a list holds.
@@ -114,7 +105,7 @@ impl Importer {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             uploads: Uploads::default(),
-            active: Mutex::default(),
+            active: ActiveRuns::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -195,10 +186,7 @@ impl Importer {
         if let ImportSource::Upload { .. } = import.source {
             return self.upload(owner, id).await?.stop().await;
         }
-        let active = self.shared.active.lock().get(&id).cloned();
-        if let Some(active) = active {
-            active.stop.cancel();
-            active.ended.cancelled().await;
+        if self.shared.active.stop(id).await {
             return self.get(owner, id).await;
         }
         // Nobody works on it: it was begun by a process that died and not resumed.
@@ -304,16 +292,9 @@ impl Importer {
     }
 
     fn spawn(&self, import: Import, source: Option<OpenedSource>) {
-        let (shared, id) = (self.shared.clone(), import.id);
-        let active = Active { stop: CancellationToken::new(), ended: CancellationToken::new() };
-        if self.shared.active.lock().insert(id, active.clone()).is_some() {
-            warn!(import = %id, "import is already running");
-        }
-        self.shared.tasks.spawn(async move {
-            shared.run(import, source, &active.stop).await;
-            shared.active.lock().remove(&id);
-            active.ended.cancel();
-        });
+        let shared = self.shared.clone();
+        let active = shared.active.begin(import.id);
+        self.shared.tasks.spawn(async move { shared.run(import, source, active.stop()).await });
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! What cannot be imported is a failure with a place and a reason; a retry goes through the failures again and then on.
 
+mod active;
 mod error;
 mod failure;
 mod file;
