@@ -8,23 +8,24 @@
 //! Names begin with a number drawn at each start. A sweep looks only at files of earlier starts: those of this one are
 //! either named by a record or removed by whoever wrote them.
 
+mod stream;
+mod writer;
+
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use futures::Stream;
 use parking_lot::Mutex;
-use tokio::task::spawn_blocking;
 
 use crate::checksum::{Algorithm, Digested, Digests};
-use crate::error::BucketError;
 use crate::name::BucketName;
+
+pub(crate) use self::stream::stream;
+pub use self::writer::ContentWriter;
 
 /// Bytes of content that are written or read in one go.
 const CHUNK: usize = 256 << 10;
@@ -319,83 +320,4 @@ impl Drop for PlacedFile {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// Writes the content of an object or a part as it arrives, off the async threads.
-pub struct ContentWriter {
-    draft: Option<Draft>,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
-    written: u64,
-    limit: u64,
-}
-
-impl ContentWriter {
-    pub(crate) async fn begin(
-        files: Arc<ContentFiles>,
-        bucket: BucketName,
-        algorithm: Option<Algorithm>,
-        limit: u64,
-    ) -> Result<Self, BucketError> {
-        let draft = spawn_blocking(move || files.draft(&bucket, algorithm)).await?;
-        let draft = draft.map_err(BucketError::file("create a file for content"))?;
-        Ok(Self { draft: Some(draft), pending: Vec::new(), pending_bytes: 0, written: 0, limit })
-    }
-
-    /// Adds bytes. They may still be in memory when this returns, at most a few hundred KiB of them.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        self.written += bytes.len() as u64;
-        if self.written > self.limit {
-            return Err(BucketError::TooLarge { limit: self.limit });
-        }
-        self.pending_bytes += bytes.len();
-        self.pending.push(bytes);
-        if self.pending_bytes >= CHUNK { self.flush().await } else { Ok(()) }
-    }
-
-    /// The bytes so far.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
-    async fn flush(&mut self) -> Result<(), BucketError> {
-        let (pending, Some(mut draft)) = (std::mem::take(&mut self.pending), self.draft.take()) else {
-            return Err(BucketError::Interrupted);
-        };
-        self.pending_bytes = 0;
-        let written = spawn_blocking(move || {
-            for bytes in pending {
-                draft.write(&bytes)?;
-            }
-            Ok(draft)
-        });
-        self.draft = Some(written.await?.map_err(BucketError::file("write content"))?);
-        Ok(())
-    }
-
-    /// Makes the content durable.
-    pub(crate) async fn finish(mut self) -> Result<Content, BucketError> {
-        self.flush().await?;
-        let draft = self.draft.take().ok_or(BucketError::Interrupted)?;
-        spawn_blocking(move || draft.place()).await?.map_err(BucketError::file("make content durable"))
-    }
-}
-
-/// Streams a range of a file in chunks. A file that is too short is an error, never a short answer.
-pub(crate) fn stream(file: File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-    let file = Arc::new(file);
-    futures::stream::try_unfold((file, range), |(file, range)| async move {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let length = usize::try_from(range.end - range.start).unwrap_or(CHUNK).min(CHUNK);
-        let from = Arc::clone(&file);
-        let read = spawn_blocking(move || {
-            let mut buffer = vec![0; length];
-            from.read_exact_at(&mut buffer, range.start)?;
-            Ok::<_, io::Error>(Bytes::from(buffer))
-        });
-        let bytes = read.await.map_err(|_| io::Error::other("the process is stopping"))??;
-        Ok(Some((bytes, (file, range.start + length as u64..range.end))))
-    })
 }

@@ -41,6 +41,32 @@ pub(crate) struct Known {
     pub(crate) deleted: bool,
 }
 
+impl Known {
+    /// The session of logging that asks for digests, by its start: what was delivered before is in no digest.
+    pub(crate) fn session(&self) -> Option<Timestamp> {
+        let trail = &self.trail;
+        let started = trail.started.unwrap_or(trail.created);
+        asks_for_digests(trail).then(|| self.since.map_or(started, |since| since.max(started)))
+    }
+
+    /// The trail after a change; notes the beginning and the end of a session.
+    pub(crate) fn changed_to(&self, trail: Trail, now: Timestamp) -> Self {
+        let goes_on = self.trail.logging && self.trail.started == trail.started;
+        let since = match (asks_for_digests(&self.trail), asks_for_digests(&trail)) {
+            (true, true) if goes_on => self.since,
+            (false, true) if goes_on => Some(trail.updated),
+            _ => None,
+        };
+        let changed = Self { trail, since, ended: self.ended, deleted: false };
+        let (before, after) = (self.session(), changed.session());
+        if before.is_some() && before != after { Self { ended: Some(now), ..changed } } else { changed }
+    }
+}
+
+fn asks_for_digests(trail: &Trail) -> bool {
+    trail.logging && trail.log_file_validation
+}
+
 /// A file on disk that is to be put into a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Staged {

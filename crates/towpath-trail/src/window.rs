@@ -14,14 +14,14 @@ use jiff::{SignedDuration, Timestamp};
 use metrics::{counter, gauge};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use towpath_log::{Committed, Log, LogReader, ReadError};
+use towpath_log::{Committed, Log, LogHold, LogReader, ReadError};
 use towpath_meta::{Expect, MetaError, MetaStoreExt, Write};
 use towpath_model::{Position, TrailId, TrailStatus};
 use tracing::{error, info, warn};
 
 use crate::aggregate::Aggregates;
 use crate::buckets::storage_code;
-use crate::delivery::{Hold, Shared};
+use crate::delivery::Shared;
 use crate::error::{DeliveryError, RunError};
 use crate::log_file::{Filled, LogFiles, remove_files};
 use crate::object_key::{Folder, KeyPlace, log_file_key, unique_part};
@@ -39,7 +39,7 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) struct Windows {
     shared: Arc<Shared>,
     log: Log,
-    hold: Hold,
+    hold: LogHold,
     reader: LogReader,
     stagers: Arc<Stagers>,
     progress: Progress,
@@ -67,7 +67,7 @@ impl Windows {
     pub(crate) fn open(
         shared: Arc<Shared>,
         log: Log,
-        hold: Hold,
+        hold: LogHold,
         progress: Progress,
         unchanged: Expect,
     ) -> io::Result<Self> {
