@@ -279,11 +279,13 @@ def test_content_that_looks_like_an_answer_of_sts_makes_nobody_the_root(tmp_path
     try:
         store, pool = server.store(), urllib3.PoolManager()
         scope = "AWS4-HMAC-SHA256 Credential=AKIAMALLORY/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=" + "0" * 64
-        question = "/?Action=GetCallerIdentity"
-        for method, path in [("GET", question), ("GET", f"/evil.xml{question[1:]}"), ("POST", f"/bucket{question}"), ("POST", "/")]:
-            body = answer() if method == "POST" else None
-            headers = {"Authorization": scope.format("sts"), "Content-Type": "application/octet-stream"}
-            assert pool.request(method, server.gateway + path, body=body, headers=headers).data == answer()
+        question, plain = "/?Action=GetCallerIdentity", answer()
+        both = plain.replace(b">", b" a='&Action=GetCallerIdentity&'>", 1)
+        behind = plain + b"&Action=GetCallerIdentity"
+        for path, body in [(question, None), (f"/evil.xml{question[1:]}", None), (question, plain), ("/bucket", both), ("/", both), ("/", behind)]:
+            headers = {"Authorization": scope.format("sts"), "Content-Type": "application/x-www-form-urlencoded"}
+            answered = pool.request("POST" if body else "GET", server.gateway + path, body=body, headers=headers)
+            assert answered.data == (body or plain)
         pool.request("GET", server.gateway + "/", headers={"Authorization": scope.format("sqs"), "User-Agent": "call/after"})
         [record] = server.records(store, "useragent LIKE '%call/after%'")
         assert record["userIdentity"] == {"type": "Unknown", "accountId": ACCOUNT, "accessKeyId": "AKIAMALLORY"}

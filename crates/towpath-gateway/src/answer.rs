@@ -240,10 +240,8 @@ impl Passing {
         if let Some(got) = call.got() {
             if whole { got.end() } else { got.fall_short() }
         }
-        if whole {
-            if let Some(lease) = self.lease.take() {
-                lease.give_back();
-            }
+        if whole && let Some(lease) = self.lease.take() {
+            lease.give_back();
         }
         call.finish()
     }

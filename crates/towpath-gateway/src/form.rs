@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::request::Parts;
+use http::{Method, header};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::identity::{KeyDirectory, Presented};
 use crate::verify::{Forged, told};
 
 /// Bytes at the beginning of a form that its fields must stand in, up to the file. S3 takes 20 KB of fields.
-const OPENING: usize = 64 << 10;
+pub const OPENING: usize = 64 << 10;
 /// The most conditions of a policy.
 const MAX_CONDITIONS: usize = 512;
 
@@ -32,6 +33,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The part of a form's body that is looked at for its fields.
 pub fn opening(body: &[u8]) -> &[u8] {
     &body[..body.len().min(OPENING)]
+}
+
+/// True for a form as browsers post it.
+pub fn may_be_form(head: &Parts) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let multipart = b"multipart/form-data";
+    head.method == Method::POST
+        && kind.and_then(|kind| kind.get(..multipart.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(multipart))
 }
 
 /// What the first bytes of a form tell.

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -75,7 +75,7 @@ impl Verifier {
         let signed = match SignedRequest::parse_passing(&head.method, &head.uri, &head.headers) {
             Ok(signed) => signed,
             Err(AuthError::Missing) if names_a_key(head) => return Err(told(&AuthError::Missing)),
-            Err(AuthError::Missing) if may_be_form(head) => {
+            Err(AuthError::Missing) if form::may_be_form(head) => {
                 let by = By::Form {
                     head: Box::new(head.clone()),
                     bucket_domain: bucket_domain.map(str::to_owned),
@@ -260,14 +260,6 @@ pub fn told(error: &AuthError) -> Forged {
 fn names_a_key(head: &Parts) -> bool {
     let in_headers = |headers: &HeaderMap| headers.contains_key(header::AUTHORIZATION);
     in_headers(&head.headers) || Presented::of(head) != Presented::Anonymous
-}
-
-/// True for a form as browsers post it.
-fn may_be_form(head: &Parts) -> bool {
-    let kind = head.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-    let multipart = b"multipart/form-data";
-    head.method == Method::POST
-        && kind.and_then(|kind| kind.get(..multipart.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(multipart))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! answers are not looked at.
 //!
 //! A caller chooses what it asks, and may hope that something is taken for an answer of STS that is none: the content of an
-//! object, say, that it gets by a call which it signs for `sts`. So a lesson is a POST of `/` with each parameter once, and
-//! an answer of the element that the action has.
+//! object, say, that it gets by a call which it signs for `sts`, or its own words, which a service repeats. So a lesson is a
+//! form, posted to `/`, with each parameter once, and an answer that is nothing but the element that the action has: no text is
+//! both.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -93,16 +94,19 @@ pub(super) fn federated_caller(exchange: &Exchange) -> Option<UserIdentity> {
     })
 }
 
-/// The answer, if it is one to this action: an element `<ActionResponse>` and nothing before it but the declaration of XML.
+/// The answer, if it is one to this action: an element `<ActionResponse>`, with nothing before it but the declaration of XML and
+/// nothing behind it. A `&` in it begins an entity, so that it is no form.
 fn answer_of<'a>(action: &str, text: &'a str) -> Option<&'a str> {
-    let text = text.trim_start();
+    let text = text.trim();
     let text = match text.strip_prefix("<?xml") {
         Some(declaration) => declaration.split_once("?>")?.1.trim_start(),
         None => text,
     };
     let name = text.strip_prefix('<')?.strip_prefix(action)?.strip_prefix("Response")?;
-    let whole = !action.is_empty() && name.starts_with(['>', ' ', '\t', '\r', '\n']);
-    whole.then_some(text)
+    let end = text.strip_suffix('>')?.trim_end().strip_suffix("Response")?.strip_suffix(action)?;
+    let whole = !action.is_empty() && name.starts_with(['>', ' ', '\t', '\r', '\n']) && end.ends_with("</");
+    let entity = |rest: &str| ["amp;", "lt;", "gt;", "quot;", "apos;", "#"].iter().any(|name| rest.starts_with(name));
+    (whole && text.split('&').skip(1).all(entity)).then_some(text)
 }
 
 struct Lesson<'a> {
@@ -253,14 +257,21 @@ impl Lesson<'_> {
 struct Form(HashMap<String, String>);
 
 impl Form {
-    /// `None` if a parameter is there twice, or may be: it is not known which of them the upstream read. Secrets among the
-    /// parameters are not kept.
+    /// `None` if a parameter is there twice, or in the query, or may be: it is not known which of them the upstream read. Secrets
+    /// among the parameters are not kept.
     fn of(exchange: &Exchange) -> Option<Self> {
         const WANTED: [&str; 6] = ["Action", "RoleArn", "SerialNumber", "TokenCode", "UserName", "AccessKeyId"];
-        let query = exchange.request.head.uri.query().unwrap_or_default().as_bytes();
+        let head = &exchange.request.head;
+        let kind = head.headers.get(http::header::CONTENT_TYPE)?.as_bytes();
+        let query = head.uri.query().unwrap_or_default().as_bytes();
+        if !kind.starts_with(b"application/x-www-form-urlencoded")
+            || form_urlencoded::parse(query).any(|(name, _)| WANTED.contains(&&*name))
+        {
+            return None;
+        }
         let body = Some(&exchange.request.body).filter(|body| body.is_kept())?;
         let mut form = HashMap::new();
-        for (name, value) in form_urlencoded::parse(query).chain(form_urlencoded::parse(&body.kept)) {
+        for (name, value) in form_urlencoded::parse(&body.kept) {
             if !WANTED.contains(&&*name) {
                 continue;
             }

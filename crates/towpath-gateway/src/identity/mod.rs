@@ -39,7 +39,7 @@ use towpath_capture::{Ending, Exchange, ObjectForm};
 use towpath_model::{AccountId, Arn};
 use towpath_wire::sigv4::Secret;
 
-use crate::form::opening;
+use crate::form::{OPENING, may_be_form, opening};
 use crate::recording::{RecordedUpstream, Routed};
 use cache::Cache;
 use learnt::Learnt;
@@ -412,7 +412,10 @@ fn presented(upstream: &RecordedUpstream, exchange: &Exchange) -> Presented {
         }
         return if form(body).is_some() { Presented::Other } else { Presented::Anonymous };
     }
-    form(body).unwrap_or(Presented::Anonymous)
+    // Of a form that was not kept it is not known whether it is signed.
+    let missing = body.len() < OPENING && (body.len() as u64) < exchange.request.body.total;
+    let unread = if missing && may_be_form(&exchange.request.head) { Presented::Other } else { Presented::Anonymous };
+    form(body).unwrap_or(unread)
 }
 
 /// True if a caller has proven to hold the secret of the key that it names: to its upstream, which let it in, or to the gateway.

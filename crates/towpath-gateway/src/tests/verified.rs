@@ -129,7 +129,7 @@ async fn what_was_taken_in_passes_as_it_came() {
     assert_eq!((seen.sent.total, seen.sent.whole), (2_000_000, true));
     let passed = &upstream.requests()[0];
     let chunks = passed.split_once("\r\n\r\n").unwrap().1;
-    assert_eq!(chunks.matches(|letter: char| letter == '9').count() / 100_000, 2, "{}", chunks.len());
+    assert_eq!(chunks.matches('9').count() / 100_000, 2, "{}", chunks.len());
 }
 
 #[tokio::test]

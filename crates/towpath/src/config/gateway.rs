@@ -261,6 +261,14 @@ impl Upstream {
         self.name.as_deref().or(self.service.first().map(String::as_str)).unwrap_or("*")
     }
 
+    /// Whether its answers to calls of STS and IAM may tell of access keys: not those of an HTTP API, and at AWS those of STS and
+    /// IAM alone, because behind other names of AWS is what its customers write.
+    pub fn teaches(&self) -> bool {
+        let uri: Option<http::Uri> = self.url.parse().ok();
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
+        self.openapi.is_none() && aws_domain(&host).is_none_or(|domain| knows_keys(host.trim_end_matches(domain)))
+    }
+
     /// The realm of its access keys: the name that is given, or that of AWS, or the address alone.
     pub fn realm(&self) -> String {
         if let Some(realm) = &self.realm {
@@ -268,13 +276,33 @@ impl Upstream {
         }
         let uri: Option<http::Uri> = self.url.parse().ok();
         let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
-        let aws = ["amazonaws.com", "api.aws", "amazonaws.com.cn"].into_iter();
-        match aws.into_iter().find(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))) {
+        match aws_domain(&host) {
             Some("api.aws") => "amazonaws.com".to_owned(),
             Some(domain) => domain.to_owned(),
             None => self.url.to_ascii_lowercase().trim_end_matches('/').to_owned(),
         }
     }
+}
+
+/// The domain of AWS that a host is below.
+fn aws_domain(host: &str) -> Option<&'static str> {
+    let domains = ["amazonaws.com", "api.aws", "amazonaws.com.cn"];
+    domains.into_iter().find(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+/// True for what stands before the domain in `sts.amazonaws.com` and `iam.eu-west-1.amazonaws.com`. A bucket may be called
+/// `sts` (`sts.s3-eu-west-1.amazonaws.com`).
+fn knows_keys(prefix: &str) -> bool {
+    let region = |text: &str| {
+        let parts: Vec<&str> = text.split('-').collect();
+        matches!(parts[..], [first, .., last] if parts.len() > 2
+            && first.bytes().all(|byte| byte.is_ascii_lowercase())
+            && last.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut labels = prefix.trim_end_matches('.').split('.');
+    matches!(labels.next(), Some("sts" | "iam" | "sts-fips" | "iam-fips"))
+        && labels.next().is_none_or(region)
+        && labels.next().is_none()
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

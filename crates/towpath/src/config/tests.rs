@@ -254,6 +254,13 @@ fn upstreams_of_one_address_and_those_of_aws_know_the_same_keys() {
     assert_ne!(realm("https://amazonaws.com.example.org", None), realm("https://sts.amazonaws.com", None));
     assert_ne!(realm("https://evilamazonaws.com", None), realm("https://sts.amazonaws.com", None));
     assert_eq!(realm("http://one", Some("cloud")), realm("http://other", Some("cloud")));
+
+    let teaches = |url: &str| Upstream { url: url.to_owned(), ..Upstream::default() }.teaches();
+    assert!(teaches("https://sts.eu-west-1.amazonaws.com") && teaches("https://iam.amazonaws.com"));
+    assert!(teaches("http://store:9000") && !teaches("https://abc.execute-api.eu-west-1.amazonaws.com"));
+    for bucket in ["sts.s3.amazonaws.com", "sts.s3-eu-west-1.amazonaws.com", "sts.s3-website.eu-west-1.amazonaws.com"] {
+        assert!(!teaches(&format!("https://{bucket}")), "{bucket}");
+    }
 }
 
 #[test]

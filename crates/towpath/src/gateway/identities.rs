@@ -68,7 +68,7 @@ pub fn identities(
         let name = upstream.called();
         identities = identities.with_ties(
             name,
-            Ties { realm: upstream.realm().into(), own_keys: upstream.own_keys, teaches: upstream.openapi.is_none() },
+            Ties { realm: upstream.realm().into(), own_keys: upstream.own_keys, teaches: upstream.teaches() },
         );
         let region = upstream.region.as_ref().unwrap_or(&settings.gateway.region).as_str();
         // IAM first: it tells the user, where STS tells no more than the account.

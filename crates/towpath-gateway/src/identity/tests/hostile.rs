@@ -37,6 +37,19 @@ fn content_that_looks_like_an_answer_of_sts_teaches_nothing() {
     refuses(&|exchange| exchange.request.head.method = http::Method::GET);
     refuses(&|exchange| exchange.request.head.uri = "/?Action=GetCallerIdentity".parse().unwrap());
     refuses(&|exchange| exchange.request.body.total += 1);
+    refuses(&|exchange| drop(exchange.request.head.headers.remove("content-type")));
+    // A service that repeats what it is told.
+    let echo = |path: &str, text: String| {
+        refuses(&|exchange| {
+            exchange.request.head.uri = path.parse().unwrap();
+            exchange.request.body = Body::of(text.clone().into_bytes());
+            let Ending::Answered(response) = &mut exchange.ending else { unreachable!() };
+            response.body = Body::of(text.clone().into_bytes());
+        });
+    };
+    echo("/?Action=GetCallerIdentity", answer.clone());
+    echo("/", format!("{answer}&Action=GetCallerIdentity"));
+    echo("/", answer.replacen('>', " a='&Action=GetCallerIdentity&'>", 1));
     let answers = |text: String| {
         refuses(&|exchange| {
             let Ending::Answered(response) = &mut exchange.ending else { unreachable!() };
@@ -46,6 +59,7 @@ fn content_that_looks_like_an_answer_of_sts_teaches_nothing() {
     answers(format!("<html>{answer}</html>"));
     answers(format!("{{\"echo\":\"{answer}\"}}"));
     answers(answer.replace("GetCallerIdentityResponse", "GetCallerIdentityResponses"));
+    answers(answer.replace("</GetCallerIdentityResponse>", ""));
     answers(answer.replace("<Account>123456789012", "<Account>210987654321"));
     let silent = Ties { realm: "up".into(), own_keys: true, teaches: false };
     let api = Identities::default().with_ties("up", silent);
@@ -179,6 +193,22 @@ fn who_signs_in_a_way_that_nobody_understands_is_unknown_and_not_anonymous() {
     assert_eq!(identity(&exchange)["accountId"], "ANONYMOUS_PRINCIPAL");
     exchange.request.head.headers.insert("authorization", "AWS4-HMAC-SHA256 Credential=AKIAVICTIM".parse().unwrap());
     assert_eq!(identity(&exchange), json!({ "type": "Unknown" }));
+}
+
+#[test]
+fn a_form_that_was_not_kept_may_be_signed_by_anybody() {
+    let identities = Identities::default();
+    let mut exchange = Called { key: None, form: "--b\r\n", ..Called::default() }.exchange();
+    let kind = "multipart/form-data; boundary=b".parse().unwrap();
+    exchange.request.head.headers.insert("content-type", kind);
+    let identity =
+        |exchange: &Exchange| match identities.identify(&upstream("up"), exchange, &Called::default().routed()) {
+            Identified::Known(identity) => json!(identity)["type"].clone(),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(identity(&exchange), "AWSAccount");
+    exchange.request.body.total = 1000;
+    assert_eq!(identity(&exchange), "Unknown");
 }
 
 #[test]
