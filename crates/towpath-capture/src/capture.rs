@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use http::HeaderMap;
 use http::header::{HOST, USER_AGENT};
 use towpath_admit::{
-    CallRecord, EventType, Parameters, RecordCopy, RecordResource, TlsDetails, UserIdentity, VpcEndpoint,
+    CallRecord, EventType, Parameters, Plane, RecordCopy, RecordResource, TlsDetails, UserIdentity, VpcEndpoint,
 };
 use towpath_model::{AccountId, Arn, Region};
 use uuid::Uuid;
@@ -137,6 +137,8 @@ struct Said {
     asked: Value,
     answered: Value,
     printed_request: Printed,
+    /// True if all that was asked was read, as far as anybody knows how.
+    complete: bool,
 }
 
 impl Said {
@@ -163,6 +165,7 @@ impl Said {
             asked,
             answered: Value::empty(),
             printed_request,
+            complete: complete || !named.is_known(),
         };
         match &exchange.ending {
             Ending::Answered(response) => said.read_answer(named, response, rules),
@@ -257,6 +260,7 @@ impl Said {
                 asked: Value::Structure(vec![bucket, key]),
                 answered: Value::empty(),
                 printed_request: Printed::default(),
+                complete: true,
             })
         };
         objects.filter_map(one).take(MAX_OBJECTS).collect()
@@ -302,7 +306,10 @@ impl Event<'_> {
             }),
             _ => None,
         };
-        let resources = resources(self.rules, said, target, &region);
+        let mut resources = resources(self.rules, said, target, &region);
+        if resources.is_empty() && !said.complete && plane == Plane::Data {
+            resources = kinds(self.rules, target);
+        }
         let record = CallRecord {
             identity: caller,
             time: exchange.ended,
@@ -363,6 +370,21 @@ fn resources<'a>(rules: &'a OperationRules, said: &Said, target: &Target, region
             if !resources.contains(&resource) {
                 resources.push(resource);
             }
+        }
+    }
+    resources
+}
+
+/// What kinds of resources a call concerns of which it is not known which they are: data events are selected by them, and no
+/// call stays out of all stores by a body that is too long or cannot be read.
+fn kinds<'a>(rules: &'a OperationRules, target: &Target) -> Vec<RecordResource<'a>> {
+    let mut resources: Vec<RecordResource<'a>> = Vec::new();
+    for rule in rules.resources.iter().filter(|rule| rule.kind.is_some() && !rule.prefix) {
+        let account = rule.account.then_some(target.account);
+        let resource =
+            RecordResource { account, kind: rule.kind.as_deref().map(Into::into), ..RecordResource::default() };
+        if !resources.contains(&resource) {
+            resources.push(resource);
         }
     }
     resources

@@ -232,6 +232,27 @@ fn parameters_that_were_not_kept_whole_are_not_taken_for_none() {
 }
 
 #[test]
+fn a_data_event_of_nobody_knows_what_is_selected_by_its_kind() {
+    let Some(capture) = capture() else { return };
+    let body = json!({"RequestItems": {"t": [{"PutRequest": {"Item": {"a": {"S": "x".repeat(3000)}}}}]}});
+    let call = Wire::json("DynamoDB_20120810.BatchWriteItem", "dynamodb", &body);
+    let resources = |kept: usize, body: &[u8]| {
+        let mut exchange = call.exchange();
+        exchange.request.body = crate::Body::of(body.to_vec());
+        exchange.request.body.kept = exchange.request.body.kept.slice(..kept.min(body.len()));
+        let records = capture.records(&exchange, &call.target(), &caller());
+        serde_json::from_slice::<Json>(&records[0].json).unwrap()["resources"].clone()
+    };
+    let whole = resources(usize::MAX, &call.body);
+    assert_eq!(whole[0]["ARN"], format!("arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/t"));
+    let kind = json!([{"accountId": ACCOUNT, "type": "AWS::DynamoDB::Table"}]);
+    assert_eq!(resources(1000, &call.body), kind);
+    assert_eq!(resources(usize::MAX, b"{\"RequestItems\":{\"t\":[\xff"), kind);
+    // It says that it concerns nothing.
+    assert_eq!(resources(usize::MAX, b"{}"), Json::Null);
+}
+
+#[test]
 fn what_services_are_signed_for_is_known_by_their_other_names() {
     let Some(capture) = capture() else { return };
     for known in ["dynamodb", "monitoring", "aws-marketplace", "supportapp"] {
