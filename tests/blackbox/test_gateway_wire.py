@@ -5,6 +5,7 @@ Upstream and client are sockets here, so that nothing between them tidies anythi
 import base64
 import gzip
 import hashlib
+import json
 import socket
 import zlib
 
@@ -15,7 +16,7 @@ import pytest
 
 from gateway.client import REGION
 from gateway.scripted import Scripted, exchange
-from gateway.server import KEY, GatewayServer, free_port
+from gateway.server import ACCOUNT, KEY, GatewayServer, free_port
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -171,6 +172,18 @@ def test_a_compressed_answer_is_read_for_the_record(gateway):
     assert without_closing(got) == SAME["/queue"]
     [record] = gateway.records(gateway.everything, "useragent = 'compressed'")
     assert record["eventName"] == "CreateQueue" and record["responseElements"] == {"queueUrl": "http://queue.test/1/q"}
+
+
+def test_a_data_event_with_a_body_beyond_what_is_read_along_is_not_lost(gateway):
+    item = {"PutRequest": {"Item": {"id": {"S": "x" * 10_000}}}}
+    body = json.dumps({"RequestItems": {"orders": [item] * 30}}).encode()
+    headers = [b"X-Amz-Target: DynamoDB_20120810.BatchWriteItem", b"Content-Type: application/x-amz-json-1.0", b"Content-Length: %d" % len(body), b"Connection: close"]
+    got = exchange(gateway.address, ask("/", *headers, method=b"POST", body=body, mark=b"long-batch"))
+    assert got.startswith(b"HTTP/1.1 200 ") and got.endswith(body)
+    [record] = gateway.records(gateway.everything, "useragent = 'long-batch'")
+    assert record["eventName"] == "BatchWriteItem" and record["managementEvent"] is False
+    assert record["requestParameters"] == {"reason": "requestParameters too large", "omitted": True, "originalSize": len(body)}
+    assert record["resources"] == [{"accountId": ACCOUNT, "type": "AWS::DynamoDB::Table"}]
 
 
 def upload(key, framed, *, length):
