@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserializer, Serializer};
+
+use super::written;
 
 /// Units by name, longest first within a family, with their length in milliseconds.
 const UNITS: [(&str, u64); 6] =
@@ -73,16 +75,7 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 
 /// For `#[serde(with)]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Text(String),
-        Number(f64),
-    }
-    match Written::deserialize(deserializer)? {
-        Written::Text(written) => parse(&written).map_err(serde::de::Error::custom),
-        Written::Number(number) => Err(serde::de::Error::custom(DurationError::NoUnit(number.to_string()))),
-    }
+    written::deserialize(deserializer, parse, DurationError::NoUnit)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod gateway;
 mod secret;
 mod settings;
 pub mod size;
+mod written;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Sizes as people write them: `64MiB`, `1GB`, `512KiB`, `100B`. `KB` is 1,000 bytes, `KiB` 1,024.
 
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserializer, Serializer};
+
+use super::written;
 
 /// Units by name with their length in bytes, smallest first.
 const UNITS: [(&str, u64); 9] = [
@@ -65,16 +67,7 @@ pub fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::
 
 /// For `#[serde(with)]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Text(String),
-        Number(f64),
-    }
-    match Written::deserialize(deserializer)? {
-        Written::Text(written) => parse(&written).map_err(serde::de::Error::custom),
-        Written::Number(number) => Err(serde::de::Error::custom(SizeError::NoUnit(number.to_string()))),
-    }
+    written::deserialize(deserializer, parse, SizeError::NoUnit)
 }
 
 #[cfg(test)]
