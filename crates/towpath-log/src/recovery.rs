@@ -44,7 +44,7 @@ pub struct Truncated {
     pub file: String,
     /// Where it was cut.
     pub offset: u64,
-    /// How many bytes were cut off.
+    /// How many bytes were cut off, without the zeros that follow them.
     pub bytes: u64,
 }
 
@@ -179,10 +179,13 @@ impl Tail {
     fn settle(&self, file: &dyn LogFile, header: &SegmentHeader, size: u64) -> Result<Option<Truncated>, OpenError> {
         let mut truncated = None;
         if self.end.end < size {
-            let (file_name, bytes) = (segment_name(header.first), size - self.end.end);
-            warn!(file = file_name, offset = self.end.end, bytes, "torn tail of the log is cut off");
+            let written = written_until(file, self.end.end..size).map_err(failed("read", header.first))?;
+            if let Some(written) = written {
+                let (file_name, bytes) = (segment_name(header.first), written - self.end.end);
+                warn!(file = file_name, offset = self.end.end, bytes, "torn tail of the log is cut off");
+                truncated = Some(Truncated { file: file_name, offset: self.end.end, bytes });
+            }
             file.truncate(self.end.end).map_err(failed("truncate", header.first))?;
-            truncated = Some(Truncated { file: file_name, offset: self.end.end, bytes });
         }
         // If a sync failed just before the process died, the kernel may hold the group's pages as clean although the
         // disk never got them, and a sync alone would succeed without writing them. Written again, they are dirty.
@@ -201,4 +204,22 @@ impl Tail {
         file.sync().map_err(failed("sync", header.first))?;
         Ok(truncated)
     }
+}
+
+/// Where the last byte in `range` ends that is not zero. Zeros were written ahead of frames that never came.
+fn written_until(file: &dyn LogFile, range: Range<u64>) -> io::Result<Option<u64>> {
+    let mut chunk = vec![0; 1 << 20];
+    let (mut at, mut found) = (range.start, None);
+    while at < range.end {
+        let len = (range.end - at).min(chunk.len() as u64) as usize;
+        let read = file.read_at(at, &mut chunk[..len])?;
+        if read == 0 {
+            break;
+        }
+        if let Some(last) = chunk[..read].iter().rposition(|byte| *byte != 0) {
+            found = Some(at + last as u64 + 1);
+        }
+        at += read as u64;
+    }
+    Ok(found)
 }

@@ -1,5 +1,6 @@
 //! Tests of the log as a whole, mostly on the simulated disk.
 
+mod ahead;
 mod appends;
 mod crashes;
 mod damage;

@@ -3,6 +3,10 @@
 //! It takes all appends that wait, writes their frames with one call, syncs once, and answers everybody. While it waits
 //! for the disk the next group gathers, so the group grows with the load and needs no timer.
 //!
+//! A sync of bytes that make the file longer also waits for the file system's journal, twice as long as one of bytes in space
+//! that was written before. So small groups are written into zeros: the group that reaches the end of the file puts some
+//! behind itself for those that follow. Zeros are no frame, and whoever opens the log cuts them off.
+//!
 //! A failed write or sync ends the segment at its last synced byte. The group is refused, and before its callers hear
 //! that, the cut is made durable, so that a refused event cannot come back after a crash. The log then goes on in a new
 //! segment, at once or as soon as storage works again.
@@ -24,6 +28,12 @@ use crate::ring::Chunk;
 use crate::segment::{HEADER, PREPARED, SegmentEnd, SegmentHeader, SegmentId, segment_name};
 use crate::storage::LogFile;
 
+/// Bytes of zeros that a group puts behind itself.
+const AHEAD: u64 = 512 << 10;
+/// The largest group that does so, in bytes. A larger one takes longer to write than its journal does.
+const SMALL_GROUP: u64 = 64 << 10;
+static ZEROS: [u8; AHEAD as usize] = [0; AHEAD as usize];
+
 // How often a cut is tried before callers are told that the outcome is uncertain.
 const CUT_ATTEMPTS: u32 = 3;
 
@@ -39,6 +49,8 @@ pub(crate) struct Writer {
     last: Option<(SegmentEnd, Option<SegmentEnd>)>,
     // The newest segment's file while it may be written. None after a failure and at start.
     file: Option<Arc<dyn LogFile>>,
+    // The length of that file: up to its last frame, or to the zeros behind it.
+    length: u64,
 
     // Failures of storage in a row, and when it is worth trying again.
     failures: u32,
@@ -65,7 +77,7 @@ impl Writer {
         last: Option<(SegmentEnd, Option<SegmentEnd>)>,
     ) -> Self {
         let (next, retry_at) = (*committed.borrow(), Timestamp::MIN);
-        Self { shared, clock, committed, next, last, file: None, failures: 0, retry_at, unsettled: false }
+        Self { shared, clock, committed, next, last, file: None, length: 0, failures: 0, retry_at, unsettled: false }
     }
 
     /// Serves the queue until it is closed and empty.
@@ -101,8 +113,11 @@ impl Writer {
         let frames = headers.iter().zip(group);
         let mut parts: Vec<IoSlice<'_>> =
             frames.flat_map(|(header, pending)| [&header[..], pending.payload.bytes()]).map(IoSlice::new).collect();
+        let zeros = self.zeros(bytes, end.end);
+        parts.push(IoSlice::new(zeros));
 
         file.write_at(durable, &mut parts).map_err(Failure::Write)?;
+        self.length = self.length.max(end.end + zeros.len() as u64);
         let started = Instant::now();
         file.sync().map_err(Failure::Sync)?;
         self.shared.meters.sync_seconds.record(started.elapsed());
@@ -114,6 +129,16 @@ impl Writer {
         }
         self.failures = 0;
         Ok(())
+    }
+
+    /// What is written behind a group of so many bytes that ends at `end`: zeros if the file ends there, and nothing beyond
+    /// the length of a full segment.
+    fn zeros(&self, bytes: u64, end: u64) -> &'static [u8] {
+        if end <= self.length || bytes > SMALL_GROUP {
+            return &[];
+        }
+        let room = self.shared.settings.segment_bytes.saturating_sub(end);
+        &ZEROS[..room.min(AHEAD) as usize]
     }
 
     /// Shows a written group to readers and answers its callers.
@@ -265,6 +290,7 @@ impl Writer {
         let end = SegmentEnd { first: self.next, id: header.id, end: HEADER, check: header.check() };
         self.last = Some((end, previous));
         self.file = Some(file);
+        self.length = HEADER;
         let mut segments = self.shared.segments.lock();
         segments.add(end);
         self.shared.meters.segments.set(segments.len() as f64);
@@ -282,7 +308,12 @@ impl Writer {
             return;
         }
         let (header, _) = Payload::seal().header(last.id.seed(), self.next, last.end);
-        if let Err(cause) = file.write_at(last.end, &mut [IoSlice::new(&header)]).and_then(|()| file.sync()) {
+        let end = last.end + header.len() as u64;
+        let sealed = file.write_at(last.end, &mut [IoSlice::new(&header)]).and_then(|()| match self.length > end {
+            true => file.truncate(end),
+            false => Ok(()),
+        });
+        if let Err(cause) = sealed.and_then(|()| file.sync()) {
             // Without the seal the next start finds a torn tail, which is true.
             warn!(%cause, "log segment could not be sealed");
         }
