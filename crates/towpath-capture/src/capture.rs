@@ -137,8 +137,6 @@ struct Said {
     asked: Value,
     answered: Value,
     printed_request: Printed,
-    /// True if all that was asked was read, as far as anybody knows how.
-    complete: bool,
 }
 
 impl Said {
@@ -165,7 +163,6 @@ impl Said {
             asked,
             answered: Value::empty(),
             printed_request,
-            complete: complete || !named.is_known(),
         };
         match &exchange.ending {
             Ending::Answered(response) => said.read_answer(named, response, rules),
@@ -260,7 +257,6 @@ impl Said {
                 asked: Value::Structure(vec![bucket, key]),
                 answered: Value::empty(),
                 printed_request: Printed::default(),
-                complete: true,
             })
         };
         objects.filter_map(one).take(MAX_OBJECTS).collect()
@@ -307,7 +303,7 @@ impl Event<'_> {
             _ => None,
         };
         let mut resources = resources(self.rules, said, target, &region);
-        if resources.is_empty() && !said.complete && plane == Plane::Data {
+        if resources.is_empty() && plane == Plane::Data {
             resources = kinds(self.rules, target);
         }
         let record = CallRecord {
@@ -376,7 +372,7 @@ fn resources<'a>(rules: &'a OperationRules, said: &Said, target: &Target, region
 }
 
 /// What kinds of resources a call concerns of which it is not known which they are: data events are selected by them, and no
-/// call stays out of all stores by a body that is too long or cannot be read.
+/// call stays out of all stores because it names none, or has a body that is too long or cannot be read.
 fn kinds<'a>(rules: &'a OperationRules, target: &Target) -> Vec<RecordResource<'a>> {
     let mut resources: Vec<RecordResource<'a>> = Vec::new();
     for rule in rules.resources.iter().filter(|rule| rule.kind.is_some() && !rule.prefix) {

@@ -220,7 +220,12 @@ impl Api {
             tls: exchange.tls.as_ref(),
             method: head.method.as_str(),
             path: found.as_ref().map(|(operation, _)| operation.path.as_str()),
-            resources: self.resources(account, region, parameters.as_ref(), answer.as_ref()),
+            resources: self.resources(
+                account,
+                region,
+                (parameters.as_ref(), answer.as_ref()),
+                category == Category::Data,
+            ),
             parameters,
             answer,
             error,
@@ -258,21 +263,26 @@ impl Api {
         })
     }
 
-    /// The resources whose members are all known.
+    /// The resources whose members are all known; of a data event that names none the types.
     fn resources(
         &self,
         account: AccountId,
         region: &Region,
-        parameters: Option<&Value>,
-        answer: Option<&Value>,
-    ) -> Vec<(String, String)> {
+        (parameters, answer): (Option<&Value>, Option<&Value>),
+        data: bool,
+    ) -> Vec<(String, Option<String>)> {
         let known: BTreeMap<&str, String> =
             [("account", account.to_string()), ("region", region.to_string())].into_iter().collect();
         let member = |name: &str| {
             known.get(name).cloned().or_else(|| [parameters, answer].into_iter().flatten().find_map(|of| at(of, name)))
         };
         let rules = self.mapping.resource.iter();
-        rules.filter_map(|rule| Some((rule.kind.clone(), fill(&rule.arn, member)?))).collect()
+        let named = rules.clone().filter_map(|rule| Some((rule.kind.clone(), Some(fill(&rule.arn, member)?))));
+        let named: Vec<_> = named.collect();
+        match named.is_empty() && data {
+            true => rules.map(|rule| (rule.kind.clone(), None)).collect(),
+            false => named,
+        }
     }
 }
 

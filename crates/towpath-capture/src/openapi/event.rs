@@ -60,8 +60,8 @@ pub struct HttpEvent<'a> {
     pub read_only: bool,
     /// True for a data event.
     pub data: bool,
-    /// Resources that it names: type and ARN.
-    pub resources: Vec<(String, String)>,
+    /// Resources that it names: type and ARN. A data event that names none has the types, by which it is selected.
+    pub resources: Vec<(String, Option<String>)>,
 }
 
 /// What both forms say of HTTP in `additionalEventData`.

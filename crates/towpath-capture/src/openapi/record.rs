@@ -18,7 +18,7 @@ pub fn write(event: &HttpEvent<'_>, account: AccountId, region: &Region) -> Capt
         .map(|(kind, arn)| RecordResource {
             account: Some(account),
             kind: Some(Cow::Borrowed(kind)),
-            arn: Some(Cow::Borrowed(arn)),
+            arn: arn.as_deref().map(Cow::Borrowed),
             arn_prefix: None,
         })
         .collect();

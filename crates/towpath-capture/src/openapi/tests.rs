@@ -219,6 +219,16 @@ fn members_with_the_name_of_a_parameter_stand_in_the_body() {
 }
 
 #[test]
+fn a_data_event_that_names_no_resource_is_selected_by_its_type() {
+    let data = api_with(LIBRARY, &format!("category = 'data'\n{MAPPING}"));
+    let search = |api: &Api| call("POST", "/v2/books").json(&json!({"title": "t"})).record(api)["resources"].clone();
+    assert_eq!(search(&data), json!([{"accountId": "111122223333", "type": "Example::Library::Book"}]));
+    assert_eq!(search(&api()), Json::Null);
+    let named = call("PUT", "/v2/books/7").json(&json!({"title": "t"})).record(&data);
+    assert_eq!(named["resources"][0]["ARN"], "arn:aws:library:eu-central-1:111122223333:book/7");
+}
+
+#[test]
 fn forms_are_read_and_other_bodies_left_out() {
     let search = |kind: &str, body: &'static str| call("POST", "/v2/search").body(kind, body).record(&api());
     let form = search("application/x-www-form-urlencoded", "year=1815&q=a+b&q=c&password=s3cr3t");

@@ -248,8 +248,12 @@ fn a_data_event_of_nobody_knows_what_is_selected_by_its_kind() {
     let kind = json!([{"accountId": ACCOUNT, "type": "AWS::DynamoDB::Table"}]);
     assert_eq!(resources(1000, &call.body), kind);
     assert_eq!(resources(usize::MAX, b"{\"RequestItems\":{\"t\":[\xff"), kind);
-    // It says that it concerns nothing.
-    assert_eq!(resources(usize::MAX, b"{}"), Json::Null);
+    assert_eq!(resources(usize::MAX, b"{}"), kind);
+    let statement =
+        Wire::json("DynamoDB_20120810.ExecuteStatement", "dynamodb", &json!({"Statement": "SELECT * FROM t"}));
+    assert_eq!(statement.record(capture)["resources"], kind);
+    let told = statement.answer(200, json!({"ConsumedCapacity": {"TableName": "t"}}).to_string());
+    assert_eq!(told.record(capture)["resources"], whole);
 }
 
 #[test]
