@@ -2,7 +2,7 @@
 //!
 //! The system lets the receive buffer of a fast connection grow to megabytes, as a long way needs. Between two processes of
 //! one machine nothing is on the way: what waits in such a buffer has only left the processor's cache when it is read.
-//! With a bound, an upload over loopback is 1.6 times as fast, a download 1.3 times.
+//! With a bound, an upload over loopback takes a fifth less time.
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
