@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 
 use http::{Method, StatusCode};
-use towpath_capture::Response;
+use towpath_capture::{Ending, Exchange, Response};
+
+use crate::recording::RecordedUpstream;
 
 /// Bytes of an answer that an error code is looked for in.
 const LOOKED_AT: usize = 4096;
@@ -64,8 +66,17 @@ const CODES: &[&str] = &[
 /// Headers that hold an error code.
 const HEADERS: [&str; 3] = ["x-amzn-errortype", "x-amz-error-code", "x-minio-error-code"];
 
+/// True if a caller has proven to hold the secret of the key that it names: to its upstream, which let it in, or to the gateway.
+pub(super) fn is_let_in(upstream: &RecordedUpstream, exchange: &Exchange) -> bool {
+    match &exchange.ending {
+        Ending::Answered(_) if upstream.verifies => true,
+        Ending::Answered(response) => lets_in(&exchange.request.head.method, response),
+        Ending::Refused { .. } | Ending::Broken { .. } => false,
+    }
+}
+
 /// True if an answer comes from who had made out the caller.
-pub(super) fn lets_in(method: &Method, response: &Response) -> bool {
+fn lets_in(method: &Method, response: &Response) -> bool {
     let status = response.head.status;
     if status.is_success() || matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED) {
         return true;

@@ -20,6 +20,7 @@ mod let_in;
 mod owner;
 mod presented;
 mod query;
+mod question;
 mod sts;
 mod xml;
 
@@ -30,19 +31,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use towpath_admit::UserIdentity;
-use towpath_capture::{Ending, Exchange, ObjectForm};
+use towpath_capture::{Exchange, ObjectForm};
 use towpath_model::{AccountId, Arn};
 use towpath_wire::sigv4::Secret;
 
-use crate::form::{OPENING, may_be_form, opening};
 use crate::recording::{RecordedUpstream, Routed};
 use cache::Cache;
 use learnt::Learnt;
+use question::{Question, UnderWay};
 
 pub use iam::IamClient;
 pub use presented::Presented;
@@ -102,21 +101,12 @@ pub struct Identities {
     roles: Cache<Named, Arn>,
     told: Cache<Question, Option<Told>>,
     // Questions that are under way, so that each is asked once.
-    asking: Mutex<HashMap<Question, Arc<tokio::sync::Mutex<()>>>>,
+    asking: UnderWay,
     places: Semaphore,
     patience: Duration,
 }
 
 type Named = (Arc<str>, String);
-
-/// What is asked, without the token itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Question {
-    upstream: Arc<str>,
-    id: String,
-    // Whoever knows the id alone must not spoil the answer for who has the token.
-    token: Option<[u8; 32]>,
-}
 
 /// What was told of a key.
 #[derive(Clone, Debug)]
@@ -145,7 +135,7 @@ impl Default for Identities {
             users: Cache::new(REMEMBERED),
             roles: Cache::new(REMEMBERED),
             told: Cache::new(REMEMBERED),
-            asking: Mutex::default(),
+            asking: UnderWay::default(),
             places: Semaphore::new(QUESTIONS),
             patience: ANSWERED_WITHIN,
         }
@@ -216,7 +206,7 @@ impl Identities {
 
     /// Who made a call, from memory.
     pub fn identify(&self, upstream: &RecordedUpstream, exchange: &Exchange, routed: &Routed) -> Identified {
-        let (id, token) = match presented(upstream, exchange) {
+        let (id, token) = match Presented::proven(upstream, exchange) {
             Presented::Anonymous if routed.service.as_deref() == Some("sts") && self.teaches(&upstream.name) => {
                 let caller = learnt::federated_caller(exchange).unwrap_or_else(UserIdentity::unknown);
                 return known(caller);
@@ -225,7 +215,7 @@ impl Identities {
             Presented::Other => return known(UserIdentity::unknown()),
             Presented::Key { id, token } => (id, token),
         };
-        if !is_let_in(upstream, exchange) {
+        if !let_in::is_let_in(upstream, exchange) {
             return known(UserIdentity::unknown_key(None, &id));
         }
         if let Some(owner) = self.known(&upstream.name, &id, token.as_ref(), exchange.ended) {
@@ -298,10 +288,8 @@ impl Identities {
     }
 
     async fn answer(&self, ask: &Ask) -> Option<Told> {
-        let turn = self.asking.lock().entry(ask.question.clone()).or_default().clone();
-        // However this ends: who comes later finds the answer, or asks anew.
-        let _asked = Asked { asking: &self.asking, question: &ask.question };
-        let _turn = turn.lock().await;
+        let turn = self.asking.begin(&ask.question);
+        let _mine = turn.lock().await;
         if let Some(told) = self.told.get(&ask.question, ask.at) {
             return told;
         }
@@ -372,58 +360,6 @@ impl Identities {
             Learnt::NoKey { id } => drop(self.keys.remove(&(realm.clone(), id))),
             Learnt::Caller(_) => {}
         }
-    }
-}
-
-impl Question {
-    fn of(upstream: &str, id: &str, token: Option<&Secret>) -> Self {
-        let token = token.map(|token| Sha256::digest(token.expose()).into());
-        Self { upstream: upstream.into(), id: id.to_owned(), token }
-    }
-}
-
-/// A question that is under way.
-struct Asked<'a> {
-    asking: &'a Mutex<HashMap<Question, Arc<tokio::sync::Mutex<()>>>>,
-    question: &'a Question,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.asking.lock().remove(self.question);
-    }
-}
-
-/// Who a call says it is from, as far as that was proven where the gateway is to verify it.
-fn presented(upstream: &RecordedUpstream, exchange: &Exchange) -> Presented {
-    let presented = Presented::of(&exchange.request.head);
-    if presented != Presented::Anonymous {
-        return presented;
-    }
-    if Presented::is_signed_in_body(&exchange.request) {
-        return Presented::Other;
-    }
-    let form = |bytes| Presented::of_form(&ObjectForm::of_opening(&exchange.request.head, bytes)?);
-    let body = &exchange.request.body.kept;
-    if upstream.verifies {
-        // Verified is what stands in the opening of a form; what it hides behind that names nobody.
-        if let Some(proven) = form(opening(body)) {
-            return proven;
-        }
-        return if form(body).is_some() { Presented::Other } else { Presented::Anonymous };
-    }
-    // Of a form that was not kept it is not known whether it is signed.
-    let missing = body.len() < OPENING && (body.len() as u64) < exchange.request.body.total;
-    let unread = if missing && may_be_form(&exchange.request.head) { Presented::Other } else { Presented::Anonymous };
-    form(body).unwrap_or(unread)
-}
-
-/// True if a caller has proven to hold the secret of the key that it names: to its upstream, which let it in, or to the gateway.
-fn is_let_in(upstream: &RecordedUpstream, exchange: &Exchange) -> bool {
-    match &exchange.ending {
-        Ending::Answered(_) if upstream.verifies => true,
-        Ending::Answered(response) => let_in::lets_in(&exchange.request.head.method, response),
-        Ending::Refused { .. } | Ending::Broken { .. } => false,
     }
 }
 

@@ -5,8 +5,11 @@
 
 use http::request::Parts;
 use http::{HeaderMap, header};
-use towpath_capture::{ObjectForm, Request};
+use towpath_capture::{Exchange, ObjectForm, Request};
 use towpath_wire::sigv4::Secret;
+
+use crate::form::{OPENING, may_be_form, opening};
+use crate::recording::RecordedUpstream;
 
 /// The longest access key id that is looked at.
 const MAX_KEY: usize = 128;
@@ -30,6 +33,30 @@ pub enum Presented {
 }
 
 impl Presented {
+    /// Who a call says it is from, as far as that was proven where the gateway is to verify it.
+    pub(super) fn proven(upstream: &RecordedUpstream, exchange: &Exchange) -> Self {
+        let presented = Self::of(&exchange.request.head);
+        if presented != Self::Anonymous {
+            return presented;
+        }
+        if Self::is_signed_in_body(&exchange.request) {
+            return Self::Other;
+        }
+        let form = |bytes| Self::of_form(&ObjectForm::of_opening(&exchange.request.head, bytes)?);
+        let body = &exchange.request.body.kept;
+        if upstream.verifies {
+            // Verified is what stands in the opening of a form; what it hides behind that names nobody.
+            if let Some(proven) = form(opening(body)) {
+                return proven;
+            }
+            return if form(body).is_some() { Self::Other } else { Self::Anonymous };
+        }
+        // Of a form that was not kept it is not known whether it is signed.
+        let missing = body.len() < OPENING && (body.len() as u64) < exchange.request.body.total;
+        let unread = if missing && may_be_form(&exchange.request.head) { Self::Other } else { Self::Anonymous };
+        form(body).unwrap_or(unread)
+    }
+
     /// Reads the form of an upload to S3, whose fields say what headers say elsewhere. `None` if it names no key.
     pub fn of_form(form: &ObjectForm) -> Option<Self> {
         let named = |wanted: &str| form.fields().filter(|(name, _)| *name == wanted).count();

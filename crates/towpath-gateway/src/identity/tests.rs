@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Request;
 use serde_json::{Value, json};
-use towpath_capture::{Body, Response};
+use towpath_capture::{Body, Ending, Response};
 
 use super::*;
 use crate::recording::Policy;
