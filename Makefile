@@ -23,8 +23,9 @@ release: ## Build with all optimisations, for installing and for benchmarks
 
 test: lint unit blackbox ## Run every check
 
-lint: ## Formatting and lints
+lint: ## Formatting, lints, and whether generated code is that of the service models
 	$(CARGO) fmt --all --check
+	@env=$$(tools/python-env) && $$env/bin/python tools/generate_operations.py --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 unit: ## Unit, contract, property and .slt tests

@@ -41,6 +41,7 @@ def test_a_new_trail_has_the_published_defaults(cloudtrail, bucket):
         "TrailARN": arn,
         "LogFileValidationEnabled": False,
         "IsOrganizationTrail": False,
+        "RecursiveLogging": True,
     }
     shown = cloudtrail.get_trail(Name=name)["Trail"]
     assert shown == {**created, "HomeRegion": REGION, "HasCustomEventSelectors": False, "HasInsightSelectors": False}
@@ -106,6 +107,15 @@ def test_an_update_changes_what_is_given_and_removes_what_is_empty(quick, cloudt
     shown = cloudtrail.get_trail(Name=name)["Trail"]
     gone = {"S3KeyPrefix", "SnsTopicName", "SnsTopicARN", "KmsKeyId", "CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn"}
     assert gone & shown.keys() == set()
+
+
+def test_whether_deliveries_are_logged_is_kept(cloudtrail, bucket):
+    name = unique()
+    created = cloudtrail.create_trail(Name=name, S3BucketName=bucket, RecursiveLogging=False)
+    assert created["RecursiveLogging"] is False
+    assert cloudtrail.update_trail(Name=name, EnableLogFileValidation=True)["RecursiveLogging"] is False
+    assert cloudtrail.get_trail(Name=name)["Trail"]["RecursiveLogging"] is False
+    assert cloudtrail.update_trail(Name=name, RecursiveLogging=True)["RecursiveLogging"] is True
 
 
 def test_global_service_events_follow_the_regions_of_a_trail(cloudtrail, bucket):

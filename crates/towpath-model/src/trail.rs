@@ -38,6 +38,9 @@ pub struct Trail {
     pub include_global_service_events: bool,
     /// Takes events of all regions, or of its home region alone.
     pub multi_region: bool,
+    /// Takes events of its own deliveries. Kept and shown: Towpath's deliveries make no events.
+    #[serde(default = "yes")]
+    pub recursive_logging: bool,
     /// The organization whose accounts' events it takes, for an organization trail.
     #[serde(default)]
     pub organization: Option<OrganizationId>,
@@ -103,6 +106,11 @@ pub fn is_global_service_event(region: &Region, event_source: Option<&str>) -> b
     region.as_str() == GLOBAL_SERVICE_REGION && event_source.is_some_and(|source| SOURCES.contains(&source))
 }
 
+/// Trails that were made before this could be said have it on, as AWS has by default.
+const fn yes() -> bool {
+    true
+}
+
 impl Trail {
     /// A trail with the defaults of CreateTrail: of one region with global-service events, all management events, no
     /// digests, nobody told, and not logging yet.
@@ -119,6 +127,7 @@ impl Trail {
             sns_topic_arn: None,
             cloud_watch_logs: None,
             include_global_service_events: true,
+            recursive_logging: true,
             multi_region: false,
             organization: None,
             selectors: TrailSelectors::Default,

@@ -755,6 +755,7 @@ pub(super) static PUT_INSIGHT_SELECTORS: OperationModel = OperationModel {
         errors::OPERATION_NOT_PERMITTED_EXCEPTION,
         errors::NOT_ORGANIZATION_MASTER_ACCOUNT_EXCEPTION,
         errors::NO_MANAGEMENT_ACCOUNT_SLR_EXISTS_EXCEPTION,
+        errors::CONFLICT_EXCEPTION,
         errors::THROTTLING_EXCEPTION,
     ],
     input: &cloudtrail::constraints::PUT_INSIGHT_SELECTORS_REQUEST,

@@ -36,6 +36,7 @@ pub(crate) async fn create(
         sns_topic_arn: destination::topic(input.sns_topic_name.as_deref().unwrap_or_default(), caller)?,
         include_global_service_events: include_global,
         multi_region,
+        recursive_logging: input.recursive_logging.unwrap_or(true),
         organization: organization.map(|organization| organization.id.clone()),
         ..Trail::new(account, caller.region.clone(), name, bucket, caller.now)
     };

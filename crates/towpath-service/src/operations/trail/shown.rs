@@ -22,6 +22,7 @@ pub(super) fn to_wire(trail: &Trail) -> wire::Trail {
         has_custom_event_selectors: Some(trail.selectors.custom()),
         has_insight_selectors: Some(!trail.insight_selectors.is_empty()),
         is_organization_trail: Some(trail.organization.is_some()),
+        recursive_logging: Some(trail.recursive_logging),
     }
 }
 
@@ -42,6 +43,7 @@ pub(super) fn created(trail: &Trail) -> wire::CreateTrailResponse {
         cloud_watch_logs_role_arn: shown.cloud_watch_logs_role_arn,
         kms_key_id: shown.kms_key_id,
         is_organization_trail: shown.is_organization_trail,
+        recursive_logging: shown.recursive_logging,
     }
 }
 
@@ -62,6 +64,7 @@ pub(super) fn updated(trail: &Trail) -> wire::UpdateTrailResponse {
         cloud_watch_logs_role_arn: shown.cloud_watch_logs_role_arn,
         kms_key_id: shown.kms_key_id,
         is_organization_trail: shown.is_organization_trail,
+        recursive_logging: shown.recursive_logging,
     }
 }
 

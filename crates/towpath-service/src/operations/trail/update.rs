@@ -88,6 +88,9 @@ fn updated(
     if let Some(validation) = input.enable_log_file_validation {
         trail.log_file_validation = validation;
     }
+    if let Some(recursive) = input.recursive_logging {
+        trail.recursive_logging = recursive;
+    }
     regions(&mut trail, input)?;
     log_group(&mut trail, current, input)?;
     organization(&mut trail, context, caller, state, input)?;

@@ -47,6 +47,9 @@ pub struct CreateTrailRequest {
     /// `TagsList`: list, at most 200 items.
     #[serde(rename = "TagsList", skip_serializing_if = "Option::is_none", default)]
     pub tags_list: Option<Vec<Tag>>,
+    /// `RecursiveLogging`: boolean.
+    #[serde(rename = "RecursiveLogging", skip_serializing_if = "Option::is_none", default)]
+    pub recursive_logging: Option<bool>,
 }
 
 /// What CreateTrail answers.
@@ -91,6 +94,9 @@ pub struct CreateTrailResponse {
     /// `IsOrganizationTrail`: boolean.
     #[serde(rename = "IsOrganizationTrail", skip_serializing_if = "Option::is_none", default)]
     pub is_organization_trail: Option<bool>,
+    /// `RecursiveLogging`: boolean.
+    #[serde(rename = "RecursiveLogging", skip_serializing_if = "Option::is_none", default)]
+    pub recursive_logging: Option<bool>,
 }
 
 /// What a caller sends with DeleteTrail.
@@ -340,6 +346,9 @@ pub struct Trail {
     /// `IsOrganizationTrail`: boolean.
     #[serde(rename = "IsOrganizationTrail", skip_serializing_if = "Option::is_none", default)]
     pub is_organization_trail: Option<bool>,
+    /// `RecursiveLogging`: boolean.
+    #[serde(rename = "RecursiveLogging", skip_serializing_if = "Option::is_none", default)]
+    pub recursive_logging: Option<bool>,
 }
 
 /// The `TrailInfo` structure of the service model.
@@ -392,6 +401,9 @@ pub struct UpdateTrailRequest {
     /// `IsOrganizationTrail`: boolean.
     #[serde(rename = "IsOrganizationTrail", skip_serializing_if = "Option::is_none", default)]
     pub is_organization_trail: Option<bool>,
+    /// `RecursiveLogging`: boolean.
+    #[serde(rename = "RecursiveLogging", skip_serializing_if = "Option::is_none", default)]
+    pub recursive_logging: Option<bool>,
 }
 
 /// What UpdateTrail answers.
@@ -436,6 +448,9 @@ pub struct UpdateTrailResponse {
     /// `IsOrganizationTrail`: boolean.
     #[serde(rename = "IsOrganizationTrail", skip_serializing_if = "Option::is_none", default)]
     pub is_organization_trail: Option<bool>,
+    /// `RecursiveLogging`: boolean.
+    #[serde(rename = "RecursiveLogging", skip_serializing_if = "Option::is_none", default)]
+    pub recursive_logging: Option<bool>,
 }
 
 impl Call for CreateTrailRequest {

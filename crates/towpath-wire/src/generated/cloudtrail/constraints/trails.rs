@@ -20,6 +20,7 @@ pub static CREATE_TRAIL_REQUEST: Shape = Shape {
         Member { name: "KmsKeyId", required: false, location: Location::Body, shape: &STRING },
         Member { name: "IsOrganizationTrail", required: false, location: Location::Body, shape: &BOOLEAN },
         Member { name: "TagsList", required: false, location: Location::Body, shape: &TAGS_LIST },
+        Member { name: "RecursiveLogging", required: false, location: Location::Body, shape: &BOOLEAN },
     ]),
 };
 
@@ -97,5 +98,6 @@ pub static UPDATE_TRAIL_REQUEST: Shape = Shape {
         Member { name: "CloudWatchLogsRoleArn", required: false, location: Location::Body, shape: &STRING },
         Member { name: "KmsKeyId", required: false, location: Location::Body, shape: &STRING },
         Member { name: "IsOrganizationTrail", required: false, location: Location::Body, shape: &BOOLEAN },
+        Member { name: "RecursiveLogging", required: false, location: Location::Body, shape: &BOOLEAN },
     ]),
 };
