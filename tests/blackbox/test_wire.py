@@ -89,7 +89,7 @@ def test_each_failure_has_its_error(server, name, arguments, expected):
     answer = request(server, **arguments)
     assert answer[0] in (400, 403, 404)
     assert code(answer) == expected
-    assert answer[2]["message"]
+    assert answer[2]["Message"]
     assert server.root_key[1] not in json.dumps(answer[2])
 
 

@@ -131,7 +131,7 @@ async fn a_user_without_rights_is_denied_every_operation_and_each_denial_is_reco
     for (operation, input) in &calls {
         let answer = caller.call(operation, input.clone()).await;
         assert_eq!(answer.code(), "AccessDeniedException", "{operation}: {}", answer.text);
-        let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+        let message = answer.json()["Message"].as_str().unwrap_or_default().to_owned();
         assert!(message.contains(&format!("cloudtrail:{operation}")), "{message}");
     }
     let events = world.test.events().await;

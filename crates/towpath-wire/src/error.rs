@@ -128,7 +128,9 @@ impl ApiError {
     /// Writes the error as the protocol wants it.
     pub fn response(&self, protocol: Protocol, request_id: &RequestId) -> Response<Bytes> {
         let body = match protocol {
-            Protocol::AwsJson | Protocol::RestJson => self.json(),
+            // As the models name the member: SDKs that are generated from them (Go's, and Terraform with it) read no other name.
+            Protocol::AwsJson => self.json("Message"),
+            Protocol::RestJson => self.json("message"),
             Protocol::Query => self.xml(request_id),
         };
         let mut response = Response::new(body);
@@ -144,10 +146,10 @@ impl ApiError {
         response
     }
 
-    fn json(&self) -> Bytes {
+    fn json(&self, message: &str) -> Bytes {
         let mut body = self.fields.clone();
         body.insert("__type".to_owned(), Value::from(&*self.code));
-        body.insert("message".to_owned(), Value::from(&*self.message));
+        body.insert(message.to_owned(), Value::from(&*self.message));
         Bytes::from(Value::Object(body).to_string())
     }
 

@@ -270,8 +270,11 @@ fn errors_carry_what_sdks_read() {
     assert_eq!(header("x-amzn-errortype"), "ChannelARNInvalidException");
     assert_eq!(
         std::str::from_utf8(response.body()).unwrap(),
-        "{\"__type\":\"ChannelARNInvalidException\",\"message\":\"1 validation error detected: Value null at 'channel' failed to satisfy constraint: Member must not be null\"}"
+        "{\"Message\":\"1 validation error detected: Value null at 'channel' failed to satisfy constraint: Member must not be null\",\"__type\":\"ChannelARNInvalidException\"}"
     );
+    // The other protocol's models have the member in small letters, and generated SDKs look at nothing else.
+    let response = error.response(crate::Protocol::RestJson, &request_id);
+    assert!(std::str::from_utf8(response.body()).unwrap().contains("\"message\":\"1 validation"));
 }
 
 #[test]

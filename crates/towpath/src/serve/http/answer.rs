@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use uuid::Uuid;
 
-/// An error as both of CloudTrail's protocols read it: `__type` and `message` in the body, the code in
-/// `x-amzn-errortype`.
+/// An error as both of CloudTrail's protocols read it, whose models spell the message differently: `__type`, `message` and
+/// `Message` in the body, the code in `x-amzn-errortype`.
 pub fn error(status: StatusCode, code: &'static str, message: &str) -> Response<Bytes> {
-    let body = serde_json::json!({ "__type": code, "message": message }).to_string();
+    let body = serde_json::json!({ "__type": code, "message": message, "Message": message }).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
