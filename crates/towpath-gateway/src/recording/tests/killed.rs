@@ -154,8 +154,8 @@ async fn a_torn_tail_of_the_spill_costs_only_what_was_never_acknowledged() {
         // A write that was on its way when the power went.
         let name = disks.spill.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
         let mut bytes = disks.spill.bytes(&name).unwrap();
-        let torn = bytes[bytes.len() - 60..][..cut].to_vec();
-        bytes.extend(torn);
+        let end = written(&bytes);
+        bytes.copy_within(end - 60..end - 60 + cut, end + LAST_ZEROS);
         disks.spill.damage(&name, bytes);
         log.away(false);
         let recording = start(&log, &disks);
@@ -163,6 +163,14 @@ async fn a_torn_tail_of_the_spill_costs_only_what_was_never_acknowledged() {
         timeout(LONG, call(&recording, &closed, 11).durable()).await.unwrap().unwrap();
         until("the next", || log.calls_in() == (1..=11).collect::<Vec<_>>()).await;
     }
+}
+
+/// Bytes in which the last record of a segment may end, although they are zeros.
+const LAST_ZEROS: usize = 16;
+
+/// Where the records of a segment end and the zeros begin that the log writes ahead.
+fn written(segment: &[u8]) -> usize {
+    segment.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 #[tokio::test]
@@ -180,7 +188,7 @@ async fn records_that_were_damaged_on_disk_are_counted_and_the_others_follow() {
         }
         let name = disks.spill.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
         let mut bytes = disks.spill.bytes(&name).unwrap();
-        let at = bytes.len() * place / 10;
+        let at = written(&bytes) * place / 10;
         bytes[at] ^= 0x40;
         disks.spill.damage(&name, bytes);
         log.away(false);
