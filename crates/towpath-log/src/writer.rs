@@ -49,7 +49,7 @@ pub(crate) struct Writer {
     last: Option<(SegmentEnd, Option<SegmentEnd>)>,
     // The newest segment's file while it may be written. None after a failure and at start.
     file: Option<Arc<dyn LogFile>>,
-    // The length of that file: up to its last frame, or to the zeros behind it.
+    // The length of that file, up to its last frame or to the zeros behind it; the greatest number if none are wanted.
     length: u64,
 
     // Failures of storage in a row, and when it is worth trying again.
@@ -110,14 +110,23 @@ impl Writer {
             end.check = check;
         }
         end.end += bytes;
-        let frames = headers.iter().zip(group);
-        let mut parts: Vec<IoSlice<'_>> =
-            frames.flat_map(|(header, pending)| [&header[..], pending.payload.bytes()]).map(IoSlice::new).collect();
+        let parts = |zeros: &'static [u8]| -> Vec<IoSlice<'_>> {
+            let frames = headers.iter().zip(group);
+            let frames = frames.flat_map(|(header, pending)| [&header[..], pending.payload.bytes()]);
+            frames.chain([zeros]).map(IoSlice::new).collect()
+        };
         let zeros = self.zeros(bytes, end.end);
-        parts.push(IoSlice::new(zeros));
-
-        file.write_at(durable, &mut parts).map_err(Failure::Write)?;
+        let mut written = file.write_at(durable, &mut parts(zeros));
         self.length = self.length.max(end.end + zeros.len() as u64);
+        if let Err(cause) = &written
+            && !zeros.is_empty()
+            && is_no_room(cause)
+        {
+            // The frames may fit. No further group of this segment tries to write ahead.
+            self.length = u64::MAX;
+            written = file.truncate(durable).and_then(|()| file.write_at(durable, &mut parts(&[])));
+        }
+        written.map_err(Failure::Write)?;
         let started = Instant::now();
         file.sync().map_err(Failure::Sync)?;
         self.shared.meters.sync_seconds.record(started.elapsed());
@@ -318,6 +327,11 @@ impl Writer {
             warn!(%cause, "log segment could not be sealed");
         }
     }
+}
+
+/// True if a disk, a quota or a limit of the process has no room for what was to be written.
+fn is_no_room(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 struct AbandonOnDrop(Arc<Queue>);

@@ -4,7 +4,7 @@ use towpath_model::Position;
 
 use super::support::{events, read_all};
 use crate::segment::segment_name;
-use crate::sim::SimDisk;
+use crate::sim::{Fault, SimDisk};
 use crate::{Log, Truncated};
 
 fn open(disk: &SimDisk) -> Log {
@@ -88,6 +88,25 @@ async fn a_torn_group_among_zeros_is_cut_off_and_told() {
     let log = open(&disk);
     let truncated = Truncated { file, offset: end as u64, bytes: 50 };
     assert_eq!((&log.recovery().truncated, log.committed()), (&Some(truncated), Position::new(2)));
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_zeros_takes_events_all_the_same() {
+    let disk = SimDisk::new(1);
+    let log = open(&disk);
+    // The segment's header is written and synced, renamed, and the directory synced; then comes the group.
+    disk.fail(disk.calls() + 5, 1, Fault::NoSpace);
+    for _ in 0..3 {
+        log.append(events(1)).await.unwrap();
+        let segment = first_segment(&disk);
+        assert_eq!(frames_end(&segment), segment.len(), "nothing is written ahead where it does not fit");
+    }
+    disk.power_on();
+    assert_eq!(read_all(&open(&disk)).await.len(), 3);
+    // Without room for the frames either they are refused.
+    let log = open(&disk);
+    disk.fail(disk.calls() + 5, 3, Fault::NoSpace);
+    log.append(events(1)).await.unwrap_err();
 }
 
 #[tokio::test]
